@@ -1,0 +1,1 @@
+//! Pool, migrations, error translation, leases, the control row: how Eventus speaks to PostgreSQL.

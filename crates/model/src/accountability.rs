@@ -1,0 +1,46 @@
+//! Who acts. Made by the auth service from a credential, carried signed between processes.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The one who acts and what the request itself says of him.
+///
+/// `Default` is the public accountability: nobody, no role, no rights. `null` is never admin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Accountability {
+    /// `directus_users.id`; `None` for the public and for the fleet's own processes.
+    pub user: Option<Uuid>,
+    /// The user's role.
+    pub role: Option<Uuid>,
+    /// The role and its ancestors, nearest first.
+    pub roles: Vec<Uuid>,
+    /// Policies that apply, by id.
+    pub policies: Vec<Uuid>,
+    /// Any policy grants everything.
+    pub admin: bool,
+    /// Any policy grants the app's minimal permissions.
+    pub app: bool,
+    /// Name of the fleet's own process that acts by itself (`"hooks"`, `"webhooks"` ...).
+    pub process: Option<String>,
+    /// The session the credential belongs to (hash of its refresh token), when there is one.
+    pub session: Option<String>,
+    /// Client address, never on the bus.
+    pub ip: Option<String>,
+    /// Client's `User-Agent`, never on the bus.
+    pub user_agent: Option<String>,
+    /// Client's `Origin` header.
+    pub origin: Option<String>,
+}
+
+impl Accountability {
+    /// A process of the fleet acting by itself, with every right.
+    pub fn process(name: &str) -> Self {
+        Self { admin: true, process: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// Nobody is logged in.
+    pub fn is_public(&self) -> bool {
+        self.user.is_none() && self.process.is_none()
+    }
+}

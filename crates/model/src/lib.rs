@@ -1,0 +1,23 @@
+//! The nouns every Eventus process speaks: accountability, schema, filter, event, error codes, clock, ids.
+//!
+//! Nothing here does anything: no runtime, no database, no network. Every other crate may use it.
+
+mod accountability;
+mod clock;
+mod error;
+mod event;
+mod filter;
+mod ids;
+mod ledger;
+mod schema;
+mod trace;
+
+pub use accountability::Accountability;
+pub use clock::{Clock, SystemClock};
+pub use error::{Error, ErrorCode, Errors};
+pub use event::{Event, EventName};
+pub use filter::{Filter, Operator};
+pub use ids::{Ids, RandomIds};
+pub use ledger::{DeadLetter, Ledger, LedgerError};
+pub use schema::{Collection, Field, FieldType, KeySource, Relation, Schema, Special, quote_identifier};
+pub use trace::TraceParent;

@@ -1,0 +1,87 @@
+//! How a column looks on the wire and how text becomes its value.
+
+use model::{Field, FieldType, quote_identifier};
+
+/// What a concealed value reads as.
+const MASK: &str = "'**********'";
+
+/// The SQL expression of a field's value as clients see it; `source` is the quoted table or alias it is read from.
+///
+/// Wherever a field is shown, this expression stands, never the bare column.
+pub fn answer_value(field: &Field, source: &str) -> String {
+    let column = format!("{source}.{}", quote_identifier(&field.name));
+    if field.is_concealed() {
+        return format!("CASE WHEN {column} IS NULL THEN NULL ELSE {MASK} END");
+    }
+    match field.kind {
+        FieldType::BigInteger | FieldType::Decimal | FieldType::Unknown => format!("{column}::text"),
+        FieldType::Timestamp => {
+            format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
+        }
+        FieldType::DateTime => format!("to_char({column}, 'YYYY-MM-DD\"T\"HH24:MI:SS')"),
+        FieldType::Date => format!("to_char({column}, 'YYYY-MM-DD')"),
+        FieldType::Time => format!("to_char({column}, 'HH24:MI:SS')"),
+        FieldType::Csv => format!("string_to_array({column}, ',')"),
+        FieldType::Binary => format!("encode({column}, 'base64')"),
+        _ => column,
+    }
+}
+
+/// The bare type that a text is cast to on its way into the column: the type modifier (`(255)`, `(10,2)`) is left
+/// out, since an explicit cast to `varchar(5)` would cut silently where an assignment refuses.
+pub fn sql_type(field: &Field) -> &str {
+    let declared = field.column_type.as_str();
+    match declared.split_once('(') {
+        // `timestamp(3) with time zone`, `time(0) without time zone`: the modifier stands in the middle.
+        Some((head, rest)) => match rest.split_once(')') {
+            Some((_, tail)) if !tail.trim().is_empty() => full_type(head.trim(), tail.trim()),
+            _ => head.trim(),
+        },
+        None => declared,
+    }
+}
+
+fn full_type(head: &str, tail: &str) -> &'static str {
+    match (head, tail) {
+        ("timestamp", "with time zone") => "timestamp with time zone",
+        ("timestamp", _) => "timestamp without time zone",
+        ("time", "with time zone") => "time with time zone",
+        ("time", _) => "time without time zone",
+        ("interval", _) => "interval",
+        _ => "text",
+    }
+}
+
+/// A `row_to_json` of the fields as clients see them, in order, keys as named.
+pub(crate) fn json_row<'a>(fields: impl IntoIterator<Item = &'a Field>, source: &str) -> String {
+    let columns: Vec<String> = fields
+        .into_iter()
+        .filter(|field| field.is_stored())
+        .map(|field| format!("{} AS {}", answer_value(field, source), quote_identifier(&field.name)))
+        .collect();
+    if columns.is_empty() {
+        return "'{}'::json".to_owned();
+    }
+    format!("(SELECT row_to_json(r) FROM (SELECT {}) r)", columns.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sql_type;
+    use crate::shape::tests::field;
+    use model::FieldType;
+
+    #[test]
+    fn casts_leave_the_modifier_out() {
+        for (declared, cast) in [
+            ("integer", "integer"),
+            ("character varying(255)", "character varying"),
+            ("numeric(10,2)", "numeric"),
+            ("timestamp(3) with time zone", "timestamp with time zone"),
+            ("timestamp with time zone", "timestamp with time zone"),
+            ("time(0) without time zone", "time without time zone"),
+        ] {
+            assert_eq!(sql_type(&field("x", FieldType::String, declared)), cast);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Creating: payloads -> one data-modifying statement that makes the items, their events and the answer.
+
+use access::{Access, Action};
+use model::{Collection, Error, Errors, Field, KeySource, Special, quote_identifier};
+use query::Query;
+use uuid::Uuid;
+
+use crate::column::{json_row, sql_type};
+use crate::payload::Payload;
+use crate::read::{answer_key, key_field, table};
+use crate::shape::{answer_fields, check_collection};
+use crate::stamp::Stamp;
+use crate::statement::{Binding, Builder, Statement};
+use crate::value::payload_text;
+
+/// Ids that the plan uses up, made by the caller because a plan makes none.
+#[derive(Debug)]
+pub struct CreateNeeds<'a> {
+    /// One event id per payload, in order.
+    pub event_ids: &'a [Uuid],
+    /// One fresh key per payload, for collections whose keys we make.
+    pub fresh_keys: &'a [Uuid],
+}
+
+/// One column of the INSERT over all payloads.
+struct Column<'a> {
+    field: &'a Field,
+    texts: Vec<Option<String>>,
+    /// Which payloads give a value; the others get the column's default.
+    given: Vec<bool>,
+}
+
+/// Plans the creation of items: one statement with the columns `items text` (JSON array in key order),
+/// `keys text[]`. All or none.
+pub fn plan_create(
+    payloads: &[Payload],
+    needs: &CreateNeeds<'_>,
+    query: &Query,
+    collection: &Collection,
+    access: &Access,
+    stamp: &Stamp,
+) -> Result<Statement, Errors> {
+    check_collection(collection, access, Action::Create)?;
+    let key = key_field(collection)?;
+    let columns = columns(payloads, collection, access, stamp)?;
+    let keys = keys(payloads, needs, key, collection)?;
+    let answer = answer_fields(query, collection, access)?;
+    Ok(write(&columns, &keys, key, &answer, needs, collection, stamp))
+}
+
+/// Keys that the payloads give or that we made; `None` = the sequence gives it.
+struct KeyTexts {
+    texts: Vec<Option<String>>,
+    /// Given by the client: such an item may have lived before, so its version comes from its head.
+    given: Vec<bool>,
+}
+
+fn keys(
+    payloads: &[Payload],
+    needs: &CreateNeeds<'_>,
+    key: &Field,
+    collection: &Collection,
+) -> Result<KeyTexts, Errors> {
+    let mut keys =
+        KeyTexts { texts: Vec::with_capacity(payloads.len()), given: Vec::with_capacity(payloads.len()) };
+    for (index, payload) in payloads.iter().enumerate() {
+        let given = match payload.get(&key.name) {
+            Some(raw) => payload_text(raw, key, &collection.name)?,
+            None => None,
+        };
+        keys.given.push(given.is_some());
+        keys.texts.push(match (given, &collection.key_source) {
+            (Some(text), _) => Some(text),
+            (None, KeySource::Sequence(_)) => None,
+            (None, KeySource::Uuid) => {
+                Some(needs.fresh_keys.get(index).ok_or_else(Error::internal)?.to_string())
+            }
+            (None, KeySource::Client) => return Err(Error::failed_validation(&key.name, "required").into()),
+        });
+    }
+    Ok(keys)
+}
+
+fn columns<'a>(
+    payloads: &[Payload],
+    collection: &'a Collection,
+    access: &Access,
+    stamp: &Stamp,
+) -> Result<Vec<Column<'a>>, Errors> {
+    let mut columns = Vec::new();
+    let mut failures = Vec::new();
+    let writable =
+        |field: &&Field| field.is_stored() && !field.generated && field.name != collection.primary_key;
+    for field in collection.fields.iter().filter(writable) {
+        let mut column = Column { field, texts: Vec::with_capacity(payloads.len()), given: Vec::new() };
+        for payload in payloads {
+            match value(payload, field, collection, access, stamp) {
+                Ok(text) => {
+                    column.given.push(text.is_some());
+                    column.texts.push(text.flatten());
+                }
+                Err(error) => failures.push(error),
+            }
+        }
+        if column.given.contains(&true) {
+            columns.push(column);
+        }
+    }
+    failures.dedup();
+    if failures.is_empty() { Ok(columns) } else { Err(Errors(failures)) }
+}
+
+/// The value of a field of a new item: `None` = not given, `Some(None)` = null.
+fn value(
+    payload: &Payload,
+    field: &Field,
+    collection: &Collection,
+    access: &Access,
+    stamp: &Stamp,
+) -> Result<Option<Option<String>>, Error> {
+    let stamped = if field.has(Special::DateCreated) {
+        Some(Some(stamp.now_text()))
+    } else if field.has(Special::UserCreated) {
+        Some(stamp.user.map(|id| id.to_string()))
+    } else if field.has(Special::RoleCreated) {
+        Some(stamp.role.map(|id| id.to_string()))
+    } else {
+        None
+    };
+    if stamped.is_some() {
+        return Ok(stamped);
+    }
+    let Some(raw) = payload.get(&field.name) else {
+        let filled = field.default.is_some();
+        if field.required || (!field.nullable && !filled) {
+            return Err(Error::failed_validation(&field.name, "required"));
+        }
+        return Ok(None);
+    };
+    if !access.allows_field(&collection.name, &field.name, Action::Create) {
+        return Err(Error::forbidden_field(&collection.name, &field.name));
+    }
+    let text = payload_text(raw, field, &collection.name)?;
+    if text.is_none() && !field.nullable {
+        return Err(Error::failed_validation(&field.name, "nnull"));
+    }
+    Ok(Some(text))
+}
+
+/// The statement: `input` fixes the keys before anything is inserted, `item` inserts and reads back, `head` gives
+/// versions to items that may have lived before, `event` appends after the items' locks are held.
+fn write(
+    columns: &[Column<'_>],
+    keys: &KeyTexts,
+    key: &Field,
+    answer: &[&Field],
+    needs: &CreateNeeds<'_>,
+    collection: &Collection,
+    stamp: &Stamp,
+) -> Statement {
+    let mut b = Builder::default();
+    let name = table(collection);
+    let key_name = quote_identifier(&key.name);
+    let any_given = keys.given.contains(&true);
+    let sequence = match &collection.key_source {
+        KeySource::Sequence(sequence) => Some(sequence),
+        _ => None,
+    };
+    input(&mut b, columns, keys, key, sequence, needs);
+    let names: Vec<String> = columns.iter().map(|column| quote_identifier(&column.field.name)).collect();
+    let listed = |prefix: &str| names.iter().map(|n| format!(", {prefix}{n}")).collect::<String>();
+    let all: Vec<&Field> = collection.fields.iter().filter(|field| field.is_stored()).collect();
+    let same = all == answer;
+    b.push(&format!(", item AS (INSERT INTO {name} AS t ({key_name}{})", listed("")));
+    b.push(&format!(" SELECT i.{key_name}{} FROM input i ORDER BY i.ord", listed("i.")));
+    b.push(&format!(
+        " RETURNING t.{key_name} AS key, {} AS name, {} AS body",
+        answer_key(key, "t"),
+        json_row(all, "t")
+    ));
+    if !same {
+        b.push(&format!(", {} AS answer", json_row(answer.iter().copied(), "t")));
+    }
+    b.push(")");
+    let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
+    if any_given {
+        b.push(&format!(
+            ", head AS (INSERT INTO eventus.heads AS h (collection, key, version) \
+             SELECT {collection_name}::text, item.name, 1 FROM item JOIN input i ON i.{key_name} = item.key \
+             WHERE i.given ORDER BY item.name \
+             ON CONFLICT (collection, key) DO UPDATE SET version = h.version + 1 RETURNING h.key, h.version)"
+        ));
+    }
+    let (version, head) = if any_given {
+        ("coalesce(head.version, 1)", " LEFT JOIN head ON head.key = item.name")
+    } else {
+        ("1", "")
+    };
+    let event = b.bind(Binding::Text(Some(format!("{}.create", collection.scope()))));
+    let stamped = stamp.values(&mut b);
+    b.push(&format!(
+        ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, batch_index, {}) \
+         SELECT i.event_id, {event}::text, {collection_name}::text, item.name, {version}, item.body, \
+         (i.ord - 1)::integer, {stamped} FROM item JOIN input i ON i.{key_name} = item.key{head} ORDER BY i.ord)",
+        Stamp::COLUMNS
+    ));
+    let shown = if same { "item.body" } else { "item.answer" };
+    b.push(&format!(
+        " SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
+         array_agg(item.name ORDER BY item.key) AS keys"
+    ));
+    if let (Some(sequence), true) = (sequence, any_given) {
+        let sequence = b.bind(Binding::Text(Some(sequence.clone())));
+        b.push(&format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)"));
+    }
+    b.push(" FROM item");
+    b.finish("items.create")
+}
+
+fn input(
+    b: &mut Builder,
+    columns: &[Column<'_>],
+    keys: &KeyTexts,
+    key: &Field,
+    sequence: Option<&String>,
+    needs: &CreateNeeds<'_>,
+) {
+    let key_name = quote_identifier(&key.name);
+    let key_type = sql_type(key);
+    let mut arrays = Vec::with_capacity(columns.len() + 3);
+    let mut names = Vec::with_capacity(columns.len() + 3);
+    let mut chosen = Vec::with_capacity(columns.len());
+    arrays.push(format!("{}::text[]", b.bind(Binding::Texts(keys.texts.clone()))));
+    arrays.push(format!("{}::boolean[]", b.bind(Binding::Bools(keys.given.clone()))));
+    arrays.push(format!("{}::uuid[]", b.bind(Binding::Uuids(needs.event_ids.to_vec()))));
+    names.extend(["k".to_owned(), "given".to_owned(), "event_id".to_owned()]);
+    for (index, column) in columns.iter().enumerate() {
+        arrays.push(format!("{}::text[]", b.bind(Binding::Texts(column.texts.clone()))));
+        names.push(format!("c{index}"));
+        let mut value = format!("u.c{index}::{}", sql_type(column.field));
+        if column.given.contains(&false) {
+            arrays.push(format!("{}::boolean[]", b.bind(Binding::Bools(column.given.clone()))));
+            names.push(format!("p{index}"));
+            // The default is PostgreSQL's own text of the column's definition.
+            let default = column.field.default.as_deref().unwrap_or("NULL");
+            value = format!("CASE WHEN u.p{index} THEN {value} ELSE {default} END");
+        }
+        chosen.push(format!(", {value} AS {}", quote_identifier(&column.field.name)));
+    }
+    let own_key = format!("u.k::{key_type}");
+    let key_value = match sequence {
+        Some(sequence) if keys.given.contains(&false) => {
+            let fresh = format!(
+                "nextval({}::text::regclass)::{key_type}",
+                b.bind(Binding::Text(Some(sequence.clone())))
+            );
+            match keys.given.contains(&true) {
+                true => format!("CASE WHEN u.k IS NULL THEN {fresh} ELSE {own_key} END"),
+                false => fresh,
+            }
+        }
+        _ => own_key,
+    };
+    b.push(&format!(
+        "WITH input AS MATERIALIZED (SELECT {key_value} AS {key_name}, u.event_id AS event_id, u.given AS given, \
+         u.ord AS ord{} FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
+        chosen.concat(),
+        arrays.join(", "),
+        names.join(", ")
+    ));
+}

@@ -1,0 +1,54 @@
+//! Deleting: keys -> one data-modifying statement that removes the items and appends their events.
+
+use access::{Access, Action};
+use model::{Collection, Errors, Field, quote_identifier};
+use uuid::Uuid;
+
+use crate::column::{json_row, sql_type};
+use crate::read::{answer_key, key_field, table};
+use crate::shape::check_collection;
+use crate::stamp::Stamp;
+use crate::statement::{Binding, Builder, Statement};
+use crate::update::head;
+
+/// Plans a deletion: one statement with the column `keys text[]` (those that were there). All or none.
+pub fn plan_delete(
+    keys: &[String],
+    event_ids: &[Uuid],
+    collection: &Collection,
+    access: &Access,
+    stamp: &Stamp,
+) -> Result<Statement, Errors> {
+    check_collection(collection, access, Action::Delete)?;
+    let key = key_field(collection)?;
+    let mut b = Builder::default();
+    let name = table(collection);
+    let key_name = quote_identifier(&key.name);
+    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let ids = b.bind(Binding::Uuids(event_ids.to_vec()));
+    let key_list = format!("{list}::text[]::{}[]", sql_type(key));
+    let all: Vec<&Field> = collection.fields.iter().filter(|field| field.is_stored()).collect();
+    b.push(&format!(
+        "WITH doomed AS MATERIALIZED (SELECT u.* FROM unnest({key_list}, {ids}::uuid[]) \
+         WITH ORDINALITY AS u(key, event_id, ord)), \
+         target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}) \
+         ORDER BY t.{key_name} FOR UPDATE), \
+         item AS (DELETE FROM {name} t USING target o JOIN doomed d ON d.key = o.{key_name} \
+         WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \
+         RETURNING t.{key_name} AS key, {} AS name, d.event_id AS event_id, d.ord AS ord, {} AS old)",
+        answer_key(key, "t"),
+        json_row(all, "t"),
+    ));
+    let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
+    let event = b.bind(Binding::Text(Some(format!("{}.delete", collection.scope()))));
+    let stamped = stamp.values(&mut b);
+    b.push(&head(&collection_name));
+    b.push(&format!(
+        ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, previous, batch_index, {}) \
+         SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, item.old, \
+         (item.ord - 1)::integer, {stamped} FROM item JOIN head ON head.key = item.name ORDER BY item.ord) \
+         SELECT coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys FROM item",
+        Stamp::COLUMNS
+    ));
+    Ok(b.finish("items.delete"))
+}

@@ -1,0 +1,29 @@
+//! Query or payload + schema + access -> plan -> SQL: decides everything, does nothing.
+//!
+//! The only place where SQL over the user's collections is written. Names come from the schema and are quoted;
+//! every value of a client is a binding. Nothing here reads a clock, a database or the network.
+
+mod column;
+mod condition;
+mod create;
+mod delete;
+mod payload;
+mod read;
+mod shape;
+mod stamp;
+mod statement;
+mod update;
+mod value;
+
+pub use column::{answer_value, sql_type};
+pub use create::{CreateNeeds, plan_create};
+pub use delete::plan_delete;
+pub use payload::{Payload, parse_payloads};
+pub use read::{ReadOne, ReadPlan, plan_keys, plan_read, plan_read_keys, plan_read_one};
+pub use stamp::Stamp;
+pub use statement::{Binding, Statement};
+pub use update::{UpdateChange, plan_update};
+pub use value::{KeyText, parse_key};
+
+#[cfg(test)]
+mod snapshots;

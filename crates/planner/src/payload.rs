@@ -1,0 +1,81 @@
+//! What a client sends: objects of raw JSON values, digits untouched.
+
+use std::fmt;
+
+use model::Error;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One item as a client sent it: names and raw values in order; of a name given twice the last value counts.
+#[derive(Debug, Clone, Default)]
+pub struct Payload(Vec<(String, Box<RawValue>)>);
+
+impl Payload {
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&RawValue> {
+        self.0.iter().rev().find(|(n, _)| n == name).map(|(_, value)| &**value)
+    }
+
+    /// All names with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), &**value))
+    }
+
+    /// Nothing was sent.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Payload;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Payload, A::Error> {
+                let mut pairs = Vec::with_capacity(map.size_hint().unwrap_or(8));
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Payload(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// Parses a body: an object is one payload, an array many. The flag says whether it was one.
+pub fn parse_payloads(body: &[u8]) -> Result<(Vec<Payload>, bool), Error> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    let wrong = |error: serde_json::Error| Error::invalid_payload(error.to_string());
+    match first {
+        Some(b'[') => Ok((serde_json::from_slice(body).map_err(wrong)?, false)),
+        Some(b'{') => Ok((vec![serde_json::from_slice(body).map_err(wrong)?], true)),
+        _ => Err(Error::invalid_payload("The body must be an object or an array of objects")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_payloads;
+
+    #[test]
+    fn the_last_of_two_values_counts() {
+        let (payloads, one) = parse_payloads(br#" {"a":1,"b":[1.10],"a":2} "#).unwrap();
+        assert!(one);
+        assert_eq!(payloads[0].get("a").unwrap().get(), "2");
+        assert_eq!(payloads[0].get("b").unwrap().get(), "[1.10]");
+    }
+
+    #[test]
+    fn only_objects_are_payloads() {
+        for bad in ["", "1", "\"a\"", "null", "[1]", "[[]]", "{", "{\"a\":}"] {
+            assert!(parse_payloads(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

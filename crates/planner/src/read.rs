@@ -1,0 +1,212 @@
+//! Reading: a query -> one statement whose answer is JSON text.
+
+use access::{Access, Action};
+use model::{Collection, Error, Field, quote_identifier};
+use query::Query;
+
+use crate::column::{answer_value, json_row, sql_type};
+use crate::condition::Conditions;
+use crate::shape::{answer_fields, check_collection, readable_field};
+use crate::statement::{Binding, Builder, Statement};
+use crate::value::parse_key;
+
+/// Items per page when the query names no limit.
+const DEFAULT_LIMIT: i64 = 100;
+
+/// The alias that items are read under.
+const SOURCE: &str = "t";
+
+/// How to answer a list: one statement with the columns `items text`, `total_count bigint`, `filter_count bigint`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadPlan {
+    /// The one statement. Counts that were not asked for are null.
+    pub statement: Statement,
+}
+
+/// How to answer for one item: one statement with the column `item text`; no row = no such item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadOne {
+    /// The one statement.
+    pub statement: Statement,
+}
+
+/// Plans a list.
+pub fn plan_read(query: &Query, collection: &Collection, access: &Access) -> Result<ReadPlan, Error> {
+    check_collection(collection, access, Action::Read)?;
+    let mut builder = Builder::default();
+    let conditions = Conditions { collection, access, source: SOURCE };
+    let filter = match &query.filter {
+        Some(filter) => Some(conditions.write(filter, &mut builder)?),
+        None => None,
+    };
+    let fields = answer_fields(query, collection, access)?;
+    let order = order_by(query, collection, access)?;
+    let window = window(query)?;
+    let table = table(collection);
+    let filtered = filter.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
+    let page = format!("SELECT * FROM {table} {SOURCE}{filtered}{order}{}", window.sql(&mut builder));
+    builder.push("SELECT (SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' FROM (SELECT ");
+    builder.push(&json_row(fields, SOURCE)).push(&format!(" AS j FROM ({page}) {SOURCE}) p) AS items, "));
+    let count = |wanted: bool, condition: &str| match wanted {
+        true => format!("(SELECT count(*) FROM {table} {SOURCE}{condition})"),
+        false => "NULL::bigint".to_owned(),
+    };
+    builder.push(&count(query.meta.total_count, "")).push(" AS total_count, ");
+    builder.push(&count(query.meta.filter_count, &filtered)).push(" AS filter_count");
+    Ok(ReadPlan { statement: builder.finish("items.read") })
+}
+
+/// Plans the read of one item by its key's text. A malformed key is 403, as a missing item is.
+pub fn plan_read_one(
+    key: &str,
+    query: &Query,
+    collection: &Collection,
+    access: &Access,
+) -> Result<ReadOne, Error> {
+    check_collection(collection, access, Action::Read)?;
+    let key_field = key_field(collection)?;
+    let key = parse_key(key, key_field)?;
+    let fields = answer_fields(query, collection, access)?;
+    let mut builder = Builder::default();
+    builder.push(&format!(
+        "SELECT {}::text AS item FROM {} {SOURCE} WHERE ",
+        json_row(fields, SOURCE),
+        table(collection)
+    ));
+    builder.push(&format!("{SOURCE}.{} = ", quote_identifier(&key_field.name)));
+    builder.push_bind(Binding::Text(Some(key))).push(&format!("::text::{}", sql_type(key_field)));
+    Ok(ReadOne { statement: builder.finish("items.read_one") })
+}
+
+/// Plans the read of items by their keys, in key order; same columns as [`plan_read`].
+pub fn plan_read_keys(
+    keys: &[String],
+    query: &Query,
+    collection: &Collection,
+    access: &Access,
+) -> Result<ReadPlan, Error> {
+    check_collection(collection, access, Action::Read)?;
+    let key_field = key_field(collection)?;
+    let fields = answer_fields(query, collection, access)?;
+    let mut builder = Builder::default();
+    let column = format!("{SOURCE}.{}", quote_identifier(&key_field.name));
+    builder
+        .push("SELECT (SELECT '[' || coalesce(string_agg(j::text, ',' ORDER BY k), '') || ']' FROM (SELECT ");
+    builder.push(&format!(
+        "{} AS j, {column} AS k FROM {} {SOURCE} WHERE {column} = ANY(",
+        json_row(fields, SOURCE),
+        table(collection)
+    ));
+    builder.push_bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    builder.push(&format!(
+        "::text[]::{}[])) p) AS items, NULL::bigint AS total_count, NULL::bigint AS filter_count",
+        sql_type(key_field)
+    ));
+    Ok(ReadPlan { statement: builder.finish("items.read_keys") })
+}
+
+/// Plans the look-up of the keys that fit a query, sorted, for a change or deletion by query: rows of `key text`.
+/// The items are locked, so that what fits now is what is written.
+pub fn plan_keys(
+    query: &Query,
+    collection: &Collection,
+    access: &Access,
+    action: Action,
+) -> Result<Statement, Error> {
+    check_collection(collection, access, action)?;
+    let key_field = key_field(collection)?;
+    let mut builder = Builder::default();
+    let conditions = Conditions { collection, access, source: SOURCE };
+    let filter = match &query.filter {
+        Some(filter) => format!(" WHERE {}", conditions.write(filter, &mut builder)?),
+        None => String::new(),
+    };
+    let order = order_by(query, collection, access)?;
+    let key = format!("{SOURCE}.{}", quote_identifier(&key_field.name));
+    let window = window(query)?;
+    let chosen = format!(
+        "SELECT {key} FROM {} {SOURCE}{filter}{order}{}",
+        table(collection),
+        window.sql(&mut builder)
+    );
+    builder.push(&format!(
+        "SELECT {} AS key FROM {} {SOURCE} WHERE {key} IN ({chosen}) ORDER BY {key} FOR UPDATE",
+        answer_key(key_field, SOURCE),
+        table(collection)
+    ));
+    Ok(builder.finish("items.keys"))
+}
+
+/// The quoted table of a collection.
+pub(crate) fn table(collection: &Collection) -> String {
+    format!("\"public\".{}", quote_identifier(&collection.name))
+}
+
+/// The primary key's field; a collection without one is never in the schema.
+pub(crate) fn key_field(collection: &Collection) -> Result<&Field, Error> {
+    collection.key().ok_or_else(Error::internal)
+}
+
+/// A key as text, as events and answers name it.
+pub(crate) fn answer_key(field: &Field, source: &str) -> String {
+    format!("({})::text", answer_value(field, source))
+}
+
+/// `ORDER BY` with the key as the last word, so that pages never overlap.
+fn order_by(query: &Query, collection: &Collection, access: &Access) -> Result<String, Error> {
+    let key = &collection.primary_key;
+    let mut parts: Vec<String> = Vec::with_capacity(query.sort.len() + 1);
+    let mut has_key = false;
+    let column = |name: &str| format!("{SOURCE}.{}", quote_identifier(name));
+    for sort in &query.sort {
+        let field = readable_field(&sort.field, collection, access)?;
+        if field.is_concealed() {
+            return Err(Error::forbidden_field(&collection.name, &field.name));
+        }
+        has_key |= field.name == *key;
+        parts.push(format!("{}{}", column(&field.name), if sort.descending { " DESC" } else { "" }));
+    }
+    if parts.is_empty() {
+        if let Some(sort_field) =
+            collection.sort_field.as_deref().filter(|name| collection.field(name).is_some())
+        {
+            has_key |= sort_field == key;
+            parts.push(column(sort_field));
+        }
+    }
+    if !has_key {
+        parts.push(column(key));
+    }
+    Ok(format!(" ORDER BY {}", parts.join(", ")))
+}
+
+struct Window {
+    limit: Option<i64>,
+    offset: i64,
+}
+
+impl Window {
+    fn sql(&self, builder: &mut Builder) -> String {
+        let mut sql = String::new();
+        if let Some(limit) = self.limit {
+            sql.push_str(&format!(" LIMIT {}", builder.bind(Binding::BigInt(limit))));
+        }
+        if self.offset > 0 {
+            sql.push_str(&format!(" OFFSET {}", builder.bind(Binding::BigInt(self.offset))));
+        }
+        sql
+    }
+}
+
+fn window(query: &Query) -> Result<Window, Error> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    let too_far = || Error::invalid_query("\"offset\" is too large");
+    let offset = match (query.page, query.offset) {
+        (Some(page), _) if limit >= 0 => {
+            i64::try_from(page.saturating_sub(1)).ok().and_then(|p| p.checked_mul(limit))
+        }
+        (_, Some(offset)) => i64::try_from(offset).ok(),
+        _ => Some(0),
+    };
+    Ok(Window { limit: (limit >= 0).then_some(limit), offset: offset.ok_or_else(too_far)? })
+}

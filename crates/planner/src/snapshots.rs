@@ -1,0 +1,170 @@
+//! Query or payload -> SQL, as snapshots.
+
+use access::Access;
+use model::ErrorCode;
+use query::Query;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::shape::tests::{articles, notes};
+use crate::{
+    CreateNeeds, Stamp, Statement, UpdateChange, parse_payloads, plan_create, plan_delete, plan_keys,
+    plan_read, plan_read_one, plan_update,
+};
+
+fn stamp() -> Stamp {
+    Stamp {
+        user: Some(Uuid::from_u128(7)),
+        role: None,
+        ip: Some("192.0.2.1".to_owned()),
+        user_agent: None,
+        origin: None,
+        request_id: Some("r1".to_owned()),
+        traceparent: None,
+        causation_id: None,
+        depth: 0,
+        batch_id: Uuid::from_u128(8),
+        silent: false,
+        now: OffsetDateTime::UNIX_EPOCH,
+    }
+}
+
+fn query(text: &str) -> Query {
+    Query::from_query_string(text).unwrap()
+}
+
+fn shown(statement: &Statement) -> String {
+    format!("{}\n{:?}", statement.sql, statement.bindings)
+}
+
+fn read(text: &str) -> String {
+    shown(&plan_read(&query(text), &articles(), &Access::admin()).unwrap().statement)
+}
+
+fn create(body: &str) -> Result<Statement, model::Errors> {
+    let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
+    let ids: Vec<Uuid> = (0..payloads.len() as u128).map(Uuid::from_u128).collect();
+    let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
+    plan_create(&payloads, &needs, &query("fields=id,title"), &articles(), &Access::admin(), &stamp())
+}
+
+#[test]
+fn a_list_is_one_statement() {
+    insta::assert_snapshot!(read("fields=id,title,price,published_at,token"));
+    insta::assert_snapshot!(read(
+        "fields=id&filter[status][_eq]=published&filter[words][_gte]=5&sort=-published_at,title&limit=25&page=3&meta=*"
+    ));
+    insta::assert_snapshot!(read(
+        r#"fields=id&limit=-1&offset=2&filter={"_or":[{"id":{"_in":[1,2]}},{"title":{"_contains":"50%_"}},{"tags":{"_null":true}}]}"#
+    ));
+}
+
+#[test]
+fn one_item_is_found_by_its_key() {
+    let plan = plan_read_one("7", &query(""), &articles(), &Access::admin()).unwrap();
+    insta::assert_snapshot!(shown(&plan.statement));
+}
+
+#[test]
+fn a_create_is_one_statement() {
+    insta::assert_snapshot!(shown(&create(r#"{"title":"a","price":1.10,"unknown":1}"#).unwrap()));
+    insta::assert_snapshot!(shown(&create(r#"[{"title":"a","status":null},{"title":"b","id":9}]"#).unwrap()));
+    let (payloads, _) = parse_payloads(br#"{"body":"x"}"#).unwrap();
+    let ids = [Uuid::from_u128(1)];
+    let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
+    let plan =
+        plan_create(&payloads, &needs, &query("fields=*"), &notes(), &Access::admin(), &stamp()).unwrap();
+    insta::assert_snapshot!(shown(&plan));
+}
+
+#[test]
+fn a_change_is_one_statement() {
+    let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let keys = ["1".to_owned(), "2".to_owned()];
+    let plan = |body: &str| {
+        let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
+        let change = UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, first_index: 0 };
+        plan_update(&change, &query("fields=id"), &articles(), &Access::admin(), &stamp()).unwrap()
+    };
+    insta::assert_snapshot!(shown(&plan(r#"{"title":"a","words":3}"#).unwrap()));
+    insta::assert_snapshot!(shown(&plan(r#"[{"id":1,"title":"a"},{"id":2,"title":"b"}]"#).unwrap()));
+    assert_eq!(plan(r#"{"nope":1}"#), None);
+}
+
+#[test]
+fn a_deletion_is_one_statement() {
+    let plan = plan_delete(&["1".to_owned()], &[Uuid::from_u128(1)], &articles(), &Access::admin(), &stamp())
+        .unwrap();
+    insta::assert_snapshot!(shown(&plan));
+    let keys = plan_keys(
+        &query("filter[id][_gt]=5&limit=10"),
+        &articles(),
+        &Access::admin(),
+        access::Action::Delete,
+    );
+    insta::assert_snapshot!(shown(&keys.unwrap()));
+}
+
+#[test]
+fn refusals_come_before_any_statement() {
+    let code = |text: &str| plan_read(&query(text), &articles(), &Access::admin()).unwrap_err().code;
+    assert_eq!(code("fields=nope"), ErrorCode::Forbidden);
+    assert_eq!(code("sort=nope"), ErrorCode::Forbidden);
+    assert_eq!(code("sort=token"), ErrorCode::Forbidden);
+    assert_eq!(code("filter[nope][_eq]=1"), ErrorCode::Forbidden);
+    assert_eq!(code("filter[id][_eq]=abc"), ErrorCode::InvalidQuery);
+    assert_eq!(code("filter[id][_contains]=1"), ErrorCode::InvalidQuery);
+    assert_eq!(code("filter[token][_eq]=x"), ErrorCode::InvalidQuery);
+    assert_eq!(code("filter[token][_contains]=x"), ErrorCode::InvalidQuery);
+    assert_eq!(code("filter[meta][_eq]=x"), ErrorCode::InvalidQuery);
+    let codes = |body: &str| create(body).unwrap_err().0.iter().map(|e| e.code).collect::<Vec<_>>();
+    assert_eq!(codes("{}"), [ErrorCode::FailedValidation]);
+    assert_eq!(
+        codes(r#"{"title":null,"words":"x"}"#),
+        [ErrorCode::FailedValidation, ErrorCode::InvalidPayload]
+    );
+}
+
+#[test]
+fn nobody_but_an_admin_gets_a_plan() {
+    let none = Access::none();
+    assert_eq!(plan_read(&query(""), &articles(), &none).unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(plan_read_one("1", &query(""), &articles(), &none).unwrap_err().code, ErrorCode::Forbidden);
+    assert!(plan_delete(&[], &[], &articles(), &none, &stamp()).is_err());
+}
+
+#[test]
+fn the_public_table_is_the_only_table_a_name_can_reach() {
+    let plan = plan_read(&query("fields=body"), &notes(), &Access::admin()).unwrap();
+    assert!(plan.statement.sql.contains("FROM \"public\".\"no\"\"tes\" t"));
+}
+
+mod no_client_text_in_sql {
+    use super::{create, query};
+    use crate::plan_read;
+    use crate::shape::tests::articles;
+    use access::Access;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn values_are_bound(text in "[a-zA-Z'\"\\\\;%_ -]{6,40}") {
+            let marked = format!("zq9{text}zq9");
+            let body = serde_json::json!({ "title": marked, "status": marked.chars().take(20).collect::<String>() });
+            if let Ok(statement) = create(&body.to_string()) {
+                prop_assert!(!statement.sql.contains("zq9"));
+            }
+            let filter = serde_json::json!({ "_or": [
+                { "title": { "_contains": marked } }, { "title": { "_in": [marked] } }, { "title": { "_eq": marked } }
+            ] });
+            let mut asked = query("fields=id&limit=1");
+            asked.filter = query(&format!("filter={}", urlencoded(&filter.to_string()))).filter;
+            let plan = plan_read(&asked, &articles(), &Access::admin()).unwrap();
+            prop_assert!(!plan.statement.sql.contains("zq9"));
+        }
+    }
+
+    fn urlencoded(text: &str) -> String {
+        text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    }
+}

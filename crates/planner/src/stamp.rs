@@ -1,0 +1,68 @@
+//! What every event of one write shares.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::statement::{Binding, Builder};
+
+/// Who writes, in what request, because of what, and when.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    /// The user, also for `user-created` and `user-updated`.
+    pub user: Option<Uuid>,
+    /// His role, also for `role-created` and `role-updated`.
+    pub role: Option<Uuid>,
+    /// Client address.
+    pub ip: Option<String>,
+    /// Client's `User-Agent`.
+    pub user_agent: Option<String>,
+    /// Client's `Origin`.
+    pub origin: Option<String>,
+    /// Request that asks for the write.
+    pub request_id: Option<String>,
+    /// Trace of the write.
+    pub traceparent: Option<String>,
+    /// Event that caused it.
+    pub causation_id: Option<Uuid>,
+    /// Length of the chain of causes.
+    pub depth: i16,
+    /// Shared by all events of the write.
+    pub batch_id: Uuid,
+    /// Hooks, flows and webhooks are to skip it.
+    pub silent: bool,
+    /// The instant for `date-created` and `date-updated`.
+    pub now: OffsetDateTime,
+}
+
+impl Stamp {
+    /// Columns of `eventus.events` that this fills, in the order of [`Self::values`].
+    pub(crate) const COLUMNS: &'static str = "\"user\", role, ip, user_agent, origin, request_id, traceparent, \
+                                              causation_id, depth, batch_id, silent";
+
+    /// Placeholders of [`Self::COLUMNS`], comma-separated.
+    pub(crate) fn values(&self, builder: &mut Builder) -> String {
+        let text = |value: &Option<String>| Binding::Text(value.clone());
+        let bindings = [
+            (Binding::Uuid(self.user), "uuid"),
+            (Binding::Uuid(self.role), "uuid"),
+            (text(&self.ip), "text"),
+            (text(&self.user_agent), "text"),
+            (text(&self.origin), "text"),
+            (text(&self.request_id), "text"),
+            (text(&self.traceparent), "text"),
+            (Binding::Uuid(self.causation_id), "uuid"),
+            (Binding::SmallInt(self.depth), "smallint"),
+            (Binding::Uuid(Some(self.batch_id)), "uuid"),
+            (Binding::Bool(self.silent), "boolean"),
+        ];
+        let placeholders = bindings.map(|(binding, kind)| format!("{}::{kind}", builder.bind(binding)));
+        placeholders.join(", ")
+    }
+
+    /// The instant as text that PostgreSQL reads as timestamptz.
+    pub(crate) fn now_text(&self) -> String {
+        // RFC 3339 covers the years 0 to 9999, which a clock does not leave.
+        self.now.format(&Rfc3339).unwrap_or_default()
+    }
+}

@@ -1,0 +1,77 @@
+//! SQL text with its bindings, and the one builder that makes them.
+
+use std::fmt::Write as _;
+
+use uuid::Uuid;
+
+/// One SQL statement with the values it is run with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Name for spans, metrics and the slow-query log, for example `items.read`.
+    pub name: &'static str,
+    /// Text; holds no value of a client. Equal shapes give equal texts, so that prepared statements are found again.
+    pub sql: String,
+    /// Values of `$1`, `$2` ...
+    pub bindings: Vec<Binding>,
+}
+
+/// A value of a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Binding {
+    /// `text`
+    Text(Option<String>),
+    /// `text[]`
+    Texts(Vec<Option<String>>),
+    /// `uuid`
+    Uuid(Option<Uuid>),
+    /// `uuid[]`
+    Uuids(Vec<Uuid>),
+    /// `boolean[]`
+    Bools(Vec<bool>),
+    /// `bigint`
+    BigInt(i64),
+    /// `smallint`
+    SmallInt(i16),
+    /// `boolean`
+    Bool(bool),
+}
+
+/// Grows a statement.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    pub(crate) sql: String,
+    bindings: Vec<Binding>,
+}
+
+impl Builder {
+    /// Appends text that we wrote.
+    pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    /// Takes a value and gives its placeholder.
+    pub(crate) fn bind(&mut self, binding: Binding) -> String {
+        self.bindings.push(binding);
+        format!("${}", self.bindings.len())
+    }
+
+    /// Takes a value and appends its placeholder.
+    pub(crate) fn push_bind(&mut self, binding: Binding) -> &mut Self {
+        self.bindings.push(binding);
+        let number = self.bindings.len();
+        // Writing to a String cannot fail.
+        let _ = write!(self.sql, "${number}");
+        self
+    }
+
+    /// The finished statement.
+    pub(crate) fn finish(self, name: &'static str) -> Statement {
+        Statement { name, sql: self.sql, bindings: self.bindings }
+    }
+}
+
+/// Appends `items` with a separator between them.
+pub(crate) fn join(items: impl IntoIterator<Item = String>, separator: &str) -> String {
+    items.into_iter().collect::<Vec<_>>().join(separator)
+}

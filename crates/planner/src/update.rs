@@ -1,0 +1,201 @@
+//! Changing: keys and changes -> one data-modifying statement that changes the items and appends their events.
+
+use access::{Access, Action};
+use model::{Collection, Error, Errors, Field, Special, quote_identifier};
+use query::Query;
+use uuid::Uuid;
+
+use crate::column::{json_row, sql_type};
+use crate::payload::Payload;
+use crate::read::{answer_key, key_field, table};
+use crate::shape::{answer_fields, check_collection};
+use crate::stamp::Stamp;
+use crate::statement::{Binding, Builder, Statement};
+use crate::value::payload_text;
+
+/// Changes that name the same fields.
+#[derive(Debug)]
+pub struct UpdateChange<'a> {
+    /// Checked keys, without doubles, in any order.
+    pub keys: &'a [String],
+    /// One payload for all keys, or one per key in the same order. All name the same fields.
+    pub payloads: &'a [Payload],
+    /// One event id per key.
+    pub event_ids: &'a [Uuid],
+    /// Place of the first key within its batch.
+    pub first_index: i32,
+}
+
+struct Column<'a> {
+    field: &'a Field,
+    /// One text for all keys or one per key.
+    texts: Vec<Option<String>>,
+}
+
+/// Plans a change: one statement with the columns `items text` (JSON array in key order), `keys text[]` (those that
+/// were there). All or none. `None` when the payload changes nothing that is stored.
+pub fn plan_update(
+    change: &UpdateChange<'_>,
+    query: &Query,
+    collection: &Collection,
+    access: &Access,
+    stamp: &Stamp,
+) -> Result<Option<Statement>, Errors> {
+    check_collection(collection, access, Action::Update)?;
+    let key = key_field(collection)?;
+    let columns = columns(change.payloads, collection, access, stamp)?;
+    if columns.iter().all(|column| is_stamped(column.field)) {
+        return Ok(None);
+    }
+    let answer = answer_fields(query, collection, access)?;
+    Ok(Some(write(change, &columns, key, &answer, collection, stamp)))
+}
+
+fn is_stamped(field: &Field) -> bool {
+    field.has(Special::DateUpdated) || field.has(Special::UserUpdated) || field.has(Special::RoleUpdated)
+}
+
+fn columns<'a>(
+    payloads: &[Payload],
+    collection: &'a Collection,
+    access: &Access,
+    stamp: &Stamp,
+) -> Result<Vec<Column<'a>>, Errors> {
+    let mut columns = Vec::new();
+    let mut failures = Vec::new();
+    let writable =
+        |field: &&Field| field.is_stored() && !field.generated && field.name != collection.primary_key;
+    for field in collection.fields.iter().filter(writable) {
+        let stamped = if field.has(Special::DateUpdated) {
+            Some(Some(stamp.now_text()))
+        } else if field.has(Special::UserUpdated) {
+            Some(stamp.user.map(|id| id.to_string()))
+        } else if field.has(Special::RoleUpdated) {
+            Some(stamp.role.map(|id| id.to_string()))
+        } else {
+            None
+        };
+        if let Some(text) = stamped {
+            columns.push(Column { field, texts: vec![text; payloads.len()] });
+            continue;
+        }
+        if !payloads.iter().any(|payload| payload.get(&field.name).is_some()) {
+            continue;
+        }
+        let mut texts = Vec::with_capacity(payloads.len());
+        for payload in payloads {
+            match value(payload, field, collection, access) {
+                Ok(text) => texts.push(text),
+                Err(error) => failures.push(error),
+            }
+        }
+        columns.push(Column { field, texts });
+    }
+    failures.dedup();
+    if failures.is_empty() { Ok(columns) } else { Err(Errors(failures)) }
+}
+
+fn value(
+    payload: &Payload,
+    field: &Field,
+    collection: &Collection,
+    access: &Access,
+) -> Result<Option<String>, Error> {
+    if !access.allows_field(&collection.name, &field.name, Action::Update) {
+        return Err(Error::forbidden_field(&collection.name, &field.name));
+    }
+    let raw = payload.get(&field.name).ok_or_else(Error::internal)?;
+    let text = payload_text(raw, field, &collection.name)?;
+    if text.is_none() && (!field.nullable || field.required) {
+        return Err(Error::failed_validation(&field.name, "nnull"));
+    }
+    Ok(text)
+}
+
+/// `target` locks the items in key order and holds the old values, `item` changes them and reads back, `head`
+/// counts the version up, `event` appends after the locks are held.
+fn write(
+    change: &UpdateChange<'_>,
+    columns: &[Column<'_>],
+    key: &Field,
+    answer: &[&Field],
+    collection: &Collection,
+    stamp: &Stamp,
+) -> Statement {
+    let mut b = Builder::default();
+    let name = table(collection);
+    let key_name = quote_identifier(&key.name);
+    let key_list = input(&mut b, change, columns, key);
+    let one_for_all = change.payloads.len() == 1;
+    let sets: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let value = match (one_for_all, column.texts.first()) {
+                (true, Some(text)) => b.bind(Binding::Text(text.clone())) + "::text",
+                _ => format!("c.c{index}"),
+            };
+            format!("{} = {value}::{}", quote_identifier(&column.field.name), sql_type(column.field))
+        })
+        .collect();
+    let changed: Vec<&Field> = columns.iter().map(|column| column.field).collect();
+    b.push(&format!(
+        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}) \
+         ORDER BY t.{key_name} FOR UPDATE), item AS (UPDATE {name} t SET {} \
+         FROM target o JOIN change c ON c.key = o.{key_name} \
+         WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \
+         RETURNING t.{key_name} AS key, {} AS name, c.event_id AS event_id, c.ord AS ord, \
+         {} AS new, {} AS old, {} AS answer)",
+        sets.join(", "),
+        answer_key(key, "t"),
+        json_row(changed.iter().copied(), "t"),
+        json_row(changed.iter().copied(), "o"),
+        json_row(answer.iter().copied(), "t"),
+    ));
+    let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
+    let event = b.bind(Binding::Text(Some(format!("{}.update", collection.scope()))));
+    let fields = b.bind(Binding::Texts(changed.iter().map(|field| Some(field.name.clone())).collect()));
+    let first = b.bind(Binding::BigInt(i64::from(change.first_index)));
+    let stamped = stamp.values(&mut b);
+    b.push(&head(&collection_name));
+    b.push(&format!(
+        ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, \
+         batch_index, {}) SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, \
+         item.new, item.old, {fields}::text[], ({first} + item.ord - 1)::integer, {stamped} \
+         FROM item JOIN head ON head.key = item.name ORDER BY item.ord) \
+         SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY item.key), '') || ']' AS items, \
+         coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys FROM item",
+        Stamp::COLUMNS
+    ));
+    b.finish("items.update")
+}
+
+/// The heads of the items in `item`, one version further; an item without a head had version 1.
+pub(crate) fn head(collection_name: &str) -> String {
+    format!(
+        ", head AS (INSERT INTO eventus.heads AS h (collection, key, version) \
+         SELECT {collection_name}::text, item.name, 2 FROM item ORDER BY item.name \
+         ON CONFLICT (collection, key) DO UPDATE SET version = h.version + 1 RETURNING h.key, h.version)"
+    )
+}
+
+/// Writes `change` and gives the list of keys as a typed array.
+fn input(b: &mut Builder, change: &UpdateChange<'_>, columns: &[Column<'_>], key: &Field) -> String {
+    let keys = b.bind(Binding::Texts(change.keys.iter().cloned().map(Some).collect()));
+    let ids = b.bind(Binding::Uuids(change.event_ids.to_vec()));
+    let key_list = format!("{keys}::text[]::{}[]", sql_type(key));
+    let mut arrays = vec![key_list.clone(), format!("{ids}::uuid[]")];
+    let mut names = vec!["key".to_owned(), "event_id".to_owned()];
+    if change.payloads.len() != 1 {
+        for (index, column) in columns.iter().enumerate() {
+            arrays.push(format!("{}::text[]", b.bind(Binding::Texts(column.texts.clone()))));
+            names.push(format!("c{index}"));
+        }
+    }
+    b.push(&format!(
+        "WITH change AS MATERIALIZED (SELECT u.* FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
+        arrays.join(", "),
+        names.join(", ")
+    ));
+    key_list
+}

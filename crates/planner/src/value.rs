@@ -1,0 +1,325 @@
+//! A client's value -> the text that PostgreSQL reads as the column's type, refused here when it can't be one.
+
+use model::{Error, ErrorCode, Field, FieldType};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::column::sql_type;
+
+/// A checked primary key, as PostgreSQL prints it.
+pub type KeyText = String;
+
+/// Checks the text of a key against the type of the key field. 403 when it can't be one: a malformed key and a
+/// missing item are not told apart.
+pub fn parse_key(text: &str, field: &Field) -> Result<KeyText, Error> {
+    let forbidden = |_| Error::forbidden();
+    match field.kind {
+        FieldType::Integer => text.parse::<i32>().map(|n| n.to_string()).map_err(|_| Error::forbidden()),
+        FieldType::BigInteger => text.parse::<i64>().map(|n| n.to_string()).map_err(|_| Error::forbidden()),
+        FieldType::Uuid => uuid::Uuid::parse_str(text).map(|id| id.to_string()).map_err(forbidden),
+        _ if text.contains('\0') || text.is_empty() => Err(Error::forbidden()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A value of a payload as text; `None` is null.
+pub(crate) fn payload_text(raw: &RawValue, field: &Field, collection: &str) -> Result<Option<String>, Error> {
+    let token = raw.get();
+    if token == "null" {
+        return Ok(None);
+    }
+    if field.kind == FieldType::Json {
+        return Ok(Some(token.to_owned()));
+    }
+    let value: Value = match token.as_bytes().first() {
+        // A number keeps its digits: it never becomes a float here.
+        Some(b'-' | b'0'..=b'9') => Value::String(token.to_owned()),
+        Some(b'[') if field.kind == FieldType::Csv => return csv_text(token, field).map(Some),
+        // Objects and arrays in other fields are stored as their JSON text.
+        Some(b'{' | b'[') => Value::String(token.to_owned()),
+        _ => serde_json::from_str(token).map_err(|_| wrong(field, "is not valid JSON"))?,
+    };
+    let number = matches!(token.as_bytes().first(), Some(b'-' | b'0'..=b'9'));
+    let text = match (&value, field.kind) {
+        (Value::Bool(b), FieldType::Boolean | FieldType::String | FieldType::Text | FieldType::Csv) => {
+            b.to_string()
+        }
+        (Value::String(text), kind) => scalar_text(text, number, kind, field, collection)?,
+        _ => return Err(wrong(field, &format!("must be {}", article(field.kind)))),
+    };
+    check_length(&text, field, collection)?;
+    Ok(Some(text))
+}
+
+fn scalar_text(
+    text: &str,
+    number: bool,
+    kind: FieldType,
+    field: &Field,
+    collection: &str,
+) -> Result<String, Error> {
+    let bad = || wrong(field, &format!("must be {}", article(kind)));
+    match kind {
+        FieldType::String | FieldType::Text | FieldType::Csv | FieldType::Unknown | FieldType::Json => {
+            if text.contains('\0') {
+                return Err(wrong(field, "must not hold NUL"));
+            }
+            Ok(text.to_owned())
+        }
+        FieldType::Integer => integer(text, i64::from(i32::MIN), i64::from(i32::MAX), field, collection),
+        FieldType::BigInteger => integer(text, i64::MIN, i64::MAX, field, collection),
+        FieldType::Float => match text.parse::<f64>() {
+            Ok(n) if n.is_finite() => Ok(text.trim().to_owned()),
+            _ => Err(bad()),
+        },
+        FieldType::Decimal => decimal(text, field, collection),
+        FieldType::Boolean => match text {
+            "true" | "1" => Ok("true".to_owned()),
+            "false" | "0" => Ok("false".to_owned()),
+            _ => Err(bad()),
+        },
+        FieldType::Uuid => uuid::Uuid::parse_str(text).map(|id| id.to_string()).map_err(|_| bad()),
+        FieldType::Date | FieldType::DateTime | FieldType::Timestamp | FieldType::Time => {
+            if number || !looks_temporal(text, kind) {
+                return Err(bad());
+            }
+            Ok(text.to_owned())
+        }
+        FieldType::Hash | FieldType::Binary => {
+            Err(wrong(field, "can't be written yet: its type is not supported"))
+        }
+        FieldType::Alias => Err(bad()),
+    }
+}
+
+fn integer(text: &str, min: i64, max: i64, field: &Field, collection: &str) -> Result<String, Error> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong(field, &format!("must be {}", article(field.kind))));
+    }
+    match text.parse::<i64>() {
+        Ok(n) if (min..=max).contains(&n) => Ok(n.to_string()),
+        _ => Err(out_of_range(text, field, collection)),
+    }
+}
+
+fn decimal(text: &str, field: &Field, collection: &str) -> Result<String, Error> {
+    let bad = || wrong(field, &format!("must be {}", article(FieldType::Decimal)));
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let exponent: i32 = exponent.parse().map_err(|_| bad())?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
+        return Err(bad());
+    }
+    // PostgreSQL's numeric holds 131,072 digits before the point; a small text must not make a huge number.
+    if exponent.abs() > 1000 || text.len() > 2000 {
+        return Err(out_of_range(text, field, collection));
+    }
+    Ok(text.to_owned())
+}
+
+fn csv_text(token: &str, field: &Field) -> Result<String, Error> {
+    let parts: Vec<Value> =
+        serde_json::from_str(token).map_err(|_| wrong(field, "must be a list of texts"))?;
+    let texts: Result<Vec<String>, Error> = parts
+        .into_iter()
+        .map(|part| match part {
+            Value::String(text) => Ok(text),
+            Value::Number(number) => Ok(number.to_string()),
+            Value::Bool(b) => Ok(b.to_string()),
+            _ => Err(wrong(field, "must be a list of texts")),
+        })
+        .collect();
+    let joined = texts?.join(",");
+    if joined.contains('\0') { Err(wrong(field, "must not hold NUL")) } else { Ok(joined) }
+}
+
+/// ISO 8601 in shape only: what PostgreSQL reads further (`now`, `infinity`) never passes, an impossible day is
+/// left to PostgreSQL to refuse.
+fn looks_temporal(text: &str, kind: FieldType) -> bool {
+    let (date, time) = match kind {
+        FieldType::Time => (None, Some(text)),
+        _ => match text.split_once(['T', ' ']) {
+            Some((date, time)) => (Some(date), Some(time)),
+            None => (Some(text), None),
+        },
+    };
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let date_fits = |date: &str| {
+        let parts: Vec<&str> = date.split('-').collect();
+        matches!(parts.as_slice(), [y, m, d] if y.len() == 4 && m.len() == 2 && d.len() == 2
+            && digits(y) && digits(m) && digits(d))
+    };
+    let time_fits = |time: &str| {
+        let clock = time.split(['Z', 'z', '+', '-']).next().unwrap_or_default();
+        let zone = &time[clock.len()..];
+        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+        let parts: Vec<&str> = clock.split(':').collect();
+        (2..=3).contains(&parts.len())
+            && parts.iter().all(|part| part.len() == 2 && digits(part))
+            && digits(fraction)
+            && fraction.len() <= 9
+            && (zone.is_empty()
+                || matches!(zone, "Z" | "z")
+                || (zone.len() <= 6 && digits(&zone[1..].replacen(':', "", 1))))
+    };
+    date.is_none_or(date_fits) && time.is_none_or(time_fits)
+}
+
+fn check_length(text: &str, field: &Field, collection: &str) -> Result<(), Error> {
+    if sql_type(field) != "character varying" && sql_type(field) != "character" {
+        return Ok(());
+    }
+    let Some(max) = modifier(field).and_then(|inner| inner.parse::<usize>().ok()) else { return Ok(()) };
+    if text.len() > max && text.chars().count() > max {
+        return Err(of_value(ErrorCode::ValueTooLong, "is too long", text, field, collection));
+    }
+    Ok(())
+}
+
+/// What stands in the brackets of the declared type: `255`, `10,2`.
+fn modifier(field: &Field) -> Option<&str> {
+    field.column_type.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inner, _)| inner)
+}
+
+fn out_of_range(text: &str, field: &Field, collection: &str) -> Error {
+    of_value(ErrorCode::ValueOutOfRange, "is out of range", text, field, collection)
+}
+
+fn of_value(code: ErrorCode, what: &str, text: &str, field: &Field, collection: &str) -> Error {
+    let name = &field.name;
+    Error::new(code)
+        .with_message(format!("Value \"{text}\" for field \"{name}\" in collection \"{collection}\" {what}."))
+        .with("collection", collection)
+        .with("field", name.as_str())
+        .with("value", text)
+}
+
+fn wrong(field: &Field, what: &str) -> Error {
+    Error::invalid_payload(format!("\"{}\" {what}", field.name)).with("field", field.name.as_str())
+}
+
+fn article(kind: FieldType) -> &'static str {
+    match kind {
+        FieldType::Integer => "an integer",
+        FieldType::BigInteger => "an integer of at most 64 bits",
+        FieldType::Float | FieldType::Decimal => "a number",
+        FieldType::Boolean => "a boolean",
+        FieldType::Uuid => "a uuid",
+        FieldType::Date => "a date (YYYY-MM-DD)",
+        FieldType::Time => "a time (HH:MM:SS)",
+        FieldType::DateTime | FieldType::Timestamp => "a date with time (ISO 8601)",
+        _ => "a text",
+    }
+}
+
+/// A value of a filter as text, checked by the field's type. 400 INVALID_QUERY when it can't be one.
+pub(crate) fn filter_text(value: &Value, field: &Field) -> Result<String, Error> {
+    let raw = serde_json::value::to_raw_value(value)
+        .map_err(|_| Error::invalid_query("filter value is not JSON"))?;
+    let mut plain = field.clone();
+    // A filter compares; the column's length does not limit what may be asked.
+    if let Some((head, _)) = field.column_type.split_once('(').filter(|(head, _)| head.starts_with("char")) {
+        plain.column_type = head.to_owned();
+    }
+    match payload_text(&raw, &plain, "") {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(Error::invalid_query(format!("\"{}\" can't be compared with null", field.name))),
+        Err(error) => {
+            let reason = error.extensions.get("reason").and_then(Value::as_str).map(str::to_owned);
+            Err(Error::invalid_query(
+                reason.unwrap_or_else(|| format!("\"{}\" has a value out of range", field.name)),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse_key, payload_text};
+    use crate::shape::tests::field;
+    use model::{ErrorCode, FieldType};
+    use serde_json::value::RawValue;
+
+    fn text(json: &str, kind: FieldType, column: &str) -> Result<Option<String>, ErrorCode> {
+        let raw = RawValue::from_string(json.to_owned()).unwrap();
+        payload_text(&raw, &field("f", kind, column), "c").map_err(|error| error.code)
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let big = "12345678901234567890.123456789012345678901234567890";
+        assert_eq!(text(big, FieldType::Decimal, "numeric"), Ok(Some(big.to_owned())));
+        assert_eq!(
+            text("9007199254740993", FieldType::BigInteger, "bigint"),
+            Ok(Some("9007199254740993".to_owned()))
+        );
+        assert_eq!(
+            text("\"9007199254740993\"", FieldType::BigInteger, "bigint"),
+            Ok(Some("9007199254740993".to_owned()))
+        );
+    }
+
+    #[test]
+    fn wrong_types_are_refused_before_any_statement() {
+        use ErrorCode::{InvalidPayload, ValueOutOfRange, ValueTooLong};
+        for (json, kind, column, code) in [
+            ("\"notanumber\"", FieldType::Integer, "integer", InvalidPayload),
+            ("1.5", FieldType::Integer, "integer", InvalidPayload),
+            ("true", FieldType::Integer, "integer", InvalidPayload),
+            ("2147483648", FieldType::Integer, "integer", ValueOutOfRange),
+            ("9223372036854775808", FieldType::BigInteger, "bigint", ValueOutOfRange),
+            ("1e400000", FieldType::Decimal, "numeric(10,2)", ValueOutOfRange),
+            ("\"NaN\"", FieldType::Float, "double precision", InvalidPayload),
+            ("\"maybe\"", FieldType::Boolean, "boolean", InvalidPayload),
+            ("\"now\"", FieldType::Timestamp, "timestamp with time zone", InvalidPayload),
+            ("\"infinity\"", FieldType::Date, "date", InvalidPayload),
+            ("12", FieldType::Date, "date", InvalidPayload),
+            ("\"x\"", FieldType::Uuid, "uuid", InvalidPayload),
+            ("\"a\\u0000b\"", FieldType::Text, "text", InvalidPayload),
+            ("\"abcdef\"", FieldType::String, "character varying(5)", ValueTooLong),
+        ] {
+            assert_eq!(text(json, kind, column), Err(code), "{json} as {kind:?}");
+        }
+    }
+
+    #[test]
+    fn good_values_pass() {
+        for (json, kind, column, expected) in [
+            (
+                "\"2026-01-02T03:04:05Z\"",
+                FieldType::Timestamp,
+                "timestamp with time zone",
+                "2026-01-02T03:04:05Z",
+            ),
+            ("\"2026-01-02 03:04:05.123+02:00\"", FieldType::Timestamp, "x", "2026-01-02 03:04:05.123+02:00"),
+            ("\"2026-01-02\"", FieldType::Date, "date", "2026-01-02"),
+            ("\"03:04:05\"", FieldType::Time, "time without time zone", "03:04:05"),
+            ("[\"a\",\"b\"]", FieldType::Csv, "text", "a,b"),
+            ("{\"a\": 1}", FieldType::Json, "json", "{\"a\": 1}"),
+            ("{\"a\":1}", FieldType::Text, "text", "{\"a\":1}"),
+            ("5", FieldType::String, "character varying(5)", "5"),
+            ("\"ééééé\"", FieldType::String, "character varying(5)", "ééééé"),
+            ("\"1\"", FieldType::Boolean, "boolean", "true"),
+        ] {
+            assert_eq!(text(json, kind, column), Ok(Some(expected.to_owned())), "{json}");
+        }
+        assert_eq!(text("null", FieldType::Integer, "integer"), Ok(None));
+    }
+
+    #[test]
+    fn keys_of_the_wrong_type_are_forbidden() {
+        let id = field("id", FieldType::Integer, "integer");
+        assert_eq!(parse_key("007", &id).unwrap(), "7");
+        for bad in ["abc", "", "1.5", "99999999999", "1;drop"] {
+            assert_eq!(parse_key(bad, &id).unwrap_err().code, ErrorCode::Forbidden, "{bad}");
+        }
+        let uuid = field("id", FieldType::Uuid, "uuid");
+        assert_eq!(
+            parse_key("AAAAAAAA-AAAA-4AAA-8AAA-AAAAAAAAAAAA", &uuid).unwrap(),
+            "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+        );
+    }
+}

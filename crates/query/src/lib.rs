@@ -1,0 +1,134 @@
+//! The items query language: its type and its parsers (query string and JSON).
+//!
+//! All roads end in one [`Query`]; what it can't express is refused with 400 `INVALID_QUERY`, never ignored.
+//! A name is only a name here: whether a field exists and an operator suits its type is the planner's to say.
+
+mod filter;
+mod json;
+mod parameters;
+mod query_string;
+mod values;
+mod variables;
+
+use model::{Error, Filter};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a reader wants to know of a collection. The default asks for everything the collection gives by itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    /// Fields of the answer in the order asked; `None` means `*`. When `*` stands beside other names the list
+    /// keeps it: see [`Query::wants_all`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Vec<String>>,
+    /// Which items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+    /// Order; empty means the collection's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sort: Vec<Sort>,
+    /// How many at most: `None` means the default page, -1 all of them. Never below -1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// How many to skip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Page from 1, of `limit` items; 0 means the same as `None`. Meaningless with limit -1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u64>,
+    /// Counts wanted beside the items.
+    #[serde(skip_serializing_if = "Meta::is_empty")]
+    pub meta: Meta,
+}
+
+/// One key of the order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sort {
+    /// Field of the collection.
+    pub field: String,
+    /// Greatest first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub descending: bool,
+}
+
+/// Counts wanted beside the items.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Meta {
+    /// Items of the collection that the caller may read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub total_count: bool,
+    /// Those of them that fit the filter.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub filter_count: bool,
+}
+
+impl Meta {
+    /// Nothing is wanted.
+    pub fn is_empty(&self) -> bool {
+        !self.total_count && !self.filter_count
+    }
+}
+
+impl Query {
+    /// Parses the query part of a URL (without `?`). Parameters that are not part of the language are ignored.
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` with a reason.
+    pub fn from_query_string(text: &str) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        parameters::read(&query_string::parse(text)?)
+    }
+
+    /// Reads the `query` object of a request body: the same parameters, as JSON.
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` with a reason.
+    pub fn from_json(value: &Value) -> Result<Self, Error> {
+        match value {
+            Value::Object(parameters) => parameters::read(parameters),
+            Value::Null => Ok(Self::default()),
+            _ => Err(Error::invalid_query("\"query\" must be of type object")),
+        }
+    }
+
+    /// As [`Query::from_json`], from text, keeping every digit of long numbers.
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` with a reason.
+    pub fn from_json_text(text: &str) -> Result<Self, Error> {
+        let value = json::parse(text).ok_or_else(|| Error::invalid_query("Invalid JSON for query object"))?;
+        Self::from_json(&value)
+    }
+
+    /// The canonical JSON that travels between processes; the default query is no bytes at all.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        if *self == Self::default() {
+            return Vec::new();
+        }
+        // Maps have string keys and numbers come from JSON: this cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The inverse of [`Query::to_bytes`].
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` when the bytes are not a query.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(bytes).map_err(|_| Error::invalid_query("The query is malformed"))
+    }
+
+    /// Every readable field is wanted, whatever else is named.
+    pub fn wants_all(&self) -> bool {
+        self.fields.as_ref().is_none_or(|fields| fields.iter().any(|field| field == "*"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::Query;
+
+/// The canonical JSON, or the reason why not.
+fn shown(outcome: Result<Query, model::Error>) -> String {
+    match outcome {
+        Ok(query) => serde_json::to_string(&query).unwrap(),
+        Err(error) => {
+            assert_eq!(error.code, model::ErrorCode::InvalidQuery);
+            format!("400 {}", error.extensions["reason"].as_str().unwrap())
+        }
+    }
+}
+
+fn text(text: &str) -> String {
+    shown(Query::from_query_string(text))
+}
+
+fn body(text: &str) -> String {
+    shown(Query::from_json_text(text))
+}
+
+#[test]
+fn nothing_asked() {
+    assert_snapshot!(text(""), @"{}");
+    assert_snapshot!(text("&&access_token=x&utm[a=1&cb=%ff"), @"{}");
+    assert_snapshot!(body("{}"), @"{}");
+    assert_snapshot!(body(r#"{"fields":null,"filter":{},"sort":[],"search":""}"#), @"{}");
+    assert_snapshot!(body("[]"), @r#"400 "query" must be of type object"#);
+}
+
+#[test]
+fn fields() {
+    assert_snapshot!(text("fields=id,title"), @r#"{"fields":["id","title"]}"#);
+    assert_snapshot!(text("fields[]=id&fields[]=title,%20slug&fields[]=id"), @r#"{"fields":["id","title","slug"]}"#);
+    assert_snapshot!(text("fields=id&fields=title"), @r#"{"fields":["id","title"]}"#);
+    assert_snapshot!(text("fields[1]=title&fields[0]=id"), @r#"{"fields":["id","title"]}"#);
+    assert_snapshot!(text("fields=%5B%22id%22,%22title%22%5D"), @r#"{"fields":["id","title"]}"#);
+    assert_snapshot!(body(r#"{"fields":["id","title"]}"#), @r#"{"fields":["id","title"]}"#);
+    assert_snapshot!(text("fields=*"), @"{}");
+    assert_snapshot!(text("fields="), @"{}");
+    assert_snapshot!(text("fields=*,id"), @r#"{"fields":["*","id"]}"#);
+    assert_snapshot!(text("fields=*,author.name"), @r#"400 Relational path "author.name" is not supported yet"#);
+    assert_snapshot!(text("fields=year(created)"), @r#"400 Function "year(created)" is not supported yet"#);
+    assert_snapshot!(body(r#"{"fields":[1]}"#), @r#"400 "fields" must be a list of names"#);
+}
+
+#[test]
+fn sort_and_pages() {
+    assert_snapshot!(text("sort=-date,id"), @r#"{"sort":[{"field":"date","descending":true},{"field":"id"}]}"#);
+    assert_snapshot!(text("sort[]=-date&sort[]=id"), @r#"{"sort":[{"field":"date","descending":true},{"field":"id"}]}"#);
+    assert_snapshot!(text("sort=author.name"), @r#"400 Relational path "author.name" is not supported yet"#);
+    assert_snapshot!(text("sort=-"), @r#"400 "sort" must be a list of names"#);
+    assert_snapshot!(text("limit=25&offset=50&page=3"), @r#"{"limit":25,"offset":50,"page":3}"#);
+    assert_snapshot!(body(r#"{"limit":-1,"offset":0,"page":1}"#), @r#"{"limit":-1,"offset":0,"page":1}"#);
+    assert_snapshot!(text("limit=1e2"), @r#"{"limit":100}"#);
+    assert_snapshot!(text("limit=abc"), @r#"400 "limit" must be a number"#);
+    assert_snapshot!(text("limit="), @r#"400 "limit" must be a number"#);
+    assert_snapshot!(text("limit=-5"), @r#"400 "limit" must be greater than or equal to -1"#);
+    assert_snapshot!(text("limit=1.5"), @r#"400 "limit" must be an integer"#);
+    assert_snapshot!(text("limit=99999999999999999999"), @r#"400 "limit" must be a safe number"#);
+    assert_snapshot!(text("limit=1&limit=2"), @r#"400 "limit" must be a number"#);
+    assert_snapshot!(text("limit=NaN"), @r#"400 "limit" must be a number"#);
+    assert_snapshot!(text("offset=-1"), @r#"400 "offset" must be greater than or equal to 0"#);
+    assert_snapshot!(text("page=x"), @r#"400 "page" must be a number"#);
+}
+
+#[test]
+fn meta() {
+    assert_snapshot!(text("meta=total_count,filter_count"), @r#"{"meta":{"total_count":true,"filter_count":true}}"#);
+    assert_snapshot!(text("meta=*"), @r#"{"meta":{"total_count":true,"filter_count":true}}"#);
+    assert_snapshot!(text("meta[]=filter_count&meta[]=other"), @r#"{"meta":{"filter_count":true}}"#);
+}
+
+#[test]
+fn filter_forms() {
+    assert_snapshot!(text("filter[status][_eq]=published"), @r#"{"filter":{"compare":{"field":"status","operator":"_eq","value":"published"}}}"#);
+    assert_snapshot!(text("filter%5Bstatus%5D%5B_eq%5D=published+news"), @r#"{"filter":{"compare":{"field":"status","operator":"_eq","value":"published news"}}}"#);
+    assert_snapshot!(text(r#"filter={"status":{"_eq":"published"}}"#), @r#"{"filter":{"compare":{"field":"status","operator":"_eq","value":"published"}}}"#);
+    assert_snapshot!(text("filter[status]=published"), @r#"{"filter":{"compare":{"field":"status","operator":"_eq","value":"published"}}}"#);
+    assert_snapshot!(body(r#"{"filter":{"id":5}}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_eq","value":5}}}"#);
+    assert_snapshot!(body(r#"{"filter":"{\"id\":5}"}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_eq","value":5}}}"#);
+    assert_snapshot!(text("filter[id][_gte]=1&filter[id][_lt]=9&filter[status]=draft"), @r#"{"filter":{"and":[{"and":[{"compare":{"field":"id","operator":"_gte","value":"1"}},{"compare":{"field":"id","operator":"_lt","value":"9"}}]},{"compare":{"field":"status","operator":"_eq","value":"draft"}}]}}"#);
+    assert_snapshot!(text("filter[_or][0][id][_eq]=1&filter[_or][1][name][_contains]=a"), @r#"{"filter":{"or":[{"compare":{"field":"id","operator":"_eq","value":"1"}},{"compare":{"field":"name","operator":"_contains","value":"a"}}]}}"#);
+    assert_snapshot!(text("filter[_and][][id]=1&filter[_and][][id]=2"), @r#"{"filter":{"and":[{"compare":{"field":"id","operator":"_eq","value":"1"}},{"compare":{"field":"id","operator":"_eq","value":"2"}}]}}"#);
+    assert_snapshot!(body(r#"{"filter":{"_or":[{},{"id":1}]}}"#), @r#"{"filter":{"or":[{"and":[]},{"compare":{"field":"id","operator":"_eq","value":1}}]}}"#);
+    assert_snapshot!(body(r#"{"filter":{"_and":[]}}"#), @r#"{"filter":{"and":[]}}"#);
+    assert_snapshot!(body(r#"{"filter":{"price":{"_or":[{"_lt":1},{"_gt":9}]}}}"#), @r#"{"filter":{"or":[{"compare":{"field":"price","operator":"_lt","value":1}},{"compare":{"field":"price","operator":"_gt","value":9}}]}}"#);
+}
+
+#[test]
+fn filter_values() {
+    assert_snapshot!(text("filter[id][_in]=1,2"), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":["1","2"]}}}"#);
+    assert_snapshot!(text("filter[id][_in][]=1&filter[id][_in][]=2"), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":["1","2"]}}}"#);
+    assert_snapshot!(text("filter[id][_nin][0]=1&filter[id][_nin][1]=2"), @r#"{"filter":{"compare":{"field":"id","operator":"_nin","value":["1","2"]}}}"#);
+    assert_snapshot!(body(r#"{"filter":{"id":{"_in":[1,"b",true]}}}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":[1,"b",true]}}}"#);
+    assert_snapshot!(body(r#"{"filter":{"id":{"_in":[]}}}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":[]}}}"#);
+    assert_snapshot!(body(r#"{"filter":{"id":{"_in":7}}}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":[7]}}}"#);
+    assert_snapshot!(text("filter[id][_null]=true&filter[b][_nnull]=false&filter[c][_null]"), @r#"{"filter":{"and":[{"compare":{"field":"b","operator":"_nnull","value":false}},{"compare":{"field":"c","operator":"_null","value":true}},{"compare":{"field":"id","operator":"_null","value":true}}]}}"#);
+    assert_snapshot!(text("filter[on][_eq]=true&filter[a][_eq]=null&filter[b][_neq]=null"), @r#"{"filter":{"and":[{"compare":{"field":"a","operator":"_null","value":true}},{"compare":{"field":"b","operator":"_nnull","value":true}},{"compare":{"field":"on","operator":"_eq","value":true}}]}}"#);
+    assert_snapshot!(body(r#"{"filter":{"a":null}}"#), @r#"{"filter":{"compare":{"field":"a","operator":"_null","value":true}}}"#);
+    assert_snapshot!(
+        body(r#"{"filter":{"a":12345678901234567890123,"b":0.10,"c":9007199254740993,"d":1.5}}"#),
+        @r#"{"filter":{"and":[{"compare":{"field":"a","operator":"_eq","value":"12345678901234567890123"}},{"compare":{"field":"b","operator":"_eq","value":"0.10"}},{"compare":{"field":"c","operator":"_eq","value":9007199254740993}},{"compare":{"field":"d","operator":"_eq","value":1.5}}]}}"#
+    );
+    assert_snapshot!(text("filter[price][_eq]=$NOWHERE"), @r#"{"filter":{"compare":{"field":"price","operator":"_eq","value":"$NOWHERE"}}}"#);
+}
+
+#[test]
+fn filter_refusals() {
+    assert_snapshot!(text("filter={bad"), @"400 Invalid JSON for filter object");
+    assert_snapshot!(text("filter="), @"400 Invalid JSON for filter object");
+    assert_snapshot!(text("filter=[1]"), @r#"400 "filter" must be of type object"#);
+    assert_snapshot!(text("filter=5"), @r#"400 "filter" must be of type object"#);
+    assert_snapshot!(text("filter[id][_foo]=1"), @r#"400 Field "id" does not contain the "_foo" filter operator"#);
+    assert_snapshot!(text("filter[id][_starts_with]=1"), @r#"400 Filter operator "_starts_with" is not supported yet"#);
+    assert_snapshot!(text("filter[author][name][_eq]=1"), @r#"400 Relational path "author.name" is not supported yet"#);
+    assert_snapshot!(text("filter[author.name][_eq]=1"), @r#"400 Relational path "author.name" is not supported yet"#);
+    assert_snapshot!(text("filter[year(date)][_eq]=1"), @r#"400 Function "year(date)" is not supported yet"#);
+    assert_snapshot!(text("filter[name][_eq]="), @r#"400 The filter value for "_eq" is empty"#);
+    assert_snapshot!(text("filter[id][_in]=1,,2"), @r#"400 The filter value for "_in" is empty"#);
+    assert_snapshot!(text("filter[id][_in]="), @r#"400 The filter value for "_in" is empty"#);
+    assert_snapshot!(text("filter[id][_null]=7"), @r#"400 The filter value for "_null" has to be a boolean"#);
+    assert_snapshot!(text("filter[id][_lt]=null"), @r#"400 The filter value for "_lt" has to be a string, number, or boolean"#);
+    assert_snapshot!(text("filter[id][0]=1"), @r#"400 Relational path "id.0" is not supported yet"#);
+    assert_snapshot!(body(r#"{"filter":{"id":[1]}}"#), @r#"400 The filter value for "_eq" has to be a string, number, or boolean"#);
+    assert_snapshot!(body(r#"{"filter":{"id":{"_eq":{"a":1}}}}"#), @r#"400 The filter value for "_eq" has to be a string, number, or boolean"#);
+    assert_snapshot!(body(r#"{"filter":{"id":{"_in":{"a":1}}}}"#), @r#"400 The filter value for "_in" has to be an array of values"#);
+    assert_snapshot!(text("filter[_or]=1"), @r#"400 "_or" must be an array of objects"#);
+    assert_snapshot!(body(r#"{"filter":{"_and":[1]}}"#), @r#"400 "_and" must be an array of objects"#);
+    assert_snapshot!(text("filter[by][_eq]=$CURRENT_USER.id"), @r#"400 Dynamic variable "$CURRENT_USER" is not supported yet"#);
+    assert_snapshot!(text("filter[at][_in]=a,$NOW(-1 day)"), @r#"400 Dynamic variable "$NOW" is not supported yet"#);
+    assert_snapshot!(text("filter[a=1"), @r#"400 Parameter "filter[a" is malformed"#);
+    assert_snapshot!(text("filter=x&filter[a]=1"), @r#"400 Parameter "filter[a]" is malformed"#);
+}
+
+#[test]
+fn parameters_that_are_not_ours_yet() {
+    for name in ["search", "export", "version"] {
+        assert_eq!(text(&format!("{name}=x")), format!("400 Parameter \"{name}\" is not supported yet"));
+    }
+    assert_snapshot!(text("aggregate[count]=*"), @r#"400 Parameter "aggregate" is not supported yet"#);
+    assert_snapshot!(text("groupBy[]=status"), @r#"400 Parameter "groupBy" is not supported yet"#);
+    assert_snapshot!(text("alias[n]=name"), @r#"400 Parameter "alias" is not supported yet"#);
+    assert_snapshot!(text("deep[tags][_limit]=1"), @r#"400 Parameter "deep" is not supported yet"#);
+    assert_snapshot!(body(r#"{"deep":{"tags":{"_limit":1}}}"#), @r#"400 Parameter "deep" is not supported yet"#);
+}
+
+#[test]
+fn limits() {
+    let many = |count: usize| vec!["1"; count].join(",");
+    assert!(Query::from_query_string(&format!("filter[id][_in]={}", many(500))).is_ok());
+    assert_snapshot!(text(&format!("filter[id][_in]={}", many(501))), @r#"400 "_in" has more than 500 entries"#);
+    assert_snapshot!(text(&"fields[]=a&".repeat(501)), @r#"400 Parameter "fields[]" is malformed"#);
+    assert_snapshot!(text(&"x=1&".repeat(1_001)), @"400 Too many parameters");
+    let nested = |depth: usize| {
+        let open = r#"{"_and":["#.repeat(depth);
+        format!(r#"{{"filter":{open}{{}}{}}}"#, "]}".repeat(depth))
+    };
+    assert!(Query::from_json_text(&nested(9)).is_ok());
+    assert_snapshot!(body(&nested(10)), @r#"400 "filter" is nested deeper than 10 levels"#);
+    assert_snapshot!(body(&nested(100_000)), @"400 Invalid JSON for query object");
+    assert_snapshot!(text(&format!("filter{}=1", "[_and][0]".repeat(20))), @r#"400 Parameter "filter[_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0]" is malformed"#);
+    let wide = |count: usize| json!({ "filter": { "_or": vec![json!({ "id": 1 }); count] } });
+    assert!(Query::from_json(&wide(99)).is_ok());
+    assert_snapshot!(shown(Query::from_json(&wide(100))), @r#"400 "filter" has more than 100 conditions"#);
+}
+
+#[test]
+fn bytes_that_are_no_query() {
+    assert!(Query::from_bytes(b"{").is_err());
+    assert!(Query::default().to_bytes().is_empty());
+}
+
+/// Filters as a client would write them, with text as the only scalar (all that brackets can say).
+fn filters() -> impl Strategy<Value = Value> {
+    let scalar = "[a-z0-9 %&=+\\[\\],\u{e9}]{1,6}";
+    let operator = prop::sample::select(vec!["_eq", "_neq", "_lt", "_gte", "_contains", "_null", "_in"]);
+    let condition = ("[a-z]{1,4}", operator, scalar, prop::collection::vec(scalar, 1..4)).prop_map(
+        |(field, operator, scalar, list)| match operator {
+            "_null" => json!({ field: { operator: "true" } }),
+            "_in" => json!({ field: { operator: list } }),
+            _ => json!({ field: { operator: scalar } }),
+        },
+    );
+    condition.prop_recursive(3, 12, 3, |inner| {
+        (prop::sample::select(vec!["_and", "_or"]), prop::collection::vec(inner, 1..3))
+            .prop_map(|(logic, members)| json!({ logic: members }))
+    })
+}
+
+/// The bracket form of a value.
+fn brackets(path: &str, value: &Value, pairs: &mut Vec<String>) {
+    let encode = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    match value {
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| brackets(&format!("{path}[{key}]"), value, pairs))
+        }
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(i, value)| brackets(&format!("{path}[{i}]"), value, pairs));
+        }
+        Value::String(text) => pairs.push(format!("{}={}", encode(path), encode(text))),
+        _ => unreachable!("text only"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn never_panics(text in ".{0,80}") {
+        let _ = Query::from_query_string(&text);
+        let _ = Query::from_json_text(&text);
+        let _ = Query::from_bytes(text.as_bytes());
+    }
+
+    #[test]
+    fn never_panics_near_the_grammar(
+        text in "((filter|sort|fields|limit|deep)(\\[(_and|_or|_in|_eq|a|0|1||\\]|\\[)\\]){0,4}=?[1a,*{}\"%\\[\\]-]{0,4}&?){0,5}"
+    ) {
+        let _ = Query::from_query_string(&text);
+    }
+
+    #[test]
+    fn forms_agree_and_bytes_keep_all(filter in filters(), limit in -1i64..200, sort in "[a-z]{1,3}") {
+        let mut pairs = vec![format!("limit={limit}"), format!("sort=-{sort}")];
+        brackets("filter", &filter, &mut pairs);
+        let from_brackets = Query::from_query_string(&pairs.join("&")).unwrap();
+        let mut parameters = Map::new();
+        parameters.insert("filter".into(), filter);
+        parameters.insert("limit".into(), json!(limit));
+        parameters.insert("sort".into(), json!([format!("-{sort}")]));
+        let object = Value::Object(parameters);
+        prop_assert_eq!(&from_brackets, &Query::from_json(&object).unwrap());
+        prop_assert_eq!(&from_brackets, &Query::from_json_text(&object.to_string()).unwrap());
+        prop_assert_eq!(&from_brackets, &Query::from_bytes(&from_brackets.to_bytes()).unwrap());
+    }
+}
