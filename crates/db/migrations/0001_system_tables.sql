@@ -256,8 +256,8 @@ CREATE TABLE IF NOT EXISTS directus_shares (
     max_uses     integer
 );
 
--- `token` is the SHA-256 of a refresh token in hex (a taken-over session holds the token itself and is not
--- honoured); `next_token` is the hash of its successor once it was rotated.
+-- Refresh tokens stand here as hashes only: `token` names the session and stays, `next_token` says which refresh
+-- token is good now. A taken-over session holds its token itself and is not honoured.
 CREATE TABLE IF NOT EXISTS directus_sessions (
     token      varchar(64)  PRIMARY KEY,
     "user"     uuid         CONSTRAINT directus_sessions_user_foreign

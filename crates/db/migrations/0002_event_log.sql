@@ -54,8 +54,11 @@ BEGIN
     first := at / width;
     FOR number IN first .. first + ahead LOOP
         IF to_regclass(format('eventus.events_p%s', number)) IS NULL THEN
+            -- CREATE .. PARTITION OF would take ACCESS EXCLUSIVE on the log: it would wait for every appender, and
+            -- every appender and reader for it. ATTACH lets them go on.
+            EXECUTE format('CREATE TABLE eventus.events_p%s (LIKE eventus.events INCLUDING ALL)', number);
             EXECUTE format(
-                'CREATE TABLE eventus.events_p%s PARTITION OF eventus.events FOR VALUES FROM (%s) TO (%s)',
+                'ALTER TABLE eventus.events ATTACH PARTITION eventus.events_p%s FOR VALUES FROM (%s) TO (%s)',
                 number, number * width, (number + 1) * width);
             made := made + 1;
         END IF;

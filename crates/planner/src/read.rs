@@ -166,13 +166,10 @@ fn order_by(query: &Query, collection: &Collection, access: &Access) -> Result<S
         has_key |= field.name == *key;
         parts.push(format!("{}{}", column(&field.name), if sort.descending { " DESC" } else { "" }));
     }
-    if parts.is_empty() {
-        if let Some(sort_field) =
-            collection.sort_field.as_deref().filter(|name| collection.field(name).is_some())
-        {
-            has_key |= sort_field == key;
-            parts.push(column(sort_field));
-        }
+    let sort_field = collection.sort_field.as_deref().filter(|name| collection.field(name).is_some());
+    if let (true, Some(sort_field)) = (parts.is_empty(), sort_field) {
+        has_key |= sort_field == key;
+        parts.push(column(sort_field));
     }
     if !has_key {
         parts.push(column(key));

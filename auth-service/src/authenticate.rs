@@ -1,0 +1,57 @@
+//! Authenticate: an access token or a static token -> who acts, from the database as it is now.
+//!
+//! One SQL round trip either way. Nothing in an access token but user and session is believed.
+
+use model::{Error as Told, ErrorCode};
+use proto::auth::v1::{AuthenticateRequest, AuthenticateResponse};
+use rpc::convert;
+
+use crate::access::Known;
+use crate::session::Standing;
+use crate::state::State;
+use crate::token::{self, RefreshToken};
+use crate::tokens::{self, Claims};
+use crate::{Error, access};
+
+/// Authenticates a credential.
+pub async fn authenticate(
+    state: &State,
+    request: AuthenticateRequest,
+) -> Result<AuthenticateResponse, Error> {
+    let (known, session, valid_until) = if tokens::looks_like_jwt(&request.token) {
+        let claims = tokens::read(state, &request.token, state.clock.now())?;
+        (by_session(state, &claims).await?, Some(claims.sid), claims.exp.saturating_mul(1_000))
+    } else {
+        (by_static_token(state, &request.token).await?, None, 0)
+    };
+    let known = known
+        .filter(|known| known.status == "active")
+        .ok_or_else(|| Told::new(ErrorCode::InvalidCredentials))?;
+    state.seen.note(known.user, state.clock.now());
+    let accountability = convert::to_proto(&known.accountability(session));
+    Ok(AuthenticateResponse { accountability: Some(accountability), valid_until })
+}
+
+async fn by_static_token(state: &State, token: &str) -> Result<Option<Known>, Error> {
+    let Some(forms) = token::stored_forms(token) else { return Ok(None) };
+    access::of_static_token(&state.db, &forms).await
+}
+
+async fn by_session(state: &State, claims: &Claims) -> Result<Option<Known>, Error> {
+    let known = access::of_session(&state.db, claims.id, &claims.sid).await?;
+    Ok(known.filter(|known| lives(state, claims, known)))
+}
+
+/// Whether the session of an access token lives; in session mode also whether the refresh token in it is still the
+/// good one or the one just before it.
+fn lives(state: &State, claims: &Claims, known: &Known) -> bool {
+    let now = state.clock.now();
+    let Some((Some(chain), expires)) = &known.session else { return false };
+    if *expires <= now {
+        return false;
+    }
+    let Some(session) = &claims.session else { return true };
+    RefreshToken::parse(session).is_some_and(|token| {
+        chain.standing(&token, &state.succession, now, state.config.refresh_grace) != Standing::Stale
+    })
+}

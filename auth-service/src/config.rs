@@ -1,0 +1,85 @@
+//! What the auth service is configured with, from Directus's own variables.
+
+use std::time::Duration;
+
+use chassis::{ConfigError, Env};
+
+use crate::hashing::HashCost;
+
+/// A text that is never printed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text from being printed.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Configuration of the auth service.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `SECRET`: signs access tokens; the same in all processes.
+    pub secret: Secret,
+    /// `ACCESS_TOKEN_TTL`, 15 minutes.
+    pub access_ttl: Duration,
+    /// `REFRESH_TOKEN_TTL`, 7 days.
+    pub refresh_ttl: Duration,
+    /// `SESSION_COOKIE_TTL`, 1 day: access and refresh token of `mode: session`.
+    pub session_ttl: Duration,
+    /// `SESSION_REFRESH_GRACE_PERIOD`, 10 s: how long the last refresh token is still answered with its successor.
+    pub refresh_grace: Duration,
+    /// `LOGIN_STALL_TIME`, 500 ms: a refused login takes this long, or a multiple of it.
+    pub login_stall: Duration,
+    /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
+    pub hash_cost: HashCost,
+}
+
+impl Config {
+    /// Every default, with this secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self {
+            secret: Secret::new(secret),
+            access_ttl: Duration::from_secs(15 * 60),
+            refresh_ttl: Duration::from_secs(7 * 24 * 3600),
+            session_ttl: Duration::from_secs(24 * 3600),
+            refresh_grace: Duration::from_secs(10),
+            login_stall: Duration::from_millis(500),
+            hash_cost: HashCost::default(),
+        }
+    }
+
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// `SECRET` is missing or a value does not fit; the error names the variable.
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        let default = Self::new(env.required("SECRET")?);
+        let cost = default.hash_cost;
+        Ok(Self {
+            access_ttl: env.duration("ACCESS_TOKEN_TTL", default.access_ttl)?,
+            refresh_ttl: env.duration("REFRESH_TOKEN_TTL", default.refresh_ttl)?,
+            session_ttl: env.duration("SESSION_COOKIE_TTL", default.session_ttl)?,
+            refresh_grace: env.duration("SESSION_REFRESH_GRACE_PERIOD", default.refresh_grace)?,
+            login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
+            hash_cost: HashCost {
+                memory: env.parse("HASH_MEMORY_COST", cost.memory)?,
+                passes: env.parse("HASH_TIME_COST", cost.passes)?,
+                lanes: env.parse("HASH_PARALLELISM", cost.lanes)?,
+            },
+            ..default
+        })
+    }
+}

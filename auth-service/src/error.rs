@@ -1,0 +1,56 @@
+//! What can go wrong in here, and what of it the caller is told.
+
+/// Error of the auth service.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's fault, or a refusal; told as it is.
+    #[error(transparent)]
+    Refused(#[from] model::Error),
+    /// PostgreSQL.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// PostgreSQL, through the crate `db`.
+    #[error(transparent)]
+    Db(#[from] db::Error),
+    /// The event log did not take an event.
+    #[error(transparent)]
+    Log(#[from] event_store::Error),
+    /// An event's body is no JSON.
+    #[error("event: {0}")]
+    Payload(serde_json::Error),
+    /// The gRPC face.
+    #[error(transparent)]
+    Rpc(#[from] rpc::Error),
+    /// Configured hash cost is out of argon2's range.
+    #[error("hash cost: {0}")]
+    HashCost(argon2::Error),
+    /// A password could not be hashed.
+    #[error("hash: {0}")]
+    Hash(argon2::password_hash::Error),
+    /// The first admin can't be made.
+    #[error("the e-mail address of the first admin belongs to a user who is no admin")]
+    EmailTaken,
+    /// The machine gives no randomness.
+    #[error("no randomness")]
+    Random,
+    /// The process is stopping.
+    #[error("stopping")]
+    Stopped,
+}
+
+impl Error {
+    /// What the caller is told; anything that is not his business is logged here, once.
+    pub fn public(self) -> model::Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Database(error)
+            | Self::Db(db::Error::Sqlx(error))
+            | Self::Log(event_store::Error::Db(db::Error::Sqlx(error))) => db::public(&error),
+            Self::Stopped => model::Error::unavailable("auth"),
+            other => {
+                tracing::error!(error = %other, "auth failed");
+                model::Error::internal()
+            }
+        }
+    }
+}

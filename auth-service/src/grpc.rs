@@ -1,0 +1,51 @@
+//! The gRPC face: one line per operation.
+
+use std::sync::Arc;
+
+use proto::auth::v1::auth_service_server::AuthService;
+use proto::auth::v1::{
+    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
+    LogoutResponse, RefreshRequest, TokensResponse,
+};
+use tonic::{Request, Response, Status};
+
+use crate::state::State;
+use crate::{Error, authenticate, control, login, logout, refresh};
+
+/// The service over the state.
+pub struct Service(pub Arc<State>);
+
+fn answer<T>(done: Result<T, Error>) -> Result<Response<T>, Status> {
+    done.map(Response::new).map_err(|error| rpc::status(error.public().into()))
+}
+
+#[tonic::async_trait]
+impl AuthService for Service {
+    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<TokensResponse>, Status> {
+        let caller = rpc::caller(&request).clone();
+        answer(login::login(&self.0, &caller, request.into_inner()).await)
+    }
+
+    async fn refresh(&self, request: Request<RefreshRequest>) -> Result<Response<TokensResponse>, Status> {
+        let caller = rpc::caller(&request).clone();
+        answer(refresh::refresh(&self.0, &caller, request.into_inner()).await)
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+        let caller = rpc::caller(&request).clone();
+        answer(logout::logout(&self.0, &caller, request.into_inner()).await)
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateResponse>, Status> {
+        rpc::require_process(rpc::caller(&request))?;
+        answer(authenticate::authenticate(&self.0, request.into_inner()).await)
+    }
+
+    async fn control(&self, request: Request<ControlRequest>) -> Result<Response<ControlResponse>, Status> {
+        rpc::require_process(rpc::caller(&request))?;
+        answer(control::control(&self.0).await)
+    }
+}

@@ -1,0 +1,130 @@
+//! Credentials -> accountability: logins, sessions, tokens.
+//!
+//! One file per operation (`login`, `refresh`, `logout`, `authenticate`, `control`); `session` holds the rule of
+//! rotation, `access` the one statement that says who holds what, `bootstrap` makes the first admin.
+//! Security: SECRET signs access tokens by HS256 and nothing else; refresh and static tokens are stored hashed.
+
+mod access;
+mod authenticate;
+mod bootstrap;
+mod config;
+mod control;
+mod error;
+mod events;
+mod grpc;
+mod hashing;
+mod last_access;
+mod login;
+mod logout;
+mod refresh;
+mod session;
+mod state;
+mod token;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Runtime;
+use model::{Clock, Ids};
+use proto::auth::v1::auth_service_server::AuthServiceServer;
+use tokio::net::TcpListener;
+
+pub use bootstrap::{Bootstrapped, FirstAdmin, Given, PUBLIC_POLICY, bootstrap};
+pub use config::{Config, Secret};
+pub use error::Error;
+pub use hashing::HashCost;
+use state::State;
+
+/// What the auth service works with.
+#[derive(Clone)]
+pub struct Links {
+    /// PostgreSQL.
+    pub db: db::Db,
+    /// For pings.
+    pub bus: bus::Bus,
+    /// Signs and verifies accountability between processes.
+    pub signer: rpc::Signer,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// Where the auth service is called.
+#[derive(Debug)]
+pub struct Face {
+    /// gRPC on the network.
+    pub grpc: Option<TcpListener>,
+    /// gRPC within the process.
+    pub local: rpc::LocalSlot,
+}
+
+/// How often `last_access` is written, and how often ended sessions are forgotten.
+const WRITE_SEEN: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// Runs the service until the soft stop and what runs then is done.
+///
+/// # Errors
+/// The configuration does not fit or the gRPC face broke.
+pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> Result<(), Error> {
+    let ready = runtime.health.component("auth");
+    let state = Arc::new(State::try_new(config, &links)?);
+    if config_is_weak(&state.config) {
+        tracing::warn!("SECRET is shorter than 32 characters: whoever guesses it is admin");
+    }
+    match db::wait_migrated(&links.db, &runtime.shutdown).await {
+        Err(db::Error::Stopped) => return Ok(()),
+        waited => waited?,
+    }
+    runtime.tasks.spawn("auth-last-access", write_seen(state.clone(), runtime.clone()));
+    runtime.tasks.spawn("auth-sweep", sweep(state.clone(), runtime.clone()));
+    let own = rpc::AuthClient::new(
+        rpc::Channel::local(&face.local),
+        links.signer.clone(),
+        links.clock.clone(),
+        "auth",
+    );
+    let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(own)));
+    let server = rpc::Server::new(guard)
+        .service(AuthServiceServer::new(grpc::Service(state.clone())))
+        .tcp(face.grpc)
+        .local(face.local);
+    ready.up();
+    rpc::serve(server, &runtime).await?;
+    runtime.tasks.drain().await;
+    Ok(())
+}
+
+fn config_is_weak(config: &Config) -> bool {
+    config.secret.expose().len() < 32
+}
+
+async fn write_seen(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
+    loop {
+        let stopping = pause(&runtime, WRITE_SEEN).await;
+        if let Err(error) = state.seen.write(&state.db).await {
+            tracing::debug!(%error, "last access not written");
+        }
+        if stopping {
+            return Ok(());
+        }
+    }
+}
+
+async fn sweep(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
+    while !pause(&runtime, SWEEP).await {
+        match session::sweep(&state.db, state.clock.now()).await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::info!(sessions, "ended sessions forgotten"),
+            Err(error) => tracing::debug!(%error, "ended sessions not forgotten"),
+        }
+    }
+    Ok(())
+}
+
+/// Waits; true when the soft stop came first.
+async fn pause(runtime: &Runtime, time: Duration) -> bool {
+    tokio::time::timeout(time, runtime.shutdown.soft().cancelled()).await.is_ok()
+}

@@ -1,0 +1,73 @@
+//! What every operation uses; made once.
+
+use std::sync::Arc;
+
+use bus::Bus;
+use chassis::metrics::{self, IntCounterVec};
+use db::Db;
+use model::{Clock, Ids};
+
+use crate::hashing::Hasher;
+use crate::last_access::Seen;
+use crate::token::Succession;
+use crate::{Config, Error, Links, tokens};
+
+/// Shared by all operations.
+pub struct State {
+    /// Configuration.
+    pub config: Config,
+    /// PostgreSQL.
+    pub db: Db,
+    /// For pings only: a missed one costs half a second.
+    pub bus: Bus,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn Ids>,
+    /// Password hashes.
+    pub hasher: Hasher,
+    /// Signs access tokens.
+    pub access_key: rpc::jws::Key,
+    /// Makes successors of refresh tokens.
+    pub succession: Succession,
+    /// Users seen since the last write of `last_access`.
+    pub seen: Seen,
+    /// `eventus_logins_total{outcome}`.
+    pub logins: IntCounterVec,
+}
+
+impl State {
+    /// Builds it.
+    ///
+    /// # Errors
+    /// The configured hash cost is out of range.
+    pub fn try_new(config: Config, links: &Links) -> Result<Self, Error> {
+        Ok(Self {
+            hasher: Hasher::try_new(config.hash_cost)?,
+            access_key: tokens::access_key(config.secret.expose()),
+            succession: Succession::new(config.secret.expose()),
+            config,
+            db: links.db.clone(),
+            bus: links.bus.clone(),
+            clock: links.clock.clone(),
+            ids: links.ids.clone(),
+            seen: Seen::default(),
+            logins: metrics::counter(
+                "eventus_logins_total",
+                "Logins by outcome: success, refused, invalid (request), failed (not decided).",
+                &["outcome"],
+            ),
+        })
+    }
+
+    /// Wakes the relay after a commit that appended events.
+    pub async fn appended(&self) {
+        self.bus.ping("log").await;
+    }
+
+    /// Wakes the relay and all who remember sessions.
+    pub async fn session_ended(&self) {
+        self.appended().await;
+        self.bus.ping("control").await;
+    }
+}

@@ -1,0 +1,257 @@
+//! One auth service with a database and a nats-server of its own.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::PasswordHash;
+use auth_service::{Bootstrapped, Config, Error, Face, FirstAdmin, Given, Links, Secret};
+use bus::{Bus, Pings};
+use chassis::{Runtime, Shutdown};
+use db::Db;
+use futures_util::StreamExt;
+use model::{Accountability, Clock, ErrorCode, Errors, RandomIds, SystemClock};
+use proto::auth::v1::auth_service_client::AuthServiceClient;
+use proto::auth::v1::{
+    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
+    LogoutResponse, RefreshRequest, TokensResponse,
+};
+use rpc::{Caller, Channel, LocalSlot, Signer};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub const SECRET: &str = "a secret of at least thirty-two characters";
+pub const ADMIN: &str = "admin@example.com";
+pub const PASSWORD: &str = "correct horse battery staple";
+pub const TOKEN: &str = "admin-static-token";
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A clock that stands until it is moved.
+#[derive(Debug)]
+struct HeldClock(Mutex<OffsetDateTime>);
+
+impl Clock for HeldClock {
+    fn now(&self) -> OffsetDateTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+pub struct World {
+    pub admin: Uuid,
+    client: AuthServiceClient<Channel>,
+    db: Db,
+    bus: Bus,
+    signer: Signer,
+    clock: Arc<HeldClock>,
+    runtime: Runtime,
+    _servers: Servers,
+}
+
+/// What dies with the test.
+type Servers = ();
+
+/// The code of a refusal.
+pub fn code<T: std::fmt::Debug>(result: Result<T, Errors>) -> ErrorCode {
+    result.expect_err("a refusal").0[0].code
+}
+
+impl World {
+    /// With an admin.
+    pub async fn new() -> Self {
+        let mut world = Self::bare().await;
+        let token = Given::Is(Secret::new(TOKEN));
+        let password = Given::Is(Secret::new(PASSWORD));
+        let made = world.bootstrap(&FirstAdmin { email: ADMIN.into(), password, token }).await.unwrap();
+        world.admin = made.admin.unwrap();
+        world
+    }
+
+    /// Without anybody.
+    pub async fn bare() -> Self {
+        let name = format!("auth_{}", model::Ids::random(&RandomIds).simple());
+        let root = db::connect(
+            &db::Config::new("postgres:///postgres?host=/tmp/authpg&user=postgres").unwrap(),
+            "x",
+        );
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(root.pool())
+            .await
+            .unwrap();
+        let url = format!("postgres:///{name}?host=/tmp/authpg&user=postgres");
+        let nats = "nats://127.0.0.1:14555";
+        let db = db::connect(&db::Config::new(&url).unwrap(), "auth-test");
+        db::migrate(&db).await.unwrap();
+        let bus = Bus::connect(&bus::Config::new(nats), "auth-test").await.unwrap();
+        let clock = Arc::new(HeldClock(Mutex::new(SystemClock.now())));
+        let runtime = Runtime::new(Shutdown::new());
+        let signer = Signer::new(SECRET);
+        let links = Links {
+            db: db.clone(),
+            bus: bus.clone(),
+            signer: signer.clone(),
+            clock: clock.clone(),
+            ids: Arc::new(RandomIds),
+        };
+        let local = LocalSlot::new();
+        let client = AuthServiceClient::new(Channel::local(&local));
+        let face = Face { grpc: None, local: local.clone() };
+        runtime.tasks.spawn("auth", auth_service::run(Config::new(SECRET), links, face, runtime.child()));
+        let bound = async {
+            while !local.is_bound() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, bound).await.expect("the service is up");
+        Self { admin: Uuid::nil(), client, db, bus, signer, clock, runtime, _servers: () }
+    }
+
+    /// Stops softly; nothing may have died.
+    pub async fn stop(self) {
+        self.runtime.shutdown.begin();
+        tokio::time::timeout(PATIENCE, self.runtime.tasks.drain()).await.expect("a soft stop");
+        assert!(self.runtime.tasks.failure().is_none(), "{:?}", self.runtime.tasks.failure());
+    }
+
+    pub async fn bootstrap(&self, admin: &FirstAdmin) -> Result<Bootstrapped, Error> {
+        auth_service::bootstrap(&self.db, admin, &RandomIds).await
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        self.db.pool()
+    }
+
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    pub fn advance(&self, by: Duration) {
+        *self.clock.0.lock().unwrap() += by;
+    }
+
+    pub async fn execute(&self, sql: &'static str) {
+        sqlx::query(sql).execute(self.pool()).await.unwrap();
+    }
+
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.pool()).await.unwrap()
+    }
+
+    /// Waits until a count is reached.
+    pub async fn until(&self, sql: &'static str, expected: i64) {
+        let reached = async {
+            while self.count(sql).await != expected {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.expect(sql);
+    }
+
+    /// One more user, without a role.
+    pub async fn user(&self, email: &str, password: &str) -> Uuid {
+        let id = model::Ids::random(&RandomIds);
+        let params = argon2::Params::new(64, 1, 1, None).unwrap();
+        let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let hash: PasswordHash = argon.hash_password(password.as_bytes()).unwrap();
+        sqlx::query("INSERT INTO directus_users (id, email, password) VALUES ($1, $2, $3)")
+            .bind(id)
+            .bind(email)
+            .bind(hash.to_string())
+            .execute(self.pool())
+            .await
+            .unwrap();
+        id
+    }
+
+    fn request<T>(&self, accountability: Accountability, message: T) -> tonic::Request<T> {
+        let caller = Caller { request_id: Some("request-1".into()), accountability };
+        rpc::outgoing(&self.signer, &*self.clock, &caller, message)
+    }
+
+    /// Somebody at the gateway's door.
+    fn stranger(&self) -> Accountability {
+        let (ip, user_agent) = (Some("203.0.113.7".into()), Some("tests".into()));
+        Accountability { ip, user_agent, ..Accountability::default() }
+    }
+
+    async fn login_as(&self, email: &str, password: &str, session: bool) -> Result<TokensResponse, Errors> {
+        let message = LoginRequest {
+            email: email.into(),
+            password: password.into(),
+            otp: None,
+            session_token: session,
+        };
+        answer(self.client.clone().login(self.request(self.stranger(), message)).await)
+    }
+
+    pub async fn login(&self, email: &str, password: &str) -> Result<TokensResponse, Errors> {
+        self.login_as(email, password, false).await
+    }
+
+    pub async fn login_session(&self, email: &str, password: &str) -> Result<TokensResponse, Errors> {
+        self.login_as(email, password, true).await
+    }
+
+    async fn refresh_as(&self, token: &str, session_token: bool) -> Result<TokensResponse, Errors> {
+        let message = RefreshRequest { refresh_token: token.into(), session_token };
+        answer(self.client.clone().refresh(self.request(self.stranger(), message)).await)
+    }
+
+    pub async fn refresh(&self, token: &str) -> Result<TokensResponse, Errors> {
+        self.refresh_as(token, false).await
+    }
+
+    pub async fn refresh_session(&self, token: &str) -> Result<TokensResponse, Errors> {
+        self.refresh_as(token, true).await
+    }
+
+    pub async fn logout(&self, token: &str) -> Result<LogoutResponse, Errors> {
+        let message = LogoutRequest { refresh_token: token.into() };
+        answer(self.client.clone().logout(self.request(self.stranger(), message)).await)
+    }
+
+    pub async fn authenticate(&self, token: &str) -> Result<AuthenticateResponse, Errors> {
+        self.authenticate_as(Accountability::process("gateway"), token).await
+    }
+
+    pub async fn authenticate_as(
+        &self,
+        accountability: Accountability,
+        token: &str,
+    ) -> Result<AuthenticateResponse, Errors> {
+        let message = AuthenticateRequest { token: token.into() };
+        answer(self.client.clone().authenticate(self.request(accountability, message)).await)
+    }
+
+    pub async fn versions_as(&self, accountability: Accountability) -> Result<ControlResponse, Errors> {
+        answer(self.client.clone().control(self.request(accountability, ControlRequest {})).await)
+    }
+
+    /// The version of a topic.
+    pub async fn control(&self, topic: &str) -> i64 {
+        self.versions_as(Accountability::process("gateway")).await.unwrap().versions[topic]
+    }
+
+    /// Listens to pings of `control` from now on.
+    pub async fn pings(&self) -> Listening {
+        tokio::time::timeout(PATIENCE, self.bus.ready()).await.expect("a broker").unwrap();
+        let pings = self.bus.pings("control").await.unwrap();
+        self.bus.client().flush().await.unwrap();
+        Listening(pings)
+    }
+}
+
+/// Pings to come.
+pub struct Listening(Pings);
+
+impl Listening {
+    pub async fn arrive(&mut self) {
+        tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a ping").unwrap();
+    }
+}
+
+fn answer<T>(result: Result<tonic::Response<T>, tonic::Status>) -> Result<T, Errors> {
+    result.map(tonic::Response::into_inner).map_err(rpc::errors)
+}

@@ -1,0 +1,104 @@
+//! The pool: sessions that hold no surprises, and connections that are known to live when they are handed out.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
+
+use crate::error::gone_before_use;
+use crate::{Config, Error};
+
+/// A connection that rested longer is asked for a sign of life before it is used: about 60 us, and never under load.
+const TRUSTED_REST: Duration = Duration::from_millis(20);
+/// PostgreSQL logs what it cancels; this is what we log ourselves.
+const SLOW_STATEMENT: Duration = Duration::from_secs(1);
+
+/// The database of one process. Cheap to clone; clones share the connections.
+///
+/// `&Db` is itself a sqlx executor: unlike the bare pool it survives connections that died while they rested.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: PgPool,
+}
+
+/// Makes the pool; connects when it is first used. `application_name` is what `pg_stat_activity` shows.
+///
+/// Sessions: time zone UTC, `synchronous_commit` on, the time-outs of `config`. Needs a tokio runtime.
+pub fn connect(config: &Config, application_name: &str) -> Db {
+    let milliseconds = |time: Duration| time.as_millis().to_string();
+    let options = config
+        .options
+        .clone()
+        .application_name(application_name)
+        .options([
+            ("timezone", "UTC".to_owned()),
+            ("synchronous_commit", "on".to_owned()),
+            ("statement_timeout", milliseconds(config.statement_timeout)),
+            ("idle_in_transaction_session_timeout", milliseconds(config.idle_in_transaction_timeout)),
+        ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(config.max_connections)
+        .acquire_timeout(config.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(|connection, rest| {
+            Box::pin(async move {
+                // An error here makes the pool take another connection, or a new one.
+                if rest.idle_for > TRUSTED_REST {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(quiet(options));
+    Db { pool }
+}
+
+/// sqlx would format every statement for the log; only slow ones are worth it.
+fn quiet(options: PgConnectOptions) -> PgConnectOptions {
+    // The type is of a crate that we don't name; "off" and "warn" are among its words.
+    let options = match FromStr::from_str("off") {
+        Ok(level) => options.log_statements(level),
+        Err(_) => options,
+    };
+    match FromStr::from_str("warn") {
+        Ok(level) => options.log_slow_statements(level, SLOW_STATEMENT),
+        Err(_) => options,
+    }
+}
+
+impl Db {
+    /// The pool itself, for sqlx.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A connection of one's own.
+    ///
+    /// # Errors
+    /// When the server is away or no connection gets free in time.
+    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Begins a transaction; dropping it rolls back. A connection that turns out to be dead is replaced: nothing
+    /// has happened on it yet.
+    ///
+    /// # Errors
+    /// When the server is away or no connection gets free in time.
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        let mut tries = self.pool.options().get_max_connections();
+        loop {
+            match self.pool.begin().await {
+                Err(error) if tries > 0 && gone_before_use(&error) => tries -= 1,
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Waits until the connections are handed back and closes them.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

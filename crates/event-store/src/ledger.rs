@@ -1,0 +1,112 @@
+//! `model::Ledger` in PostgreSQL: low-water marks, inbox pruning, dead letters, catching up from the log.
+
+use std::time::Duration;
+
+use db::Db;
+use model::{DeadLetter, Event, Ledger, LedgerError};
+
+use crate::{Error, Log, Tail};
+
+/// How long `read_log` waits for open transactions: as long as PostgreSQL lets one stay idle, and more.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The memory of one consumer.
+#[derive(Debug, Clone)]
+pub struct PgLedger {
+    db: Db,
+    consumer: String,
+}
+
+impl PgLedger {
+    /// The memory of the consumer of this name.
+    pub fn new(db: Db, consumer: impl Into<String>) -> Self {
+        Self { db, consumer: consumer.into() }
+    }
+
+    /// The consumer's name.
+    pub fn consumer(&self) -> &str {
+        &self.consumer
+    }
+
+    async fn mark(&self) -> Result<i64, Error> {
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT low_water FROM eventus.consumers WHERE name = $1")
+                .bind(&self.consumer)
+                .fetch_optional(&self.db)
+                .await?;
+        if let Some(low_water) = known {
+            return Ok(low_water);
+        }
+        // The row must be there before the first claim, and a new consumer holds back a reset of the stream.
+        sqlx::query("INSERT INTO eventus.consumers (name) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(&self.consumer)
+            .execute(&self.db)
+            .await?;
+        Ok(sqlx::query_scalar("SELECT low_water FROM eventus.consumers WHERE name = $1")
+            .bind(&self.consumer)
+            .fetch_one(&self.db)
+            .await?)
+    }
+
+    async fn lift(&self, position: i64) -> Result<(), Error> {
+        sqlx::query(
+            "WITH lifted AS (
+                 INSERT INTO eventus.consumers AS known (name, low_water) VALUES ($1, $2)
+                 ON CONFLICT (name) DO UPDATE SET low_water = excluded.low_water, updated = now()
+                 WHERE known.low_water < excluded.low_water
+                 RETURNING low_water
+             )
+             DELETE FROM eventus.inbox USING lifted WHERE consumer = $1 AND position <= lifted.low_water",
+        )
+        .bind(&self.consumer)
+        .bind(position)
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
+    async fn enter_dead(&self, letter: &DeadLetter) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO eventus.dead_letters (consumer, event_id, position, reason, attempts, trace_id)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (consumer, event_id) DO NOTHING",
+        )
+        .bind(&self.consumer)
+        .bind(letter.event_id)
+        .bind(letter.position)
+        // PostgreSQL's text holds no NUL; a reason may quote anything.
+        .bind(letter.reason.replace('\0', "\u{fffd}"))
+        .bind(letter.attempts)
+        .bind(letter.trace_id.as_deref())
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Ledger for PgLedger {
+    async fn low_water(&self) -> Result<i64, LedgerError> {
+        Ok(self.mark().await?)
+    }
+
+    async fn raise(&self, position: i64) -> Result<(), LedgerError> {
+        Ok(self.lift(position).await?)
+    }
+
+    /// Empty means that nothing after the position is settled: it waits up to 10 s for transactions that may
+    /// still fill a gap.
+    async fn read_log(&self, after: i64, limit: usize) -> Result<Vec<Event>, LedgerError> {
+        let mut tail = Tail::new(self.db.clone(), after);
+        let events = tail.next_or_end(limit, PATIENCE).await?;
+        Ok(events)
+    }
+
+    async fn read_event(&self, position: i64) -> Result<Option<Event>, LedgerError> {
+        let stored = Log::new(self.db.clone()).get(position).await?;
+        Ok(stored.map(|stored| stored.event))
+    }
+
+    async fn bury(&self, letter: DeadLetter) -> Result<(), LedgerError> {
+        Ok(self.enter_dead(&letter).await?)
+    }
+}

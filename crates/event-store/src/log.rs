@@ -1,0 +1,87 @@
+//! Plain reading of the log, where it does not matter that a row may still appear below what was read.
+
+use db::Db;
+use model::Event;
+use sqlx::Row as _;
+
+use crate::rows::{self, BATCH_BYTES, bounded, columns};
+use crate::{Error, Mark};
+
+/// The event log of a database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Log {
+    db: Db,
+}
+
+/// An event with what never leaves the log.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// The event, bodies included whatever their size.
+    pub event: Event,
+    /// Client's address.
+    pub ip: Option<String>,
+    /// Client's `User-Agent`.
+    pub user_agent: Option<String>,
+    /// Client's `Origin`.
+    pub origin: Option<String>,
+}
+
+impl Log {
+    /// The log in this database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Visible events after a position, in order: at most `limit`, fewer when they are large (at least one if there
+    /// is one). May see past gaps that are still to be filled: use `Tail` where nothing may be missed.
+    ///
+    /// # Errors
+    /// When the database is away; `Corrupt`.
+    pub async fn read(&self, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
+        let rows = sqlx::query(bounded!("eventus.events WHERE position > $1", "$2", "$3"))
+            .persistent(false)
+            .bind(after)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(BATCH_BYTES)
+            .fetch_all(&self.db)
+            .await?;
+        rows::events(&rows)
+    }
+
+    /// The event at a position.
+    ///
+    /// # Errors
+    /// When the database is away; `Corrupt`.
+    pub async fn get(&self, position: i64) -> Result<Option<StoredEvent>, Error> {
+        const ONE: &str =
+            concat!("SELECT ", columns!(), ", ip, user_agent, origin FROM eventus.events WHERE position = $1");
+        let row = sqlx::query(ONE).bind(position).fetch_optional(&self.db).await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(StoredEvent {
+            event: rows::event(&row)?,
+            ip: row.try_get(19)?,
+            user_agent: row.try_get(20)?,
+            origin: row.try_get(21)?,
+        }))
+    }
+
+    /// A position up to which everything is settled: nothing can appear at or below it any more. The greatest
+    /// position when nobody is appending, else where the relay is; so it never goes too far, and may lag while
+    /// the bus is away and writers are busy.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn last_settled(&self) -> Result<i64, Error> {
+        // The order matters: whoever has a position below the greatest visible one and is not among the appenders
+        // that are looked up afterwards has ended.
+        let last: i64 = sqlx::query_scalar(
+            "SELECT coalesce((SELECT position FROM eventus.events ORDER BY position DESC LIMIT 1), 0)",
+        )
+        .fetch_one(&self.db)
+        .await?;
+        if crate::tail::appenders(&self.db).await?.is_empty() {
+            return Ok(last);
+        }
+        Ok(Mark::load(&self.db).await?.position)
+    }
+}

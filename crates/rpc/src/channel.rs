@@ -1,0 +1,123 @@
+//! The way to a peer: over the network, or straight into a server of the same process. Callers can't tell.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, Response};
+use tonic::body::Body;
+use tonic::transport::Endpoint;
+use tonic::{Code, Status};
+use tower_service::Service;
+
+use crate::{Error, LocalSlot};
+
+/// Where a generated client sends its calls (`ItemsServiceClient::new(channel)`). Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    way: Way,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    Remote(tonic::transport::Channel),
+    Local(LocalSlot),
+}
+
+impl Channel {
+    /// To `http://host:port`. Connects at the first call and again whenever the connection is lost; a peer that is
+    /// away costs a call two seconds at most and makes it UNAVAILABLE. Needs a tokio runtime.
+    pub fn connect_lazy(url: impl Into<String>) -> Result<Self, Error> {
+        let endpoint = Endpoint::from_shared(url.into())
+            .map_err(Error::Address)?
+            .connect_timeout(Duration::from_secs(2))
+            .tcp_nodelay(true)
+            .tcp_keepalive(Some(Duration::from_secs(30)))
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(1 << 22);
+        Ok(Self { way: Way::Remote(endpoint.connect_lazy()) })
+    }
+
+    /// Into the server that is bound (now or later) to this slot.
+    pub fn local(slot: &LocalSlot) -> Self {
+        Self { way: Way::Local(slot.clone()) }
+    }
+}
+
+/// A call under way.
+pub struct ResponseFuture {
+    kind: Kind,
+}
+
+enum Kind {
+    Remote(tonic::transport::channel::ResponseFuture),
+    Local(BoxFuture<'static, Response<Body>>),
+}
+
+impl std::fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        match &mut self.way {
+            Way::Remote(channel) => channel.poll_ready(context),
+            Way::Local(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let kind = match &mut self.way {
+            Way::Remote(channel) => Kind::Remote(channel.call(request)),
+            Way::Local(slot) => Kind::Local(match deadline(request.headers()) {
+                Some(deadline) => Box::pin(in_time(deadline, slot.clone().call(request))),
+                None => Box::pin(slot.clone().call(request)),
+            }),
+        };
+        ResponseFuture { kind }
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Body>, tonic::transport::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.kind {
+            Kind::Remote(future) => Pin::new(future).poll(context),
+            Kind::Local(future) => future.as_mut().poll(context).map(Ok),
+        }
+    }
+}
+
+async fn in_time(deadline: Duration, call: impl Future<Output = Response<Body>>) -> Response<Body> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(response) => response,
+        Err(_) => Status::new(Code::DeadlineExceeded, "no answer in time").into_http(),
+    }
+}
+
+/// The `grpc-timeout` of a call, which the transport would have looked after.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number.checked_mul(3_600)?),
+        "M" => Duration::from_secs(number.checked_mul(60)?),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}

@@ -1,0 +1,76 @@
+//! Accountability between its two forms: the noun of `model` and the message of `proto`.
+
+use model::Accountability;
+use proto::common::v1 as pb;
+use uuid::Uuid;
+
+use crate::Error;
+
+/// The message of an accountability.
+pub fn to_proto(from: &Accountability) -> pb::Accountability {
+    let text = |id: &Uuid| id.to_string();
+    pb::Accountability {
+        user: from.user.as_ref().map(text),
+        role: from.role.as_ref().map(text),
+        roles: from.roles.iter().map(text).collect(),
+        policies: from.policies.iter().map(text).collect(),
+        admin: from.admin,
+        app: from.app,
+        process: from.process.clone(),
+        session: from.session.clone(),
+        ip: from.ip.clone(),
+        user_agent: from.user_agent.clone(),
+        origin: from.origin.clone(),
+    }
+}
+
+/// The accountability of a message; an error when an id is no UUID.
+pub fn from_proto(from: pb::Accountability) -> Result<Accountability, Error> {
+    Ok(Accountability {
+        user: from.user.map(|text| id(&text, "user")).transpose()?,
+        role: from.role.map(|text| id(&text, "role")).transpose()?,
+        roles: from.roles.iter().map(|text| id(text, "roles")).collect::<Result<_, _>>()?,
+        policies: from.policies.iter().map(|text| id(text, "policies")).collect::<Result<_, _>>()?,
+        admin: from.admin,
+        app: from.app,
+        process: from.process,
+        session: from.session,
+        ip: from.ip,
+        user_agent: from.user_agent,
+        origin: from.origin,
+    })
+}
+
+fn id(text: &str, field: &'static str) -> Result<Uuid, Error> {
+    Uuid::parse_str(text).map_err(|_| Error::Accountability(field))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Accountability;
+    use uuid::Uuid;
+
+    use super::{from_proto, to_proto};
+
+    #[test]
+    fn nothing_is_lost_on_the_way() {
+        let full = Accountability {
+            user: Some(Uuid::from_u128(1)),
+            role: Some(Uuid::from_u128(2)),
+            roles: vec![Uuid::from_u128(2), Uuid::from_u128(3)],
+            policies: vec![Uuid::from_u128(4)],
+            admin: true,
+            app: true,
+            process: Some("hooks".to_owned()),
+            session: Some("s".to_owned()),
+            ip: Some("::1".to_owned()),
+            user_agent: Some("curl".to_owned()),
+            origin: Some("http://a".to_owned()),
+        };
+        assert_eq!(from_proto(to_proto(&full)).unwrap(), full);
+        let public = Accountability::default();
+        assert_eq!(from_proto(to_proto(&public)).unwrap(), public);
+        let broken = proto::common::v1::Accountability { user: Some("1".to_owned()), ..Default::default() };
+        assert!(from_proto(broken).is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! Stands before every service: finds out who calls, continues the trace, counts, and keeps panics in.
+
+mod body;
+mod identify;
+mod methods;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use model::Clock;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower_service::Service as _;
+use tracing::{Instrument as _, Span, field};
+
+use crate::guard::body::Watched;
+use crate::guard::methods::Method;
+use crate::{Authenticator, Signer, status};
+
+/// The guard of a process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    signer: Signer,
+    clock: Arc<dyn Clock>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+}
+
+impl Guard {
+    /// Lets in who is signed for by this signer, or whom the authenticator knows by his bearer token, and the
+    /// public. Without an authenticator bearer tokens are refused. Who presents something wrong is UNAUTHENTICATED,
+    /// never the public. Health and reflection pass free.
+    pub fn new(signer: Signer, clock: Arc<dyn Clock>, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+        Self { inner: Arc::new(Inner { signer, clock, authenticator }) }
+    }
+
+    /// One call.
+    pub(crate) async fn call(self, routes: Routes, request: Request<Body>) -> Response<Body> {
+        let method = methods::of(request.uri().path());
+        let span = span(method, &request);
+        let started = Instant::now();
+        let answer = self.admit(method, routes, request);
+        // The future of the handler must not outlive the span around it, nor be polled after a panic.
+        let answer = AssertUnwindSafe(answer.instrument(span.clone())).catch_unwind().await;
+        let response = answer.unwrap_or_else(|_| status(model::Error::internal().into()).into_http());
+        let account = Account { method, started, span };
+        match Status::from_header_map(response.headers()) {
+            // The whole answer is a refusal.
+            Some(refusal) => {
+                account.close(refusal.code());
+                response
+            }
+            None => response.map(|body| Body::new(Watched::new(body, account))),
+        }
+    }
+
+    async fn admit(
+        self,
+        method: &'static Method,
+        mut routes: Routes,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        if !method.free {
+            match self.inner.identify(&parts).await {
+                Ok(caller) => drop(parts.extensions.insert(caller)),
+                Err(error) => return status(error.into()).into_http(),
+            }
+        }
+        match routes.call(Request::from_parts(parts, body)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// The span of a call, in the trace that the caller names.
+fn span(method: &Method, request: &Request<Body>) -> Span {
+    let span = tracing::info_span!(
+        parent: None,
+        "rpc",
+        rpc.system = "grpc",
+        rpc.service = method.service,
+        rpc.method = method.name,
+        rpc.grpc.status_code = field::Empty,
+        otel.kind = "server",
+        otel.status_code = field::Empty,
+    );
+    if !span.is_none() {
+        let parent = chassis::trace::from_headers(request.headers());
+        chassis::trace::continue_from(&span, parent.as_ref());
+    }
+    span
+}
+
+/// What is written down about a call when it is over.
+#[derive(Debug)]
+struct Account {
+    method: &'static Method,
+    started: Instant,
+    span: Span,
+}
+
+impl Account {
+    fn close(&self, code: Code) {
+        self.method.count(code, self.started.elapsed());
+        self.span.record("rpc.grpc.status_code", i32::from(code));
+        if matches!(
+            code,
+            Code::Internal | Code::Unknown | Code::DataLoss | Code::Unavailable | Code::DeadlineExceeded
+        ) {
+            self.span.record("otel.status_code", "ERROR");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Calls as processes make them: over real TCP and within a process, through the guard, from end to end.
+
+mod bench;
+mod client;
+mod guard;
+mod slot;
+mod stage;
+mod stop;
+mod trace;

@@ -1,0 +1,1 @@
+//! Throw-away database, nats-server, HTTP sink and trace collector for tests.

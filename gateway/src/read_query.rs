@@ -1,0 +1,75 @@
+//! The query of a request: parsed at the door, passed on in its canonical form.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use bytes::Bytes;
+use http::request::Parts;
+use model::Error;
+use query::Query;
+
+use crate::failure::Failure;
+use crate::state::Gateway;
+
+/// The canonical bytes of the query string's query.
+#[derive(Debug, Clone)]
+pub struct ReadQuery(pub Bytes);
+
+impl FromRequestParts<Gateway> for ReadQuery {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Failure> {
+        let query = Query::from_query_string(parts.uri.query().unwrap_or_default())?;
+        Ok(Self(query.to_bytes().into()))
+    }
+}
+
+/// Plain parameters by name; the first of each counts.
+#[derive(Debug, Clone, Default)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Those of a query string.
+    pub fn parse(query: &str) -> Self {
+        let decode = |text: &str| {
+            let spaced = text.replace('+', " ");
+            percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+        };
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        Self(pairs.map(|(name, value)| (decode(name), decode(value))).collect())
+    }
+
+    /// The text of a parameter, if it has any.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(parameter, _)| parameter == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// As `get`, or the empty text.
+    pub fn text(&self, name: &str) -> String {
+        self.get(name).unwrap_or_default().to_owned()
+    }
+
+    /// The parts between commas.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let parts = self.get(name).unwrap_or_default().split(',').map(str::trim);
+        parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` when it is something else.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
+        let parse = |text: &str| text.parse().map_err(|_| Error::invalid_query(format!("\"{name}\" must be a number")));
+        self.get(name).map(parse).transpose()
+    }
+}
+
+impl FromRequestParts<Gateway> for Parameters {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Infallible> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    }
+}

@@ -1,0 +1,170 @@
+//! What every request needs, built once, cheap to clone.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use chassis::metrics::{self, HistogramVec, IntCounterVec, IntGauge};
+use model::{Clock, Ids};
+use proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
+use proto::auth::v1::auth_service_client::AuthServiceClient;
+use proto::events::v1::events_service_client::EventsServiceClient;
+use proto::hooks::v1::hooks_service_client::HooksServiceClient;
+use proto::items::v1::items_service_client::ItemsServiceClient;
+use proto::schema::v1::schema_service_client::SchemaServiceClient;
+use proto::webhooks::v1::webhooks_service_client::WebhooksServiceClient;
+use rpc::{Channel, MAX_MESSAGE, Signer};
+use tokio::sync::Semaphore;
+
+use crate::authenticate::Authenticator;
+use crate::caller::Caller;
+use crate::config::Config;
+use crate::cors::Cors;
+use crate::routes::server::{Health, Project};
+use crate::{Links, origin};
+
+/// The gateway's state. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+/// See [`Gateway`].
+#[derive(Debug)]
+pub struct Inner {
+    pub config: Config,
+    pub cors: Cors,
+    /// Origin of `PUBLIC_URL`, when it is a whole URL.
+    pub public_origin: Option<String>,
+    pub bus: bus::Bus,
+    pub authenticator: Authenticator,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub runtime: chassis::Runtime,
+    /// One permit per event stream.
+    pub streams: Arc<Semaphore>,
+    pub metrics: Metrics,
+    pub health: Health,
+    pub project: Project,
+    signer: Signer,
+    channels: Channels,
+}
+
+#[derive(Debug)]
+struct Channels {
+    items: Channel,
+    auth: Channel,
+    hooks: Channel,
+    analytics: Channel,
+    webhooks: Channel,
+}
+
+/// What is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    pub requests: IntCounterVec,
+    pub seconds: HistogramVec,
+    pub streams: IntGauge,
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let labels = ["method", "route", "status"];
+        let streams = metrics::gauge("eventus_sse_connections", "Open event streams.", &[]);
+        Self {
+            requests: metrics::counter("eventus_http_requests_total", "Requests by outcome.", &labels),
+            seconds: metrics::histogram(
+                "eventus_http_seconds",
+                "Time until the answer began.",
+                &labels[..2],
+                metrics::SECONDS,
+            ),
+            streams: streams.with_label_values::<&str>(&[]),
+        }
+    }
+}
+
+impl Deref for Gateway {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+macro_rules! clients {
+    ($($(#[$doc:meta])* $name:ident $client:ident $peer:ident),+ $(,)?) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&self) -> $client<Channel> {
+                $client::new(self.channels.$peer.clone())
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE)
+            }
+        )+
+    };
+}
+
+impl Gateway {
+    /// Needs a tokio runtime.
+    pub fn new(config: Config, links: Links, runtime: &chassis::Runtime) -> Self {
+        let Links { bus, signer, items, auth, hooks, analytics, webhooks, clock, ids } = links;
+        let authenticator =
+            Authenticator::new(auth.clone(), signer.clone(), clock.clone(), config.tokens);
+        let inner = Inner {
+            cors: Cors::new(config.cors.clone()),
+            public_origin: origin::of_url(&config.public_url),
+            streams: Arc::new(Semaphore::new(config.streams)),
+            metrics: Metrics::new(),
+            health: Health::default(),
+            project: Project::default(),
+            runtime: runtime.clone(),
+            channels: Channels { items, auth, hooks, analytics, webhooks },
+            config,
+            bus,
+            authenticator,
+            clock,
+            ids,
+            signer,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    clients! {
+        /// Items.
+        items ItemsServiceClient items,
+        /// Collections, fields, relations.
+        schema SchemaServiceClient items,
+        /// The event log.
+        events EventsServiceClient items,
+        /// Logins.
+        auth AuthServiceClient auth,
+        /// Runs of hooks.
+        hooks HooksServiceClient hooks,
+        /// Reports.
+        analytics AnalyticsServiceClient analytics,
+        /// Endpoints and deliveries.
+        webhooks WebhooksServiceClient webhooks,
+    }
+
+    /// A message on behalf of a caller. Nothing that the client sent goes along but what `caller` says.
+    pub fn call<T>(&self, caller: &Caller, message: T) -> tonic::Request<T> {
+        rpc::outgoing(&self.signer, &*self.clock, caller, message)
+    }
+
+    /// A message of the gateway's own.
+    pub fn own<T>(&self, message: T) -> tonic::Request<T> {
+        rpc::outgoing(&self.signer, &*self.clock, &rpc::Caller::process("gateway"), message)
+    }
+
+    /// Every peer by name, and whether nothing works without it.
+    pub fn peers(&self) -> [(&'static str, Channel, bool); 5] {
+        let Channels { items, auth, hooks, analytics, webhooks } = &self.channels;
+        [
+            ("items", items.clone(), true),
+            ("auth", auth.clone(), true),
+            ("hooks", hooks.clone(), false),
+            ("analytics", analytics.clone(), false),
+            ("webhooks", webhooks.clone(), false),
+        ]
+    }
+}

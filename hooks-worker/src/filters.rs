@@ -1,0 +1,3 @@
+//! The bundled filter hooks, one per file; each has one line in `registry::bundled`.
+
+pub mod derive_article;

@@ -1,0 +1,1 @@
+//! Purges CDNs after changes.

@@ -1,0 +1,100 @@
+//! The one place where planned statements are run, and where PostgreSQL's refusals become the client's errors.
+
+use model::{Error, ErrorCode};
+use planner::{Binding, Statement};
+use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+
+/// Runs a statement and gives its rows.
+pub async fn rows(conn: &mut PgConnection, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
+    prepared(statement).fetch_all(conn).await
+}
+
+/// Runs a statement on any free connection, as a transaction of its own, and gives its rows.
+pub async fn rows_alone(db: &db::Db, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
+    prepared(statement).fetch_all(db).await
+}
+
+/// Plan texts come from `planner` alone, which writes no value into them.
+fn prepared(statement: &Statement) -> Query<'_, Postgres, PgArguments> {
+    let mut query = sqlx::query(AssertSqlSafe(statement.sql.as_str()));
+    for binding in &statement.bindings {
+        query = match binding {
+            Binding::Text(value) => query.bind(value),
+            Binding::Texts(value) => query.bind(value),
+            Binding::Uuid(value) => query.bind(value),
+            Binding::Uuids(value) => query.bind(value),
+            Binding::Bools(value) => query.bind(value),
+            Binding::BigInt(value) => query.bind(value),
+            Binding::SmallInt(value) => query.bind(value),
+            Binding::Bool(value) => query.bind(value),
+        };
+    }
+    query
+}
+
+/// What a refused write means to the client. `None` when it is not the client's doing.
+pub fn refusal(error: &sqlx::Error, collection: &str) -> Option<Error> {
+    let refused = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    let table = refused.table().unwrap_or(collection);
+    let (field, value) = refused.detail().and_then(key_of).unwrap_or_default();
+    let field = refused.column().map_or(field, str::to_owned);
+    let of = |code: ErrorCode, message: String| {
+        let mut error = Error::new(code).with_message(message).with("collection", table);
+        if !field.is_empty() {
+            error = error.with("field", field.as_str());
+        }
+        if value.is_empty() { error } else { error.with("value", value.as_str()) }
+    };
+    Some(match refused.code() {
+        "23505" => of(
+            ErrorCode::RecordNotUnique,
+            format!("Value \"{value}\" for field \"{field}\" in collection \"{table}\" has to be unique."),
+        ),
+        "23503" => of(
+            ErrorCode::InvalidForeignKey,
+            format!("Invalid foreign key \"{value}\" for field \"{field}\" in collection \"{table}\"."),
+        ),
+        "23502" => of(
+            ErrorCode::NotNullViolation,
+            format!("Value for field \"{field}\" in collection \"{table}\" can't be null."),
+        ),
+        "22001" => of(ErrorCode::ValueTooLong, format!("A value in collection \"{table}\" is too long.")),
+        "22003" => {
+            of(ErrorCode::ValueOutOfRange, format!("A value in collection \"{table}\" is out of range."))
+        }
+        "22P02" | "22007" | "22008" | "22P05" => {
+            Error::invalid_payload(format!("A value does not fit the type of its field in \"{table}\""))
+        }
+        "23514" | "23P01" => {
+            Error::invalid_payload(format!("A value breaks a rule of the table \"{table}\""))
+        }
+        _ => return None,
+    })
+}
+
+/// `Key (slug)=(article-1) already exists.` -> `("slug", "article-1")`.
+fn key_of(detail: &str) -> Option<(String, String)> {
+    let rest = detail.strip_prefix("Key (")?;
+    let (field, rest) = rest.split_once(")=(")?;
+    let end = rest.rfind(") ").or_else(|| rest.rfind(')'))?;
+    Some((field.trim_matches('"').to_owned(), rest[..end].to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key_of;
+
+    #[test]
+    fn details_name_field_and_value() {
+        let key = |detail| key_of(detail).unwrap();
+        assert_eq!(key("Key (slug)=(a-1) already exists."), ("slug".into(), "a-1".into()));
+        assert_eq!(key("Key (\"odd name\")=(a) b) already exists."), ("odd name".into(), "a) b".into()));
+        assert_eq!(
+            key("Key (author)=(9) is not present in table \"authors\"."),
+            ("author".into(), "9".into())
+        );
+        assert!(key_of("Failing row contains (1).").is_none());
+    }
+}

@@ -1,0 +1,42 @@
+//! A request that was not done: refused by us, or by PostgreSQL.
+
+use model::{Error, Errors};
+
+/// Why nothing was changed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Refused by a plan or check of ours.
+    Refused(Errors),
+    /// PostgreSQL refused it or is away.
+    Sql(sqlx::Error),
+}
+
+impl From<Errors> for Failure {
+    fn from(errors: Errors) -> Self {
+        Self::Refused(errors)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<db::Error> for Failure {
+    fn from(error: db::Error) -> Self {
+        match error {
+            db::Error::Sqlx(error) => Self::Sql(error),
+            other => {
+                tracing::error!(error = %other, "the database can't be used");
+                Error::unavailable("database").into()
+            }
+        }
+    }
+}

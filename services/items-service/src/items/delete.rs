@@ -1,0 +1,70 @@
+//! Deleting: keys or query -> filter hooks -> plan -> statements.
+
+use access::{Access, Action};
+use bytes::Bytes;
+use model::{Collection, Error, Errors};
+use proto::items::v1 as pb;
+use proto::items::v1::delete_items_request::Target;
+use rpc::Caller;
+
+use super::create::writable;
+use super::read::query;
+use super::update::{checked_keys, matching_keys};
+use super::write::{CHUNK, Ending, Tries, run};
+use crate::failure::Failure;
+use crate::filter::Question;
+use crate::state::State;
+
+/// Deletes items.
+pub async fn items(
+    state: &State,
+    caller: &Caller,
+    request: pb::DeleteItemsRequest,
+) -> Result<pb::DeleteItemsResponse, Errors> {
+    let access = Access::of(&caller.accountability);
+    let stamp = state.stamp(caller);
+    let mut tries = Tries::default();
+    loop {
+        let attempt = async {
+            let snapshot = state.snapshots.present();
+            let collection = writable(&snapshot, &request.collection)?;
+            let keys = target(state, &request, collection, &access).await?;
+            if !keys.is_empty() && snapshot.has_filter("items.delete", &collection.name) {
+                let payload = Bytes::from(serde_json::to_vec(&keys).unwrap_or_default());
+                let question =
+                    Question { event: "items.delete", collection: &collection.name, payload, keys: &keys };
+                state.filters.ask(question, caller).await?;
+            }
+            let chunks = keys.chunks(CHUNK).map(|keys| {
+                let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
+                planner::plan_delete(keys, &event_ids, collection, &access, &stamp)
+            });
+            let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
+            let reached = (!access.skips_missing()).then_some(keys.len());
+            let written = run(state, &statements, Ending { read_back: None, reached }).await?;
+            Ok(pb::DeleteItemsResponse { keys: written.keys })
+        };
+        match attempt.await {
+            Ok(done) => return Ok(done),
+            Err(failure) => tries.after(failure, state, &request.collection).await?,
+        }
+    }
+}
+
+async fn target(
+    state: &State,
+    request: &pb::DeleteItemsRequest,
+    collection: &Collection,
+    access: &Access,
+) -> Result<Vec<String>, Failure> {
+    if !access.allows(&collection.name, Action::Delete) {
+        return Err(Error::forbidden_collection(&collection.name).into());
+    }
+    match &request.target {
+        Some(Target::Keys(keys)) => Ok(checked_keys(&keys.keys, collection)?),
+        Some(Target::Matching(bytes)) => {
+            matching_keys(state, &query(bytes)?, collection, access, Action::Delete).await
+        }
+        None => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]").into()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Reading: query -> plan -> one statement -> JSON bytes.
+
+use access::Access;
+use bytes::Bytes;
+use model::{Error, Errors};
+use proto::items::v1 as pb;
+use query::Query;
+use rpc::Caller;
+use sqlx::Row as _;
+
+use super::write::Tries;
+use crate::execute;
+use crate::failure::Failure;
+use crate::state::State;
+
+/// The query of a request; absent means the default one.
+pub fn query(bytes: &[u8]) -> Result<Query, Error> {
+    if bytes.is_empty() { Ok(Query::default()) } else { Query::from_bytes(bytes) }
+}
+
+/// Answers a list.
+pub async fn items(
+    state: &State,
+    caller: &Caller,
+    request: pb::ReadItemsRequest,
+) -> Result<pb::ReadItemsResponse, Errors> {
+    let query = query(&request.query)?;
+    let access = Access::of(&caller.accountability);
+    let mut tries = Tries::default();
+    loop {
+        let attempt = async {
+            let snapshot = state.snapshots.present();
+            let collection = snapshot.collection(&request.collection)?;
+            let plan = planner::plan_read(&query, collection, &access)?;
+            let rows = execute::rows_alone(&state.db, &plan.statement).await?;
+            let row = rows.first().ok_or_else(Error::internal)?;
+            Ok(pb::ReadItemsResponse {
+                items: Bytes::from(row.try_get::<String, _>("items").map_err(Failure::Sql)?),
+                total_count: row.try_get("total_count")?,
+                filter_count: row.try_get("filter_count")?,
+            })
+        };
+        match attempt.await {
+            Ok(done) => return Ok(done),
+            Err(failure) => tries.after(failure, state, &request.collection).await?,
+        }
+    }
+}
+
+/// Answers for one item.
+pub async fn item(
+    state: &State,
+    caller: &Caller,
+    request: pb::ReadItemRequest,
+) -> Result<pb::ReadItemResponse, Errors> {
+    let query = query(&request.query)?;
+    let access = Access::of(&caller.accountability);
+    let mut tries = Tries::default();
+    loop {
+        let attempt = async {
+            let snapshot = state.snapshots.present();
+            let collection = snapshot.collection(&request.collection)?;
+            let plan = planner::plan_read_one(&request.key, &query, collection, &access)?;
+            let rows = execute::rows_alone(&state.db, &plan.statement).await?;
+            let row = rows.first().ok_or_else(Error::forbidden)?;
+            Ok(pb::ReadItemResponse { item: Bytes::from(row.try_get::<String, _>("item")?) })
+        };
+        match attempt.await {
+            Ok(done) => return Ok(done),
+            Err(failure) => tries.after(failure, state, &request.collection).await?,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Changing: keys, query or items with their own changes -> filter hooks -> plan -> statements.
+
+use std::collections::HashMap;
+
+use access::{Access, Action};
+use model::{Collection, Error, Errors};
+use planner::{Payload, Stamp, Statement, UpdateChange, parse_key};
+use proto::items::v1 as pb;
+use proto::items::v1::update_items_request::Target;
+use query::Query;
+use rpc::Caller;
+use sqlx::Row as _;
+
+use super::create::{as_array, writable};
+use super::read::query;
+use super::write::{CHUNK, Ending, Tries, Written, run};
+use crate::execute;
+use crate::failure::Failure;
+use crate::filter::Question;
+use crate::state::State;
+
+/// Changes that one statement can make: the same fields for all keys.
+struct Group {
+    keys: Vec<String>,
+    /// One for all, or one per key.
+    payloads: Vec<Payload>,
+}
+
+/// Changes items.
+pub async fn items(
+    state: &State,
+    caller: &Caller,
+    request: pb::UpdateItemsRequest,
+) -> Result<pb::WriteItemsResponse, Errors> {
+    let query = query(&request.query)?;
+    let access = Access::of(&caller.accountability);
+    let stamp = state.stamp(caller);
+    let mut tries = Tries::default();
+    loop {
+        let attempt = async {
+            let snapshot = state.snapshots.present();
+            let collection = writable(&snapshot, &request.collection)?;
+            let (payloads, one) = planner::parse_payloads(&request.payload)?;
+            let keys = target(state, &request, &payloads, collection, &access).await?;
+            let mut payloads = payloads;
+            if !keys.is_empty() && snapshot.has_filter("items.update", &collection.name) {
+                let payload = as_array(&request.payload, one);
+                let question =
+                    Question { event: "items.update", collection: &collection.name, payload, keys: &keys };
+                let before = payloads.len();
+                payloads = planner::parse_payloads(&state.filters.ask(question, caller).await?)?.0;
+                if payloads.len() != before {
+                    return Err(Error::internal().into());
+                }
+            }
+            let groups = groups(&keys, payloads, matches!(request.target, Some(Target::Each(_))));
+            let statements = statements(state, &groups, &query, collection, &access, &stamp)?;
+            let reached = (!access.skips_missing()).then(|| distinct(&keys));
+            let ending = Ending { read_back: Some((&query, collection, &access)), reached };
+            let mut written = run(state, &statements, ending).await?;
+            if statements.is_empty() && !keys.is_empty() {
+                written = read_only(state, &keys, &query, collection, &access).await?;
+            }
+            Ok(written.into())
+        };
+        match attempt.await {
+            Ok(done) => return Ok(done),
+            Err(failure) => tries.after(failure, state, &request.collection).await?,
+        }
+    }
+}
+
+/// Nothing that is stored was changed: the items as they are.
+async fn read_only(
+    state: &State,
+    keys: &[String],
+    query: &Query,
+    collection: &Collection,
+    access: &Access,
+) -> Result<Written, Failure> {
+    let plan = planner::plan_read_keys(keys, query, collection, access)?;
+    let rows = execute::rows_alone(&state.db, &plan.statement).await?;
+    let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
+    Ok(Written { items, keys: keys.to_vec() })
+}
+
+async fn target(
+    state: &State,
+    request: &pb::UpdateItemsRequest,
+    payloads: &[Payload],
+    collection: &Collection,
+    access: &Access,
+) -> Result<Vec<String>, Failure> {
+    if !access.allows(&collection.name, Action::Update) {
+        return Err(Error::forbidden_collection(&collection.name).into());
+    }
+    if !matches!(request.target, Some(Target::Each(_))) && payloads.len() != 1 {
+        return Err(Error::invalid_payload("The changes must be one object").into());
+    }
+    match &request.target {
+        Some(Target::Keys(keys)) => Ok(checked_keys(&keys.keys, collection)?),
+        Some(Target::Matching(bytes)) => {
+            matching_keys(state, &query(bytes)?, collection, access, Action::Update).await
+        }
+        Some(Target::Each(_)) => payloads.iter().map(|payload| own_key(payload, collection)).collect(),
+        None => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]").into()),
+    }
+}
+
+/// The key that an item of a batch names itself by.
+fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure> {
+    let missing = || {
+        Error::invalid_payload(format!("Item in update misses primary key \"{}\"", collection.primary_key))
+    };
+    let raw = payload.get(&collection.primary_key).ok_or_else(missing)?.get();
+    let text: String = if raw.starts_with('"') {
+        serde_json::from_str(raw).map_err(|error| Error::invalid_payload(error.to_string()))?
+    } else {
+        raw.to_owned()
+    };
+    let field = collection.key().ok_or_else(Error::internal)?;
+    Ok(parse_key(&text, field)?)
+}
+
+/// Keys as PostgreSQL prints them, without doubles, order kept.
+pub fn checked_keys(keys: &[String], collection: &Collection) -> Result<Vec<String>, Error> {
+    let field = collection.key().ok_or_else(Error::internal)?;
+    let mut seen = std::collections::HashSet::with_capacity(keys.len());
+    let mut checked = Vec::with_capacity(keys.len());
+    for key in keys {
+        let key = parse_key(key, field)?;
+        if seen.insert(key.clone()) {
+            checked.push(key);
+        }
+    }
+    Ok(checked)
+}
+
+/// Keys of the items that fit a query now.
+pub async fn matching_keys(
+    state: &State,
+    query: &Query,
+    collection: &Collection,
+    access: &Access,
+    action: Action,
+) -> Result<Vec<String>, Failure> {
+    let mut query = query.clone();
+    // A change by query reaches everything that fits, as in the original, unless the query itself limits it.
+    query.limit = query.limit.or(Some(-1));
+    let statement = planner::plan_keys(&query, collection, access, action)?;
+    let rows = execute::rows_alone(&state.db, &statement).await?;
+    Ok(rows.iter().map(|row| row.try_get("key")).collect::<Result<_, sqlx::Error>>()?)
+}
+
+/// Changes that name the same fields go together; a key that comes twice goes into a later statement.
+fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
+    if !each {
+        let groups = keys.chunks(CHUNK).map(|keys| Group { keys: keys.to_vec(), payloads: payloads.clone() });
+        return groups.collect();
+    }
+    let mut rounds: HashMap<&str, usize> = HashMap::new();
+    let mut order: Vec<(usize, Vec<String>)> = Vec::new();
+    let mut groups: HashMap<(usize, Vec<String>), Group> = HashMap::new();
+    for (key, payload) in keys.iter().zip(payloads) {
+        let round = rounds.entry(key).and_modify(|round| *round += 1).or_insert(0);
+        let mut names: Vec<String> = payload.iter().map(|(name, _)| name.to_owned()).collect();
+        names.sort();
+        names.dedup();
+        let kind = (*round, names);
+        let group = groups.entry(kind.clone()).or_insert_with(|| {
+            order.push(kind);
+            Group { keys: Vec::new(), payloads: Vec::new() }
+        });
+        group.keys.push(key.clone());
+        group.payloads.push(payload);
+    }
+    order.sort_by_key(|(round, _)| *round);
+    let mut sorted = Vec::with_capacity(order.len());
+    for kind in order {
+        if let Some(group) = groups.remove(&kind) {
+            let keys = group.keys.chunks(CHUNK);
+            let payloads = group.payloads.chunks(CHUNK);
+            sorted.extend(keys.zip(payloads).map(|(k, p)| Group { keys: k.to_vec(), payloads: p.to_vec() }));
+        }
+    }
+    sorted
+}
+
+fn statements(
+    state: &State,
+    groups: &[Group],
+    query: &Query,
+    collection: &Collection,
+    access: &Access,
+    stamp: &Stamp,
+) -> Result<Vec<Statement>, Errors> {
+    let mut statements = Vec::with_capacity(groups.len());
+    let mut first_index = 0;
+    for group in groups {
+        let event_ids: Vec<_> = group.keys.iter().map(|_| state.ids.ordered()).collect();
+        let change =
+            UpdateChange { keys: &group.keys, payloads: &group.payloads, event_ids: &event_ids, first_index };
+        statements.extend(planner::plan_update(&change, query, collection, access, stamp)?);
+        first_index += i32::try_from(group.keys.len()).unwrap_or(i32::MAX);
+    }
+    Ok(statements)
+}
+
+fn distinct(keys: &[String]) -> usize {
+    keys.iter().collect::<std::collections::HashSet<_>>().len()
+}

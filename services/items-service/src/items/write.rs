@@ -1,0 +1,124 @@
+//! What all writes share: several statements in one transaction, and their answer.
+
+use access::Access;
+use bytes::Bytes;
+use model::{Collection, Errors};
+use planner::Statement;
+use proto::items::v1::WriteItemsResponse;
+use query::Query;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::execute;
+use crate::failure::Failure;
+use crate::state::State;
+
+/// Items per statement: a transaction that holds positions holds up the log's readers.
+pub const CHUNK: usize = 1_000;
+
+/// What one write statement gave back.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// JSON array of the items, or empty.
+    pub items: String,
+    /// Keys that were written.
+    pub keys: Vec<String>,
+}
+
+impl Written {
+    fn of(rows: Vec<PgRow>) -> Result<Self, sqlx::Error> {
+        let Some(row) = rows.into_iter().next() else { return Ok(Self::default()) };
+        let items = if row.len() > 1 {
+            row.try_get::<Option<String>, _>("items")?.unwrap_or_default()
+        } else {
+            String::new()
+        };
+        Ok(Self { items, keys: row.try_get::<Option<Vec<String>>, _>("keys")?.unwrap_or_default() })
+    }
+}
+
+impl From<Written> for WriteItemsResponse {
+    fn from(written: Written) -> Self {
+        Self { items: Bytes::from(written.items), keys: written.keys }
+    }
+}
+
+/// What is to be true of a write's end.
+#[derive(Clone, Copy, Default)]
+pub struct Ending<'a> {
+    /// Read the items back so.
+    pub read_back: Option<(&'a Query, &'a Collection, &'a Access)>,
+    /// So many items must have been reached, else nothing is written and the answer is 403.
+    pub reached: Option<usize>,
+}
+
+/// Runs write statements, all or none. One statement is its own transaction; several share one, and the items are
+/// read back at its end in a statement of their own.
+pub async fn run(state: &State, statements: &[Statement], ending: Ending<'_>) -> Result<Written, Failure> {
+    let written = match statements {
+        [] => Written::default(),
+        [only] if ending.reached.is_none() => Written::of(execute::rows_alone(&state.db, only).await?)?,
+        several => run_several(state, several, ending).await?,
+    };
+    if !written.keys.is_empty() {
+        state.announce().await;
+    }
+    Ok(written)
+}
+
+async fn run_several(
+    state: &State,
+    statements: &[Statement],
+    ending: Ending<'_>,
+) -> Result<Written, Failure> {
+    let mut tx = state.db.begin().await?;
+    let mut keys = Vec::new();
+    for statement in statements {
+        keys.extend(Written::of(execute::rows(&mut tx, statement).await?)?.keys);
+    }
+    let mut seen = std::collections::HashSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
+    if ending.reached.is_some_and(|reached| keys.len() < reached) {
+        return Err(model::Error::forbidden().into());
+    }
+    let mut items = String::new();
+    if let Some((query, collection, access)) = ending.read_back {
+        let plan = planner::plan_read_keys(&keys, query, collection, access).map_err(Errors::from)?;
+        items = Written::items_of(execute::rows(&mut tx, &plan.statement).await?)?;
+    }
+    tx.commit().await?;
+    Ok(Written { items, keys })
+}
+
+impl Written {
+    fn items_of(rows: Vec<PgRow>) -> Result<String, sqlx::Error> {
+        rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))
+    }
+}
+
+/// A plan that no longer fits the schema is made again once, against the new snapshot.
+#[derive(Debug, Default)]
+pub struct Tries {
+    again: bool,
+}
+
+impl Tries {
+    /// After a failure: `Ok` when it is worth planning again, else what the client is told.
+    pub async fn after(&mut self, failure: Failure, state: &State, collection: &str) -> Result<(), Errors> {
+        match failure {
+            Failure::Refused(errors) => Err(errors),
+            Failure::Sql(error) if !self.again && State::is_stale(&error) => {
+                tracing::info!(collection, %error, "the schema moved: planning again");
+                self.again = true;
+                match state.snapshots.refresh().await {
+                    Ok(_) => Ok(()),
+                    Err(error) => {
+                        tracing::warn!(%error, "the schema could not be loaded");
+                        Err(model::Error::unavailable("database").into())
+                    }
+                }
+            }
+            Failure::Sql(error) => Err(state.failure(&error, collection)),
+        }
+    }
+}

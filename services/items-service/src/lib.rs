@@ -1,0 +1,123 @@
+//! Items, schema, the event log and its relay.
+//!
+//! `items` reads and writes, `schema` defines, `relay` publishes what was committed, `events` streams it. All of them
+//! work on the `State`: database, bus and the snapshot in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Runtime;
+use model::{Clock, Ids};
+use proto::events::v1::events_service_server::EventsServiceServer;
+use proto::items::v1::items_service_server::ItemsServiceServer;
+use proto::schema::v1::schema_service_server::SchemaServiceServer;
+use rpc::{Channel, Guard, LocalSlot, Signer};
+use tokio::net::TcpListener;
+
+mod config;
+mod error;
+mod events;
+mod execute;
+mod failure;
+mod filter;
+mod items;
+pub mod relay;
+mod schema;
+mod snapshot;
+mod state;
+mod watch;
+
+pub use config::Config;
+pub use error::Error;
+use state::{Inner, State, Wake};
+
+/// What the process works with.
+pub struct Links {
+    /// PostgreSQL.
+    pub db: db::Db,
+    /// JetStream.
+    pub bus: bus::Bus,
+    /// Signs our calls and checks others'.
+    pub signer: Signer,
+    /// The auth service, for callers from outside the fleet.
+    pub auth: Channel,
+    /// The hooks worker, for filter hooks.
+    pub hooks: Channel,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// Where the process is called.
+#[derive(Default)]
+pub struct Face {
+    /// On the network.
+    pub grpc: Option<TcpListener>,
+    /// From within.
+    pub local: LocalSlot,
+}
+
+/// Serves until the soft stop.
+///
+/// # Errors
+/// The gRPC server could not run, or the schema could not be loaded before the stop.
+pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> Result<(), Error> {
+    let guard =
+        rpc::AuthClient::new(links.auth.clone(), links.signer.clone(), Arc::clone(&links.clock), "items");
+    let guard = Guard::new(links.signer.clone(), Arc::clone(&links.clock), Some(Arc::new(guard)));
+    let state = State::new(Inner {
+        filters: filter::Filters::new(
+            links.hooks,
+            links.signer,
+            Arc::clone(&links.clock),
+            config.filter_deadline,
+        ),
+        snapshots: snapshot::Snapshots::new(links.db.clone()),
+        wake: Wake::default(),
+        db: links.db,
+        bus: links.bus,
+        clock: links.clock,
+        ids: links.ids,
+    });
+    if !load_first(&state, &runtime).await {
+        return Ok(());
+    }
+    watch::start(&state, &runtime);
+    relay::start(&state, &config, &runtime);
+    let live = events::Live::start(&state, &runtime);
+    let max = rpc::MAX_MESSAGE;
+    let server = rpc::Server::new(guard)
+        .service(
+            ItemsServiceServer::new(items::Items(state.clone()))
+                .max_decoding_message_size(max)
+                .max_encoding_message_size(max),
+        )
+        .service(SchemaServiceServer::new(schema::Schema(state.clone())))
+        .service(EventsServiceServer::new(events::Events::new(state, live)))
+        .tcp(face.grpc)
+        .local(face.local);
+    rpc::serve(server, &runtime).await?;
+    Ok(())
+}
+
+/// The first snapshot: without it nothing can be planned, so the process is not ready.
+async fn load_first(state: &State, runtime: &Runtime) -> bool {
+    let component = runtime.health.component("schema");
+    loop {
+        match state.snapshots.refresh().await {
+            Ok(_) => {
+                component.up();
+                return true;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the schema could not be loaded");
+                component.down(error.to_string());
+            }
+        }
+        tokio::select! {
+            () = runtime.shutdown.soft().cancelled() => return false,
+            () = tokio::time::sleep(Duration::from_millis(250)) => {}
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The SchemaService: collections, fields and relations, read from PostgreSQL and its metadata tables.
+
+use bytes::Bytes;
+use model::Errors;
+use proto::schema::v1 as pb;
+use proto::schema::v1::schema_service_server::SchemaService;
+use serde_json::Value;
+use tonic::{Request, Response, Status};
+
+use crate::state::State;
+
+mod change;
+mod collections;
+mod ddl;
+mod definition;
+mod describe;
+mod fields;
+mod meta;
+mod relations;
+
+/// The service over the process's state.
+#[derive(Clone)]
+pub struct Schema(pub State);
+
+type Answer = Result<Response<pb::JsonResponse>, Status>;
+type Gone = Result<Response<pb::DeleteResponse>, Status>;
+
+fn answer(result: Result<Value, Errors>) -> Answer {
+    let value = result.map_err(rpc::status)?;
+    Ok(Response::new(pb::JsonResponse { json: Bytes::from(value.to_string()) }))
+}
+
+fn gone(result: Result<(), Errors>) -> Gone {
+    result.map(|()| Response::new(pb::DeleteResponse {})).map_err(rpc::status)
+}
+
+#[tonic::async_trait]
+impl SchemaService for Schema {
+    async fn list_collections(&self, request: Request<pb::ListCollectionsRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        answer(describe::collections(&self.0).await)
+    }
+
+    async fn get_collection(&self, request: Request<pb::CollectionRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        answer(describe::collection(&self.0, &request.get_ref().collection).await)
+    }
+
+    async fn create_collection(&self, request: Request<pb::CreateCollectionRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        answer(collections::create(&self.0, &caller, &request.get_ref().definition).await)
+    }
+
+    async fn update_collection(&self, request: Request<pb::UpdateCollectionRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        let pb::UpdateCollectionRequest { collection, changes } = request.into_inner();
+        answer(collections::update(&self.0, &caller, &collection, &changes).await)
+    }
+
+    async fn delete_collection(&self, request: Request<pb::CollectionRequest>) -> Gone {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        gone(collections::delete(&self.0, &caller, &request.get_ref().collection).await)
+    }
+
+    async fn list_fields(&self, request: Request<pb::ListFieldsRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        answer(describe::fields(&self.0, &request.get_ref().collection).await)
+    }
+
+    async fn get_field(&self, request: Request<pb::FieldRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let pb::FieldRequest { collection, field } = request.get_ref();
+        answer(describe::field(&self.0, collection, field).await)
+    }
+
+    async fn create_field(&self, request: Request<pb::CreateFieldRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        let pb::CreateFieldRequest { collection, definition } = request.into_inner();
+        answer(fields::create(&self.0, &caller, &collection, &definition).await)
+    }
+
+    async fn update_field(&self, request: Request<pb::UpdateFieldRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        let pb::UpdateFieldRequest { collection, field, changes } = request.into_inner();
+        answer(fields::update(&self.0, &caller, &collection, &field, &changes).await)
+    }
+
+    async fn delete_field(&self, request: Request<pb::FieldRequest>) -> Gone {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        let pb::FieldRequest { collection, field } = request.into_inner();
+        gone(fields::delete(&self.0, &caller, &collection, &field).await)
+    }
+
+    async fn list_relations(&self, request: Request<pb::ListFieldsRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        answer(describe::relations(&self.0, &request.get_ref().collection).await)
+    }
+
+    async fn create_relation(&self, request: Request<pb::CreateRelationRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        answer(relations::create(&self.0, &caller, &request.get_ref().definition).await)
+    }
+}

@@ -1,0 +1,166 @@
+//! A schema change: DDL, metadata and its events in one transaction, then the new snapshot, then the answer.
+
+use event_store::{NewEvent, heads};
+use model::{Error, Errors, EventName};
+use rpc::Caller;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::failure::Failure;
+use crate::state::State;
+
+/// What happened to a collection, field or relation, for the event log.
+#[derive(Debug)]
+pub struct Entry {
+    scope: &'static str,
+    action: String,
+    table: &'static str,
+    key: String,
+    payload: Option<Value>,
+    previous: Option<Value>,
+    fields: Option<Vec<String>>,
+}
+
+impl Entry {
+    /// `<scope>.<action>` of a row of `table`.
+    pub fn new(scope: &'static str, action: &str, table: &'static str, key: &str) -> Self {
+        let (action, key) = (action.to_owned(), key.to_owned());
+        Self { scope, action, table, key, payload: None, previous: None, fields: None }
+    }
+
+    /// What it is now.
+    pub fn payload(self, payload: Value) -> Self {
+        Self { payload: Some(payload), ..self }
+    }
+
+    /// What it was.
+    pub fn previous(self, previous: Value) -> Self {
+        Self { previous: Some(previous), ..self }
+    }
+
+    /// What changed of it.
+    pub fn fields<'a>(self, fields: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { fields: Some(fields.into_iter().map(str::to_owned).collect()), ..self }
+    }
+
+    async fn event(
+        self,
+        conn: &mut PgConnection,
+        state: &State,
+        caller: &Caller,
+    ) -> Result<NewEvent, Failure> {
+        let version = match self.action.as_str() {
+            "create" => heads::created(conn, self.table, &self.key).await,
+            _ => heads::changed(conn, self.table, &self.key).await,
+        };
+        let name = EventName::new(self.scope, &self.action);
+        let mut event =
+            NewEvent::new(state.ids.ordered(), name, self.table, &self.key, version.map_err(log)?);
+        event = event.by(&caller.accountability);
+        event.payload = self.payload.map(raw).transpose()?;
+        event.previous = self.previous.map(raw).transpose()?;
+        event.fields = self.fields;
+        event.request_id.clone_from(&caller.request_id);
+        event.traceparent = chassis::trace::current();
+        Ok(event)
+    }
+}
+
+fn raw(value: Value) -> Result<Box<RawValue>, Error> {
+    serde_json::value::to_raw_value(&value).map_err(|_| Error::internal())
+}
+
+fn log(error: event_store::Error) -> Failure {
+    tracing::error!(%error, "a schema change could not be logged");
+    Error::unavailable("database").into()
+}
+
+/// The transaction of a schema change.
+pub struct Change {
+    transaction: Transaction<'static, Postgres>,
+}
+
+impl Change {
+    /// Begins it. Changes go one after the other; one that has to wait too long for its locks is refused.
+    pub async fn begin(state: &State) -> Result<Self, Errors> {
+        let begin = async {
+            let mut transaction = state.db.begin().await?;
+            sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
+            sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '30s'")
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("SELECT pg_advisory_xact_lock(7306085839)").execute(&mut *transaction).await?;
+            Ok::<_, db::Error>(transaction)
+        };
+        match begin.await {
+            Ok(transaction) => Ok(Self { transaction }),
+            Err(error) => {
+                tracing::warn!(%error, "a schema change could not begin");
+                Err(Error::unavailable("database").into())
+            }
+        }
+    }
+
+    /// The connection to do the work on.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    /// Logs what was done, commits, and swaps this process's snapshot before it returns. Work that failed leaves
+    /// nothing.
+    pub async fn finish(
+        self,
+        state: &State,
+        caller: &Caller,
+        work: Result<Vec<Entry>, Failure>,
+    ) -> Result<(), Errors> {
+        let done = match work {
+            Ok(entries) => self.commit(state, caller, entries).await,
+            Err(failure) => Err(failure),
+        };
+        match done {
+            Ok(()) => {
+                if let Err(error) = state.snapshots.refresh().await {
+                    // It is committed; the watch loads the snapshot as soon as the database answers.
+                    tracing::warn!(%error, "the schema could not be loaded after a change");
+                }
+                state.announce_control().await;
+                state.announce().await;
+                Ok(())
+            }
+            Err(Failure::Refused(errors)) => Err(errors),
+            Err(Failure::Sql(error)) => Err(refused(state, &error)),
+        }
+    }
+
+    async fn commit(mut self, state: &State, caller: &Caller, entries: Vec<Entry>) -> Result<(), Failure> {
+        let conn = &mut *self.transaction;
+        let mut events = Vec::with_capacity(entries.len());
+        for entry in entries {
+            events.push(entry.event(conn, state, caller).await?);
+        }
+        db::control::bump(conn, "schema").await?;
+        event_store::append(conn, &events).await.map_err(log)?;
+        self.transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// What PostgreSQL's refusal of a definition means.
+fn refused(state: &State, error: &sqlx::Error) -> Errors {
+    let code = error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned);
+    let reason = match code.as_deref() {
+        Some("42P07" | "42701") => "The name is already taken",
+        Some("42703" | "42P01") => "It is not there any more",
+        Some("42804" | "42846" | "22P02" | "22007" | "22003" | "22001") => {
+            "The present values don't fit the definition"
+        }
+        Some("23502") => "The field holds null values",
+        Some("23505") => "The field holds values that are not unique",
+        Some("23503") => "The field holds values that the related collection doesn't",
+        Some("55P03") => return Error::unavailable("database").into(),
+        _ => return state.failure(error, ""),
+    };
+    Error::invalid_payload(reason).into()
+}

@@ -1,0 +1,275 @@
+//! Definitions -> DDL text. Names are quoted identifiers, defaults are quoted literals; nothing else of a
+//! client's reaches the text. Pure.
+
+use model::{Error, FieldType, quote_identifier};
+use serde_json::Value;
+
+use super::definition::{ColumnDefinition, FieldDefinition, field_type};
+
+/// A string as an SQL literal (`standard_conforming_strings` is on: only quotes are doubled).
+pub fn quote_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\0', "").replace('\'', "''"))
+}
+
+/// The quoted table.
+pub fn table(collection: &str) -> String {
+    format!("\"public\".{}", quote_identifier(collection))
+}
+
+/// `CREATE TABLE` with its columns; exactly one of them is the key.
+pub fn create_table(collection: &str, fields: &[FieldDefinition]) -> Result<String, Error> {
+    let columns: Result<Vec<String>, Error> = fields.iter().map(column).collect();
+    Ok(format!("CREATE TABLE {} ({})", table(collection), columns?.join(", ")))
+}
+
+/// `ALTER TABLE .. ADD COLUMN`.
+pub fn add_column(collection: &str, field: &FieldDefinition) -> Result<String, Error> {
+    if field.schema.as_ref().is_some_and(|column| column.is_primary_key == Some(true)) {
+        return Err(Error::invalid_payload("A collection has one primary key"));
+    }
+    Ok(format!("ALTER TABLE {} ADD COLUMN {}", table(collection), column(field)?))
+}
+
+/// Statements that follow the making of a column: index and comment.
+pub fn after_column(collection: &str, field: &FieldDefinition) -> Vec<String> {
+    let Some(column) = &field.schema else { return Vec::new() };
+    let mut statements = Vec::new();
+    if column.is_indexed == Some(true)
+        && column.is_unique != Some(true)
+        && column.is_primary_key != Some(true)
+    {
+        statements.push(create_index(collection, &field.field));
+    }
+    if let Some(comment) = &column.comment {
+        statements.push(comment_on(collection, &field.field, Some(comment)));
+    }
+    statements
+}
+
+fn create_index(collection: &str, field: &str) -> String {
+    let name = quote_identifier(&index_name(collection, field, "index"));
+    format!("CREATE INDEX {name} ON {} ({})", table(collection), quote_identifier(field))
+}
+
+fn comment_on(collection: &str, field: &str, comment: Option<&str>) -> String {
+    let text = comment.map_or("NULL".to_owned(), quote_literal);
+    format!("COMMENT ON COLUMN {}.{} IS {text}", table(collection), quote_identifier(field))
+}
+
+/// `<collection>_<field>_<kind>`, cut to what PostgreSQL keeps.
+pub fn index_name(collection: &str, field: &str, kind: &str) -> String {
+    let whole = format!("{}_{}_{kind}", collection.to_lowercase(), field.to_lowercase());
+    if whole.len() <= 63 {
+        return whole;
+    }
+    let digest = whole.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut head: String = whole.chars().take(30).collect();
+    while head.len() > 45 {
+        head.pop();
+    }
+    format!("{head}_{digest:016x}")
+}
+
+fn column(field: &FieldDefinition) -> Result<String, Error> {
+    let kind = field_type(field)?;
+    let fallback = ColumnDefinition::default();
+    let column = field.schema.as_ref().unwrap_or(&fallback);
+    let key = column.is_primary_key == Some(true);
+    let counts = column.has_auto_increment == Some(true);
+    if counts && !matches!(kind, FieldType::Integer | FieldType::BigInteger) {
+        return Err(Error::invalid_payload(format!(
+            "\"{}\" can't count by itself: it is no integer",
+            field.field
+        )));
+    }
+    let mut sql = format!("{} {}", quote_identifier(&field.field), column_type(kind, column, counts));
+    if key {
+        sql.push_str(" PRIMARY KEY");
+    } else if column.is_nullable == Some(false) {
+        sql.push_str(" NOT NULL");
+    }
+    if column.is_unique == Some(true) && !key {
+        sql.push_str(" UNIQUE");
+    }
+    if let Some(default) = column.default_value.as_ref().filter(|_| !counts) {
+        sql.push_str(&format!(" DEFAULT {}", default_literal(default, kind)?));
+    }
+    Ok(sql)
+}
+
+/// PostgreSQL's type of a field.
+pub fn column_type(kind: FieldType, column: &ColumnDefinition, counts: bool) -> String {
+    match kind {
+        FieldType::Integer if counts => "serial".to_owned(),
+        FieldType::BigInteger if counts => "bigserial".to_owned(),
+        FieldType::String | FieldType::Hash => {
+            format!("varchar({})", column.max_length.unwrap_or(255).clamp(1, 10_485_760))
+        }
+        FieldType::Decimal => {
+            let precision = column.numeric_precision.unwrap_or(10).clamp(1, 1000);
+            format!("numeric({precision},{})", column.numeric_scale.unwrap_or(5).min(precision))
+        }
+        FieldType::Text | FieldType::Csv | FieldType::Alias | FieldType::Unknown => "text".to_owned(),
+        FieldType::Boolean => "boolean".to_owned(),
+        FieldType::Integer => "integer".to_owned(),
+        FieldType::BigInteger => "bigint".to_owned(),
+        FieldType::Float => "real".to_owned(),
+        FieldType::Date => "date".to_owned(),
+        FieldType::Time => "time".to_owned(),
+        FieldType::DateTime => "timestamp".to_owned(),
+        FieldType::Timestamp => "timestamptz".to_owned(),
+        FieldType::Json => "json".to_owned(),
+        FieldType::Uuid => "uuid".to_owned(),
+        FieldType::Binary => "bytea".to_owned(),
+    }
+}
+
+/// A JSON value as the default of a column.
+pub fn default_literal(value: &Value, kind: FieldType) -> Result<String, Error> {
+    let temporal =
+        matches!(kind, FieldType::Date | FieldType::Time | FieldType::DateTime | FieldType::Timestamp);
+    Ok(match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Bool(b) => b.to_string(),
+        Value::Number(number) => quote_literal(&number.to_string()),
+        Value::String(text) if temporal && is_now(text) => "CURRENT_TIMESTAMP".to_owned(),
+        Value::String(text) => quote_literal(text),
+        Value::Array(_) | Value::Object(_) if kind == FieldType::Json => quote_literal(&value.to_string()),
+        Value::Array(_) | Value::Object(_) => {
+            return Err(Error::invalid_payload("\"default_value\" does not fit the type"));
+        }
+    })
+}
+
+fn is_now(text: &str) -> bool {
+    matches!(text.to_lowercase().as_str(), "now()" | "current_timestamp" | "current_timestamp()" | "$now")
+}
+
+/// Statements that turn a column into what a change asks for; absent members stay.
+pub fn alter_column(
+    collection: &str,
+    field: &str,
+    kind: FieldType,
+    retype: bool,
+    change: &ColumnDefinition,
+) -> Result<Vec<String>, Error> {
+    let alter = format!("ALTER TABLE {} ALTER COLUMN {}", table(collection), quote_identifier(field));
+    let mut statements = Vec::new();
+    if retype {
+        let wanted = column_type(kind, change, false);
+        statements.push(format!("{alter} DROP DEFAULT"));
+        statements.push(format!("{alter} TYPE {wanted} USING {}::{wanted}", quote_identifier(field)));
+    }
+    match &change.default_value {
+        Some(Value::Null) => statements.push(format!("{alter} DROP DEFAULT")),
+        Some(value) => statements.push(format!("{alter} SET DEFAULT {}", default_literal(value, kind)?)),
+        None => {}
+    }
+    match change.is_nullable {
+        Some(true) => statements.push(format!("{alter} DROP NOT NULL")),
+        Some(false) => statements.push(format!("{alter} SET NOT NULL")),
+        None => {}
+    }
+    if let Some(comment) = &change.comment {
+        statements.push(comment_on(collection, field, Some(comment)));
+    }
+    Ok(statements)
+}
+
+/// Statements that give or take a column's unique constraint and index, given what it has.
+pub fn alter_indexes(
+    collection: &str,
+    field: &str,
+    change: &ColumnDefinition,
+    unique: bool,
+    indexed: bool,
+) -> Vec<String> {
+    let mut statements = Vec::new();
+    let name = table(collection);
+    let constraint = quote_identifier(&index_name(collection, field, "unique"));
+    match change.is_unique {
+        Some(true) if !unique => {
+            statements.push(format!(
+                "ALTER TABLE {name} ADD CONSTRAINT {constraint} UNIQUE ({})",
+                quote_identifier(field)
+            ));
+        }
+        Some(false) if unique => {
+            statements.push(format!("ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {constraint}"));
+            let made = quote_identifier(&format!("{collection}_{field}_key"));
+            statements.push(format!("ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {made}"));
+        }
+        _ => {}
+    }
+    match change.is_indexed {
+        Some(true) if !indexed && !unique => statements.push(create_index(collection, field)),
+        Some(false) if indexed => {
+            let index = quote_identifier(&index_name(collection, field, "index"));
+            statements.push(format!("DROP INDEX IF EXISTS \"public\".{index}"));
+        }
+        _ => {}
+    }
+    statements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{add_column, create_table, default_literal, index_name, quote_literal};
+    use crate::schema::definition::{FieldDefinition, parse};
+    use model::FieldType;
+    use serde_json::json;
+
+    fn field(json: serde_json::Value) -> FieldDefinition {
+        parse(json.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn hostile_names_and_defaults_stay_inside_their_quotes() {
+        let evil = field(
+            json!({"field": "x\"); DROP TABLE y; --", "schema": {"default_value": "'; DROP TABLE y; --"}}),
+        );
+        let sql = add_column("a\"b", &evil).unwrap();
+        assert_eq!(
+            sql,
+            "ALTER TABLE \"public\".\"a\"\"b\" ADD COLUMN \"x\"\"); DROP TABLE y; --\" varchar(255) \
+             DEFAULT '''; DROP TABLE y; --'"
+        );
+        assert_eq!(quote_literal("a'b\\"), "'a''b\\'");
+    }
+
+    #[test]
+    fn a_table_has_all_its_columns() {
+        let fields = [
+            field(
+                json!({"field": "id", "type": "integer", "schema": {"is_primary_key": true, "has_auto_increment": true}}),
+            ),
+            field(
+                json!({"field": "price", "type": "decimal", "schema": {"numeric_precision": 10, "numeric_scale": 2}}),
+            ),
+            field(
+                json!({"field": "at", "type": "timestamp", "schema": {"default_value": "now()", "is_nullable": false}}),
+            ),
+        ];
+        assert_eq!(
+            create_table("t", &fields).unwrap(),
+            "CREATE TABLE \"public\".\"t\" (\"id\" serial PRIMARY KEY, \"price\" numeric(10,2), \
+             \"at\" timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+        );
+    }
+
+    #[test]
+    fn defaults_fit_their_types() {
+        assert_eq!(default_literal(&json!({"a": 1}), FieldType::Json).unwrap(), "'{\"a\":1}'");
+        assert!(default_literal(&json!({"a": 1}), FieldType::String).is_err());
+        assert_eq!(default_literal(&json!("now()"), FieldType::String).unwrap(), "'now()'");
+    }
+
+    #[test]
+    fn long_names_are_cut_apart() {
+        let a = index_name(&"a".repeat(60), "x", "unique");
+        let b = index_name(&"a".repeat(60), "y", "unique");
+        assert!(a.len() <= 63 && a != b);
+    }
+}

@@ -1,0 +1,205 @@
+//! What clients send to define collections, fields and relations, checked in shape. Pure.
+
+use model::{Error, FieldType, Special};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The longest identifier that PostgreSQL keeps whole, in bytes.
+const MAX_NAME: usize = 63;
+
+/// `POST /collections`.
+#[derive(Debug, Deserialize)]
+pub struct CollectionDefinition {
+    /// Name.
+    pub collection: String,
+    /// Row of `directus_collections`.
+    #[serde(default)]
+    pub meta: Option<Map<String, Value>>,
+    /// Absent: a table. `null`: a folder, without one.
+    #[serde(default = "table", deserialize_with = "present")]
+    pub schema: Option<Value>,
+    /// Fields made with it.
+    #[serde(default)]
+    pub fields: Vec<FieldDefinition>,
+}
+
+fn table() -> Option<Value> {
+    Some(Value::Object(Map::new()))
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+/// `POST /fields/:collection`, and each of a collection's `fields`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FieldDefinition {
+    /// Name.
+    pub field: String,
+    /// Directus's type; absent = string.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    /// Of the column.
+    #[serde(default)]
+    pub schema: Option<ColumnDefinition>,
+    /// Row of `directus_fields`.
+    #[serde(default)]
+    pub meta: Option<Map<String, Value>>,
+}
+
+/// The column of a field; in a change, absent members stay as they are.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ColumnDefinition {
+    /// A JSON scalar; `null` takes the default away.
+    #[serde(default, deserialize_with = "given")]
+    pub default_value: Option<Value>,
+    /// For strings.
+    #[serde(default)]
+    pub max_length: Option<u32>,
+    /// May be null; default true.
+    #[serde(default)]
+    pub is_nullable: Option<bool>,
+    /// No two items share a value.
+    #[serde(default)]
+    pub is_unique: Option<bool>,
+    /// Has an index.
+    #[serde(default)]
+    pub is_indexed: Option<bool>,
+    /// The key of the collection.
+    #[serde(default)]
+    pub is_primary_key: Option<bool>,
+    /// Counts by itself.
+    #[serde(default)]
+    pub has_auto_increment: Option<bool>,
+    /// For decimals.
+    #[serde(default)]
+    pub numeric_precision: Option<u16>,
+    /// For decimals.
+    #[serde(default)]
+    pub numeric_scale: Option<u16>,
+    /// Shown to people.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// Tells `null` from absent.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// `POST /relations`.
+#[derive(Debug, Deserialize)]
+pub struct RelationDefinition {
+    /// Holds the reference.
+    pub collection: String,
+    /// Field that holds it.
+    pub field: String,
+    /// Points to.
+    pub related_collection: Option<String>,
+    /// Row of `directus_relations`.
+    #[serde(default)]
+    pub meta: Option<Map<String, Value>>,
+    /// Of the foreign key.
+    #[serde(default)]
+    pub schema: Option<ForeignKeyDefinition>,
+}
+
+/// What PostgreSQL does when the other side goes.
+#[derive(Debug, Default, Deserialize)]
+pub struct ForeignKeyDefinition {
+    /// `NO ACTION`, `RESTRICT`, `SET NULL`, `CASCADE`.
+    #[serde(default)]
+    pub on_delete: Option<String>,
+}
+
+/// Reads a JSON body.
+pub fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| Error::invalid_payload(error.to_string()))
+}
+
+/// A name that a new collection may have.
+pub fn check_collection_name(name: &str) -> Result<(), Error> {
+    check_name(name, "collection")?;
+    if name.to_lowercase().starts_with("directus_") {
+        return Err(Error::invalid_payload("Collections can't start with \"directus_\""));
+    }
+    Ok(())
+}
+
+/// A name that a new field may have.
+pub fn check_field_name(name: &str) -> Result<(), Error> {
+    check_name(name, "field")
+}
+
+fn check_name(name: &str, what: &str) -> Result<(), Error> {
+    let wrong = |why: &str| Err(Error::invalid_payload(format!("\"{what}\" {why}")));
+    match name {
+        "" => wrong("is required"),
+        name if name.trim() != name => wrong("can't start or end with blanks"),
+        name if name.len() > MAX_NAME => wrong("is longer than 63 bytes"),
+        name if name.chars().any(|c| c.is_control() || c == '/') => {
+            wrong("can't hold \"/\" or control characters")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The type of a new field.
+pub fn field_type(definition: &FieldDefinition) -> Result<FieldType, Error> {
+    let name = definition.kind.as_deref().unwrap_or("string");
+    let kind = FieldType::parse(name).filter(|kind| *kind != FieldType::Unknown);
+    match kind {
+        Some(FieldType::Hash) => Err(unsupported("hash")),
+        Some(FieldType::Alias) => Err(unsupported("alias")),
+        Some(kind) => Ok(kind),
+        None => Err(Error::invalid_payload(format!("\"type\" {name} is not a type"))),
+    }
+}
+
+fn unsupported(name: &str) -> Error {
+    Error::invalid_payload(format!("Fields of type \"{name}\" are not supported yet"))
+}
+
+/// Specials of a field as Directus keeps them: comma-separated. Those whose effect is not built are refused.
+pub fn special(meta: &Map<String, Value>) -> Result<Option<String>, Error> {
+    let names: Vec<String> = match meta.get("special") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(list)) => list.split(',').map(|name| name.trim().to_owned()).collect(),
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(_) => return Err(Error::invalid_payload("\"special\" must be a list")),
+    };
+    let unbuilt = |name: &&String| matches!(Special::parse(name), Some(Special::Hash | Special::Encrypt));
+    if let Some(name) = names.iter().find(unbuilt) {
+        return Err(Error::invalid_payload(format!("The special \"{name}\" is not supported yet")));
+    }
+    Ok((!names.is_empty()).then(|| names.join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CollectionDefinition, ColumnDefinition, check_collection_name, check_field_name, parse};
+    use serde_json::Value;
+
+    #[test]
+    fn names_are_checked() {
+        for good in ["articles", "Über uns", "a\"b", "select"] {
+            check_collection_name(good).unwrap();
+        }
+        for bad in ["", " a", "a/b", "directus_x", "Directus_x", "a\0b", &"x".repeat(64)] {
+            assert!(check_collection_name(bad).is_err(), "{bad}");
+        }
+        check_field_name("directus_x").unwrap();
+    }
+
+    #[test]
+    fn null_is_not_absent() {
+        let folder: CollectionDefinition = parse(br#"{"collection":"f","schema":null}"#).unwrap();
+        assert!(folder.schema.is_none());
+        let table: CollectionDefinition = parse(br#"{"collection":"f"}"#).unwrap();
+        assert!(table.schema.is_some());
+        let column: ColumnDefinition = parse(br#"{"default_value":null}"#).unwrap();
+        assert_eq!(column.default_value, Some(Value::Null));
+        let column: ColumnDefinition = parse(b"{}").unwrap();
+        assert_eq!(column.default_value, None);
+    }
+}

@@ -1,0 +1,122 @@
+//! The snapshot: immutable schema and filter registrations in memory, swapped as a whole.
+//!
+//! The process that commits a change swaps its own before it answers; others learn of it by a ping and, at the
+//! latest, by polling the control row each 500 ms.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use db::Db;
+use model::{Collection, Error, Schema};
+use sqlx::Row as _;
+use tokio::sync::Mutex;
+
+pub mod assemble;
+pub mod introspect;
+
+/// One filter hook's wish to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// `items.create` ...
+    pub event: String,
+    /// Collection, or `*` for every user collection.
+    pub collection: String,
+}
+
+/// Everything that plans are made against.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Collections, fields, relations.
+    pub schema: Schema,
+    /// Filter hooks to ask.
+    pub filters: Vec<Registration>,
+    /// Version of the control row `filters`.
+    pub filters_version: i64,
+}
+
+impl Snapshot {
+    /// A collection that clients may name; missing ones are 403.
+    pub fn collection(&self, name: &str) -> Result<&Arc<Collection>, Error> {
+        self.schema.collection(name).ok_or_else(|| Error::forbidden_collection(name))
+    }
+
+    /// Is any filter hook registered for this?
+    pub fn has_filter(&self, event: &str, collection: &str) -> bool {
+        self.filters.iter().any(|filter| {
+            filter.event == event && matches!(&*filter.collection, c if c == "*" || c == collection)
+        })
+    }
+}
+
+/// Holds the present snapshot and loads new ones.
+#[derive(Debug)]
+pub struct Snapshots {
+    db: Db,
+    present: ArcSwap<Snapshot>,
+    /// One load at a time; a load that waited finds the work done.
+    loading: Mutex<()>,
+}
+
+impl Snapshots {
+    /// An empty one; [`Self::refresh`] fills it.
+    pub fn new(db: Db) -> Self {
+        Self { db, present: ArcSwap::default(), loading: Mutex::new(()) }
+    }
+
+    /// The present snapshot.
+    pub fn present(&self) -> Arc<Snapshot> {
+        self.present.load_full()
+    }
+
+    /// Loads the schema as it is now and swaps it in.
+    pub async fn refresh(&self) -> Result<Arc<Snapshot>, db::Error> {
+        let _one = self.loading.lock().await;
+        self.load().await
+    }
+
+    /// Loads only if a newer version is known than the present one.
+    pub async fn refresh_to(&self, schema: i64, filters: i64) -> Result<Arc<Snapshot>, db::Error> {
+        let _one = self.loading.lock().await;
+        let present = self.present();
+        if present.schema.version >= schema && present.filters_version >= filters {
+            return Ok(present);
+        }
+        self.load().await
+    }
+
+    async fn load(&self) -> Result<Arc<Snapshot>, db::Error> {
+        let mut tx = self.db.begin().await?;
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *tx).await?;
+        let version = "SELECT coalesce((SELECT version FROM eventus.control WHERE topic = 'schema'), 0) AS schema, \
+                       coalesce((SELECT version FROM eventus.control WHERE topic = 'filters'), 0) AS filters";
+        let versions = sqlx::query(version).fetch_one(&mut *tx).await?;
+        let rows = assemble::Rows {
+            columns: introspect::columns(&mut tx, None).await?,
+            collections: introspect::collection_meta(&mut tx).await?,
+            fields: introspect::field_meta(&mut tx).await?,
+            relations: introspect::relation_meta(&mut tx).await?,
+        };
+        let filters = sqlx::query("SELECT DISTINCT event, collection FROM eventus.filter_registrations")
+            .fetch_all(&mut *tx)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(Registration { event: row.try_get("event")?, collection: row.try_get("collection")? })
+            })
+            .collect::<Result<Vec<_>, sqlx::Error>>()?;
+        tx.commit().await?;
+        let snapshot = Arc::new(Snapshot {
+            schema: assemble::schema(rows, versions.try_get("schema")?),
+            filters,
+            filters_version: versions.try_get("filters")?,
+        });
+        tracing::info!(
+            schema_version = snapshot.schema.version,
+            collections = snapshot.schema.collections.len(),
+            filters = snapshot.filters.len(),
+            "snapshot loaded"
+        );
+        self.present.store(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+}

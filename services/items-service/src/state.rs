@@ -1,0 +1,106 @@
+//! What every call of this process works with; built once, cheap to clone.
+
+use std::sync::Arc;
+
+use model::{Accountability, Clock, Error, Errors, Ids};
+use planner::Stamp;
+use rpc::Caller;
+use tokio::sync::Notify;
+
+use crate::filter::Filters;
+use crate::snapshot::Snapshots;
+
+/// Handles of this process.
+#[derive(Clone)]
+pub struct State(Arc<Inner>);
+
+/// See [`State`].
+pub struct Inner {
+    /// PostgreSQL.
+    pub db: db::Db,
+    /// JetStream and pings.
+    pub bus: bus::Bus,
+    /// Schema and registrations.
+    pub snapshots: Snapshots,
+    /// Filter hooks.
+    pub filters: Filters,
+    /// Wakes the log's readers in this process.
+    pub wake: Wake,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// Handles of the log's readers in this process.
+#[derive(Debug, Clone, Default)]
+pub struct Wake {
+    /// The relay's tail.
+    pub relay: Arc<Notify>,
+    /// The tail of live streams.
+    pub live: Arc<Notify>,
+}
+
+impl Wake {
+    /// The log has grown.
+    pub fn all(&self) {
+        self.relay.notify_one();
+        self.live.notify_one();
+    }
+}
+
+impl std::ops::Deref for State {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl State {
+    /// Bundles the handles.
+    pub fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Tells the relay, wherever it is, that the log has grown. After the commit, best effort.
+    pub async fn announce(&self) {
+        self.wake.all();
+        self.bus.ping("log").await;
+    }
+
+    /// Tells the fleet that a control row has moved. After the commit, best effort.
+    pub async fn announce_control(&self) {
+        self.bus.ping("control").await;
+    }
+
+    /// What the events of one write share.
+    pub fn stamp(&self, caller: &Caller) -> Stamp {
+        let Accountability { user, role, ip, user_agent, origin, .. } = caller.accountability.clone();
+        Stamp {
+            user,
+            role,
+            ip,
+            user_agent,
+            origin,
+            request_id: caller.request_id.clone(),
+            traceparent: chassis::trace::current().map(|parent| parent.as_str().to_owned()),
+            causation_id: None,
+            depth: 0,
+            batch_id: self.ids.ordered(),
+            silent: false,
+            now: self.clock.now(),
+        }
+    }
+
+    /// What a failed statement means: the client's own mistake, an outage, or ours.
+    pub fn failure(&self, error: &sqlx::Error, collection: &str) -> Errors {
+        let refused: Option<Error> = crate::execute::refusal(error, collection);
+        refused.unwrap_or_else(|| db::public(error)).into()
+    }
+
+    /// The statement no longer fits the schema: it is worth planning again once.
+    pub fn is_stale(error: &sqlx::Error) -> bool {
+        matches!(db::Error::classify(error), db::Class::SchemaMoved)
+    }
+}

@@ -1,0 +1,64 @@
+//! Keeps the snapshot in step with the control row: by pings, and by polling each 500 ms.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::{BoxError, Runtime};
+use futures_util::StreamExt as _;
+use tokio::sync::Notify;
+
+use crate::state::State;
+
+/// How often the control row is read.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Starts the watch.
+pub fn start(state: &State, runtime: &Runtime) {
+    let wake = Arc::new(Notify::new());
+    let versions = db::control::watch(&state.db, &runtime.tasks, EVERY, Arc::clone(&wake));
+    forward(state, runtime, "control", move || wake.notify_one());
+    let readers = state.wake.clone();
+    forward(state, runtime, "log", move || readers.all());
+    let (state, soft) = (state.clone(), runtime.shutdown.soft().clone());
+    let mut versions = versions;
+    runtime.tasks.spawn_to_the_end("snapshot", async move {
+        loop {
+            tokio::select! {
+                () = soft.cancelled() => return Ok::<(), BoxError>(()),
+                changed = versions.changed() => changed?,
+            }
+            let (schema, filters) = {
+                let known = versions.borrow_and_update();
+                (known.of("schema"), known.of("filters"))
+            };
+            while let Err(error) = state.snapshots.refresh_to(schema, filters).await {
+                tracing::warn!(%error, "the snapshot could not be refreshed");
+                tokio::select! {
+                    () = soft.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(EVERY) => {}
+                }
+            }
+        }
+    });
+}
+
+/// Does something at each ping of a topic.
+fn forward(state: &State, runtime: &Runtime, topic: &'static str, wake: impl Fn() + Send + Sync + 'static) {
+    let (bus, soft) = (state.bus.clone(), runtime.shutdown.soft().clone());
+    runtime.tasks.spawn_to_the_end("pings", async move {
+        let listen = async {
+            loop {
+                if let Ok(mut pings) = bus.pings(topic).await {
+                    while pings.next().await.is_some() {
+                        wake();
+                    }
+                }
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = soft.cancelled() => Ok::<(), BoxError>(()),
+            () = listen => Ok(()),
+        }
+    });
+}

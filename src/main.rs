@@ -1,0 +1,156 @@
+//! Arguments in, exit code out.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chassis::telemetry::{self, TelemetryConfig};
+use chassis::{Env, Runtime, Shutdown};
+use clap::{Parser, Subcommand};
+use eventus::platform::{self, Settings};
+use eventus::{Error, Role, dev, doctor};
+
+#[derive(Parser)]
+#[command(name = "eventus", version, about = "A headless data platform that speaks Directus's language and loses nothing")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything on this machine: a private PostgreSQL and nats-server where none are given, all roles
+    Dev(dev::Arguments),
+    /// Run roles: gateway, items, auth, hooks, analytics, webhooks, cdn-purge, or `all`
+    Run {
+        /// Comma-separated
+        roles: String,
+    },
+    /// Bring the database to the newest schema and make the first admin (ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN)
+    Migrate,
+    /// Check the configuration of roles without starting them
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Look at database, bus and services and say what is wrong
+    Doctor,
+    /// The relay: the one road from the log to the bus
+    Relay {
+        #[command(subcommand)]
+        command: RelayCommand,
+    },
+    /// Receive webhooks and check their signatures
+    Receive {
+        /// The endpoint's secret (`whsec_...`)
+        #[arg(long, env = "EVENTUS_RECEIVE_SECRET")]
+        secret: String,
+        /// Address
+        #[arg(long, default_value = "127.0.0.1:8066")]
+        listen: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Check and say what is wrong
+    Check {
+        /// Comma-separated
+        #[arg(default_value = "all")]
+        roles: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum RelayCommand {
+    /// Purge the stream, begin a new epoch and republish what any consumer still needs
+    Reset,
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1).peekable();
+    // Before any thread exists: this process is about to become a database or a nats-server.
+    if args.peek().is_some_and(|first| first == "keep") {
+        return embedded::keep::main(args.skip(1));
+    }
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(execute(arguments.command)),
+        Err(error) => Err(Error::part("runtime", error)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("eventus: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> Result<(), Error> {
+    let env = Env::from_process();
+    match command {
+        Command::Dev(arguments) => dev::run(arguments, env).await,
+        Command::Run { roles } => run(&env, &parse_roles(&roles)?).await,
+        Command::Migrate => migrate(&env).await,
+        Command::Config { command: ConfigCommand::Check { roles } } => check(&env, &parse_roles(&roles)?),
+        Command::Doctor => doctor::run(&env).await,
+        Command::Relay { command: RelayCommand::Reset } => reset_relay(&env).await,
+        Command::Receive { secret, listen } => {
+            let listener = tokio::net::TcpListener::bind(&listen).await;
+            let listener = listener.map_err(|source| Error::Listen { address: listen, source })?;
+            eventus::receiver::serve(listener, &secret).await.map_err(|error| Error::part("receiver", error))
+        }
+    }
+}
+
+fn parse_roles(text: &str) -> Result<Vec<Role>, Error> {
+    if text == "all" {
+        return Ok(Role::all());
+    }
+    let roles = text.split(',').map(|name| name.trim().parse::<Role>());
+    roles.collect::<Result<_, _>>().map_err(|error| Error::part("roles", error))
+}
+
+async fn run(env: &Env, roles: &[Role]) -> Result<(), Error> {
+    let name = if roles.len() == 1 { format!("eventus-{}", roles[0].name()) } else { "eventus".to_owned() };
+    let telemetry = TelemetryConfig::from_env(env, &name)?;
+    let settings = Settings::from_env(env, roles, false)?;
+    env.refuse_unknown()?;
+    let telemetry = telemetry::init(&telemetry).map_err(|error| Error::part("telemetry", error))?;
+    let shutdown = Shutdown::new();
+    shutdown.on_signals(settings.grace()).map_err(|error| Error::part("signals", error))?;
+    let outcome = platform::run(settings, Runtime::new(shutdown), |addresses| {
+        tracing::info!(http = ?addresses.http, grpc = ?addresses.grpc, admin = ?addresses.admin, "started");
+    })
+    .await;
+    telemetry.shutdown().await;
+    outcome
+}
+
+fn check(env: &Env, roles: &[Role]) -> Result<(), Error> {
+    TelemetryConfig::from_env(env, "eventus")?;
+    Settings::from_env(env, roles, false)?;
+    env.refuse_unknown()?;
+    println!("the configuration is complete");
+    Ok(())
+}
+
+async fn migrate(env: &Env) -> Result<(), Error> {
+    let config = db::Config::from_env(env)?;
+    let admin = platform::first_admin(env)?;
+    let db = db::connect(&config, "migrate").map_err(|error| Error::part("database", error))?;
+    platform::migrate(&db, admin.as_ref(), &model::SystemClock, &model::RandomIds).await?;
+    println!("the database is at the newest schema");
+    Ok(())
+}
+
+async fn reset_relay(env: &Env) -> Result<(), Error> {
+    let db = db::connect(&db::Config::from_env(env)?, "relay-reset").map_err(|error| Error::part("database", error))?;
+    let config = bus::Config::from_env(env)?;
+    let bus = bus::Bus::connect(&config, "relay-reset").map_err(|error| Error::part("bus", error))?;
+    let reset = tokio::time::timeout(Duration::from_secs(60), items_service::relay::reset(&db, &bus)).await;
+    let from = reset.map_err(|error| Error::part("bus", error))?.map_err(|error| Error::part("relay", error))?;
+    println!("the stream is purged; the relay republishes after position {from}");
+    Ok(())
+}

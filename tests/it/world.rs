@@ -1,0 +1,265 @@
+//! A whole fleet of its own for one test: database, nats-server, processes, clients.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::api::Api;
+
+/// The first admin's static token in every world.
+pub const TOKEN: &str = "system-suite-admin-token-0001";
+/// The first admin's password.
+pub const PASSWORD: &str = "system-suite-password";
+/// The secret that signs tokens.
+const SECRET: &str = "system-suite-secret-of-more-than-32-characters";
+
+/// All roles in one process, or one process each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    AllInOne,
+    Split,
+}
+
+/// What a test may want to be different.
+#[derive(Default)]
+pub struct Options {
+    /// More settings for every process.
+    pub env: Vec<(String, String)>,
+}
+
+impl Options {
+    /// One more setting.
+    pub fn set(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.env.push((key.to_owned(), value.into()));
+        self
+    }
+}
+
+/// A process of the fleet.
+pub struct Process {
+    pub roles: String,
+    pub admin: SocketAddr,
+    env: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+/// The fleet. Everything dies with it.
+pub struct World {
+    pub api: Api,
+    pub shape: Shape,
+    pub database: testkit::TestDatabase,
+    pub nats: testkit::Nats,
+    pub grpc: SocketAddr,
+    pub processes: Vec<Process>,
+    folder: tempfile::TempDir,
+}
+
+const ROLES: [(&str, &str); 7] = [
+    ("gateway", ""),
+    ("items", "EVENTUS_ITEMS_URL"),
+    ("auth", "EVENTUS_AUTH_URL"),
+    ("hooks", "EVENTUS_HOOKS_URL"),
+    ("analytics", "EVENTUS_ANALYTICS_URL"),
+    ("webhooks", "EVENTUS_WEBHOOKS_URL"),
+    ("cdn-purge", ""),
+];
+
+impl World {
+    /// A fleet with default settings.
+    pub async fn start(shape: Shape) -> Self {
+        Self::with(shape, Options::default()).await
+    }
+
+    /// A fleet; returns when every process is ready.
+    pub async fn with(shape: Shape, options: Options) -> Self {
+        let database = testkit::database(migrate).await;
+        let nats = testkit::Nats::start().await;
+        let http = free_address();
+        let mut shared = vec![
+            ("DATABASE_URL", database.url.clone()),
+            ("NATS_URL", nats.url()),
+            ("SECRET", SECRET.to_owned()),
+            ("ADMIN_EMAIL", "admin@example.com".to_owned()),
+            ("ADMIN_PASSWORD", PASSWORD.to_owned()),
+            ("ADMIN_TOKEN", TOKEN.to_owned()),
+            ("HOST", http.ip().to_string()),
+            ("PORT", http.port().to_string()),
+            ("LOG_LEVEL", "info".to_owned()),
+            ("LOG_STYLE", "json".to_owned()),
+            ("EVENTUS_OUTBOUND_ALLOW", "127.0.0.1/32".to_owned()),
+            ("EVENTUS_WEBHOOK_SCHEDULE", "200,200,500,1000,2000,2000,2000,2000,2000,2000".to_owned()),
+            ("EVENTUS_STOP_GRACE", "5s".to_owned()),
+            ("HASH_MEMORY_COST", "1024".to_owned()),
+            ("EVENTUS_RELAY_LEASE", "2s".to_owned()),
+        ];
+        let addresses: Vec<SocketAddr> = ROLES.iter().map(|_| free_address()).collect();
+        let sets: Vec<(String, SocketAddr)> = match shape {
+            Shape::AllInOne => vec![("all".to_owned(), addresses[1])],
+            Shape::Split => {
+                for ((_, key), address) in ROLES.iter().zip(&addresses).filter(|((_, key), _)| !key.is_empty()) {
+                    shared.push((key, format!("http://{address}")));
+                }
+                ROLES.iter().zip(&addresses).map(|((role, _), address)| ((*role).to_owned(), *address)).collect()
+            }
+        };
+        let mut shared: Vec<(String, String)> = shared.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        shared.extend(options.env);
+        let processes = sets.into_iter().map(|(roles, grpc)| {
+            let admin = free_address();
+            let mut env = shared.clone();
+            env.push(("EVENTUS_ADMIN_LISTEN".to_owned(), admin.to_string()));
+            if roles != "gateway" && roles != "cdn-purge" {
+                env.push(("EVENTUS_GRPC_LISTEN".to_owned(), grpc.to_string()));
+            }
+            Process { roles, admin, env, child: None }
+        });
+        let mut world = Self {
+            api: Api::new(format!("http://{http}"), Some(TOKEN)),
+            shape,
+            database,
+            nats,
+            grpc: addresses[1],
+            processes: processes.collect(),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        for index in 0..world.processes.len() {
+            world.spawn(index);
+        }
+        world.ready().await;
+        world
+    }
+
+    /// Starts a process that is not running.
+    pub fn spawn(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join(format!("{}.log", process.roles)))
+            .unwrap();
+        let child = Command::new(binary())
+            .args(["run", &process.roles])
+            .env_clear()
+            .envs(process.env.iter().cloned())
+            .env("PATH", "/usr/bin:/bin")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        process.child = Some(child);
+    }
+
+    /// kill -9 of a process.
+    pub fn kill9(&mut self, index: usize) {
+        if let Some(mut child) = self.processes[index].child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Asks a process to stop, as an operator does, and waits for its end.
+    pub fn terminate(&mut self, index: usize) -> std::process::ExitStatus {
+        let mut child = self.processes[index].child.take().unwrap();
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        child.wait().unwrap()
+    }
+
+    /// The index of the process that plays a role.
+    pub fn process_of(&self, role: &str) -> usize {
+        self.processes.iter().position(|process| process.roles == role || process.roles == "all").unwrap()
+    }
+
+    /// Waits until every process says that it is ready.
+    pub async fn ready(&self) {
+        for process in self.processes.iter().filter(|process| process.child.is_some()) {
+            let admin = Api::new(format!("http://{}", process.admin), None);
+            let deadline = Instant::now() + Duration::from_secs(30);
+            loop {
+                let answer = admin.raw(http::Method::GET, "/health/ready", &[], "").await;
+                if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "{} is not ready: {answer:?}\n{}", process.roles, self.logs());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// Everything that the processes logged.
+    pub fn logs(&self) -> String {
+        let mut all = String::new();
+        for process in &self.processes {
+            let path = self.folder.path().join(format!("{}.log", process.roles));
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let tail: Vec<&str> = text.lines().rev().take(60).collect();
+            all.push_str(&format!("---- {}\n", process.roles));
+            all.extend(tail.into_iter().rev().map(|line| format!("{line}\n")));
+        }
+        all
+    }
+
+    /// Makes a collection with these string fields.
+    pub async fn collection(&self, name: &str, fields: serde_json::Value) {
+        let body = serde_json::json!({"collection": name, "schema": {}, "meta": {}, "fields": fields});
+        self.api.post("/collections", body).await.expect(200);
+    }
+
+    /// A pool on the test's database, for counting what should be there.
+    pub async fn pool(&self) -> sqlx::PgPool {
+        sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&self.database.url).await.unwrap()
+    }
+
+    /// Nothing is owed any more: the relay is at the end of the log and every consumer has applied all.
+    pub async fn quiet(&self, within: Duration) {
+        let pool = self.pool().await;
+        let deadline = Instant::now() + within;
+        loop {
+            let sql = "SELECT (SELECT coalesce(max(position), 0) FROM eventus.events) AS last, \
+                       (SELECT position FROM eventus.relay) AS relayed, \
+                       (SELECT min(low_water) FROM eventus.consumers) AS applied, \
+                       (SELECT count(*) FROM eventus.consumers) AS consumers, \
+                       (SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'pending') AS deliveries, \
+                       (SELECT count(*) FROM eventus.purges WHERE state IN ('pending', 'sending')) AS purges";
+            let row: (i64, i64, Option<i64>, i64, i64, i64) = sqlx::query_as(sql).fetch_one(&pool).await.unwrap();
+            let (last, relayed, applied, _, deliveries, purges) = row;
+            if relayed >= last && applied.is_some_and(|applied| applied >= last) && deliveries + purges == 0 {
+                let dead: i64 =
+                    sqlx::query_scalar("SELECT count(*) FROM eventus.dead_letters").fetch_one(&pool).await.unwrap();
+                assert_eq!(dead, 0, "unexpected dead letters\n{}", self.logs());
+                return;
+            }
+            assert!(Instant::now() < deadline, "not quiet: {row:?}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            if let Some(mut child) = process.child.take() {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+async fn migrate(url: String) {
+    db::migrate_url(url).await.unwrap();
+}
+
+/// The program under test, beside the tests' own.
+pub fn binary() -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let found = here.ancestors().skip(1).take(3).map(|folder| folder.join("eventus")).find(|path| path.is_file());
+    found.expect("the program is not built: run `cargo build` first (script/test does)")
+}
+
+/// A loopback address that is free now.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
