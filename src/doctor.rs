@@ -47,10 +47,7 @@ fn secret(env: &Env) -> Result<String, String> {
 }
 
 async fn database(config: &db::Config, findings: &mut Vec<Finding>) {
-    let db = match db::connect(config, "doctor") {
-        Ok(db) => db,
-        Err(error) => return findings.push(Finding { what: "database address", outcome: Err(error.to_string()) }),
-    };
+    let db = db::connect(config, "doctor");
     let one = |sql: &'static str| {
         let db = db.clone();
         async move {
@@ -105,7 +102,8 @@ where
 }
 
 async fn bus_answers(config: &bus::Config) -> Result<String, String> {
-    let bus = bus::Bus::connect(config, "doctor").map_err(|error| error.to_string())?;
-    let version = tokio::time::timeout(Duration::from_secs(5), bus.connected()).await;
-    version.map_err(|_| "nats-server does not answer".to_owned())?.map_err(|error| error.to_string())
+    let bus = bus::Bus::connect(config, "doctor").await.map_err(|error| error.to_string())?;
+    let ready = tokio::time::timeout(Duration::from_secs(5), bus.ready()).await;
+    ready.map_err(|_| "nats-server does not answer".to_owned())?.map_err(|error| error.to_string())?;
+    Ok("connected".to_owned())
 }

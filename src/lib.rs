@@ -4,7 +4,6 @@
 
 pub mod dev;
 pub mod doctor;
-mod door;
 pub mod platform;
 pub mod receiver;
 pub mod role;

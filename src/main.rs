@@ -139,16 +139,16 @@ fn check(env: &Env, roles: &[Role]) -> Result<(), Error> {
 async fn migrate(env: &Env) -> Result<(), Error> {
     let config = db::Config::from_env(env)?;
     let admin = platform::first_admin(env)?;
-    let db = db::connect(&config, "migrate").map_err(|error| Error::part("database", error))?;
+    let db = db::connect(&config, "migrate");
     platform::migrate(&db, admin.as_ref(), &model::SystemClock, &model::RandomIds).await?;
     println!("the database is at the newest schema");
     Ok(())
 }
 
 async fn reset_relay(env: &Env) -> Result<(), Error> {
-    let db = db::connect(&db::Config::from_env(env)?, "relay-reset").map_err(|error| Error::part("database", error))?;
+    let db = db::connect(&db::Config::from_env(env)?, "relay-reset");
     let config = bus::Config::from_env(env)?;
-    let bus = bus::Bus::connect(&config, "relay-reset").map_err(|error| Error::part("bus", error))?;
+    let bus = bus::Bus::connect(&config, "relay-reset").await.map_err(|error| Error::part("bus", error))?;
     let reset = tokio::time::timeout(Duration::from_secs(60), items_service::relay::reset(&db, &bus)).await;
     let from = reset.map_err(|error| Error::part("bus", error))?.map_err(|error| Error::part("relay", error))?;
     println!("the stream is purged; the relay republishes after position {from}");

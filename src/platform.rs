@@ -11,7 +11,6 @@ use model::{Clock, Ids, RandomIds, SystemClock};
 use rpc::{Channel, LocalSlot, Signer};
 use tokio::net::TcpListener;
 
-use crate::door;
 use crate::role::Role;
 
 /// A process that could not start or could not go on.
@@ -46,7 +45,6 @@ impl Error {
 }
 
 /// Settings of every role that is to run, read before anything starts.
-#[derive(Debug)]
 pub struct Settings {
     roles: BTreeSet<Role>,
     secret: String,
@@ -108,12 +106,7 @@ impl Settings {
 /// The first admin, when ADMIN_EMAIL names one.
 pub fn first_admin(env: &Env) -> Result<Option<auth_service::FirstAdmin>, ConfigError> {
     let (email, password, token) = (env.get("ADMIN_EMAIL")?, env.get("ADMIN_PASSWORD")?, env.get("ADMIN_TOKEN")?);
-    let given = |text: Option<String>, missing| text.map_or(missing, |text| auth_service::Given::Is(auth_service::Secret::new(text)));
-    Ok(email.map(|email| auth_service::FirstAdmin {
-        email,
-        password: given(password, auth_service::Given::Made),
-        token: given(token, auth_service::Given::None),
-    }))
+    Ok(email.map(|email| auth_service::FirstAdmin { email, password: password.into(), token: token.into() }))
 }
 
 /// Addresses that a started process answers on.
@@ -155,7 +148,7 @@ impl Wiring {
 
 /// Runs the roles until the stop; `started` is told the addresses as soon as they are bound.
 pub async fn run(settings: Settings, runtime: Runtime, started: impl FnOnce(&Addresses)) -> Result<(), Error> {
-    let wiring = wire(&settings)?;
+    let wiring = wire(&settings).await?;
     let mut addresses = Addresses::default();
     let admin = listen(&settings.admin).await?;
     addresses.admin = admin.local_addr().ok();
@@ -169,7 +162,7 @@ pub async fn run(settings: Settings, runtime: Runtime, started: impl FnOnce(&Add
     if let Some(address) = &settings.grpc {
         let listener = listen(address).await?;
         addresses.grpc = listener.local_addr().ok();
-        open_door(&settings, &wiring, listener, &runtime)?;
+        open_door(&settings, &wiring, listener, &runtime);
     }
     prepare_database(&settings, &wiring, &runtime).await?;
     start_roles(settings, &wiring, http, &runtime)?;
@@ -190,13 +183,13 @@ async fn listen(address: &str) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address: address.to_owned(), source })
 }
 
-fn wire(settings: &Settings) -> Result<Wiring, Error> {
+async fn wire(settings: &Settings) -> Result<Wiring, Error> {
     let name = settings.roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(",");
     let db = match &settings.db {
-        Some(config) => Some(db::connect(config, &name).map_err(|error| Error::part("database", error))?),
+        Some(config) => Some(db::connect(config, &name)),
         None => None,
     };
-    let bus = bus::Bus::connect(&settings.bus, &name).map_err(|error| Error::part("bus", error))?;
+    let bus = bus::Bus::connect(&settings.bus, &name).await.map_err(|error| Error::part("bus", error))?;
     let served = [Role::Items, Role::Auth, Role::Hooks, Role::Analytics, Role::Webhooks];
     let here = served.into_iter().filter(|role| settings.roles.contains(role));
     let slots: Vec<(Role, LocalSlot)> = here.map(|role| (role, LocalSlot::default())).collect();
@@ -217,31 +210,28 @@ fn wire(settings: &Settings) -> Result<Wiring, Error> {
     })
 }
 
-fn open_door(settings: &Settings, wiring: &Wiring, listener: TcpListener, runtime: &Runtime) -> Result<(), Error> {
-    let names = |role: Role| -> &'static [&'static str] {
-        match role {
-            Role::Items => {
-                &["eventus.items.v1.ItemsService", "eventus.schema.v1.SchemaService", "eventus.events.v1.EventsService"]
-            }
-            Role::Auth => &["eventus.auth.v1.AuthService"],
-            Role::Hooks => &["eventus.hooks.v1.HooksService"],
-            Role::Analytics => &["eventus.analytics.v1.AnalyticsService"],
-            Role::Webhooks => &["eventus.webhooks.v1.WebhooksService"],
-            Role::Gateway | Role::CdnPurge => &[],
+/// gRPC services of a role, by full name.
+fn services(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Items => {
+            &["eventus.items.v1.ItemsService", "eventus.schema.v1.SchemaService", "eventus.events.v1.EventsService"]
         }
-    };
-    let mut entries = Vec::new();
-    for (role, slot) in &wiring.slots {
-        let channel = Channel::local(slot);
-        entries.extend(names(*role).iter().map(|service| door::Entry { service, channel: channel.clone() }));
+        Role::Auth => &["eventus.auth.v1.AuthService"],
+        Role::Hooks => &["eventus.hooks.v1.HooksService"],
+        Role::Analytics => &["eventus.analytics.v1.AnalyticsService"],
+        Role::Webhooks => &["eventus.webhooks.v1.WebhooksService"],
+        Role::Gateway | Role::CdnPurge => &[],
     }
-    let services: Vec<&'static str> = entries.iter().map(|entry| entry.service).collect();
-    let routes = door::routes(entries);
-    let (health, shutdown, reflection) = (runtime.health.clone(), runtime.shutdown.clone(), settings.reflection);
-    runtime.tasks.spawn_to_the_end("grpc", async move {
-        rpc::serve_tcp(routes, &services, listener, health, reflection, shutdown).await
-    });
-    Ok(())
+}
+
+/// The gRPC door: one address for all services that run here.
+fn open_door(settings: &Settings, wiring: &Wiring, listener: TcpListener, runtime: &Runtime) {
+    let mut door = rpc::Door::default();
+    for (role, slot) in &wiring.slots {
+        door = services(*role).iter().fold(door, |door, name| door.service(name, slot.clone()));
+    }
+    let reflection = settings.reflection;
+    runtime.tasks.spawn_to_the_end("grpc", door.serve(listener, reflection, runtime.clone()));
 }
 
 /// Migrations and the first admin, or waiting for whoever does them.
@@ -371,7 +361,6 @@ fn start_workers(configs: WorkerConfigs, wiring: &Wiring, runtime: &Runtime) -> 
             signer: signer.clone(),
             auth: wiring.channel(Role::Auth)?,
             clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
         };
         let face = analytics_worker::Face { grpc: None, local: wiring.slot(Role::Analytics) };
         spawn(runtime, "analytics", analytics_worker::run(config, links, face, runtime.child()));

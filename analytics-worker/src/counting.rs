@@ -86,3 +86,6 @@ pub(crate) async fn count(db: &Db, events: &[Event]) -> Result<u64, sqlx::Error>
 fn column<'a, T>(events: &'a [Event], of: impl Fn(&'a Event) -> T) -> Vec<T> {
     events.iter().map(of).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,11 @@ impl bus::consumer::Handler for Acting {
 
 impl Acting {
     /// Runs every hook for those of the events that it wants; gives the failure that counts most.
-    async fn run_all(&self, events: &[&Event], conn: &mut PgConnection) -> Result<Option<Failure>, sqlx::Error> {
+    async fn run_all(
+        &self,
+        events: &[&Event],
+        conn: &mut PgConnection,
+    ) -> Result<Option<Failure>, sqlx::Error> {
         let mut failure = None;
         for hook in self.registry.actions() {
             let mine: Vec<&Event> =
@@ -133,3 +137,6 @@ fn worse(before: Option<Failure>, now: Failure) -> Failure {
         (_, now) => now,
     }
 }
+
+#[cfg(test)]
+mod tests;

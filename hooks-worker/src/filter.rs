@@ -77,7 +77,8 @@ mod tests {
             assert_eq!((call.event.as_str(), call.entries[0].get()), ("items.create", r#"{"price": 1.10}"#));
         }
         assert_eq!(read(request("pages.items.create", "[]")).unwrap().event.as_str(), "pages.items.create");
-        for (event, payload) in [("items", "[]"), ("items.create", "{}"), ("items.create", "[1"), ("", "[]")] {
+        for (event, payload) in [("items", "[]"), ("items.create", "{}"), ("items.create", "[1"), ("", "[]")]
+        {
             assert!(read(request(event, payload)).is_err(), "{event} {payload}");
         }
     }

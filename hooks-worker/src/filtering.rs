@@ -72,7 +72,12 @@ impl Filtering {
         }
     }
 
-    async fn run_one(&self, hook: &dyn FilterHook, call: &FilterCall, until: Instant) -> Result<Entries, Error> {
+    async fn run_one(
+        &self,
+        hook: &dyn FilterHook,
+        call: &FilterCall,
+        until: Instant,
+    ) -> Result<Entries, Error> {
         let begun = Instant::now();
         let caught = AssertUnwindSafe(hook.run(call)).catch_unwind();
         let (outcome, result) = match timeout_at(until, caught).await {
@@ -99,7 +104,11 @@ impl Filtering {
 fn same_length(entries: Entries, call: &FilterCall) -> (Outcome, Result<Entries, Error>) {
     match &entries {
         Some(list) if list.len() != call.entries.len() => {
-            tracing::error!(given = call.entries.len(), returned = list.len(), "filter hook changed the number of entries");
+            tracing::error!(
+                given = call.entries.len(),
+                returned = list.len(),
+                "filter hook changed the number of entries"
+            );
             (Outcome::Failed, Err(Error::internal()))
         }
         _ => (Outcome::Ok, Ok(entries)),
@@ -150,12 +159,16 @@ mod tests {
                 _ => {}
             }
             let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).unwrap();
-            let longer = |raw: &Box<RawValue>| to_raw_value(&format!("{}{}", text(raw), self.0)).unwrap();
-            Ok(Some(call.entries.iter().map(longer).collect()))
+            let longer = |raw: &RawValue| to_raw_value(&format!("{}{}", text(raw), self.0)).unwrap();
+            Ok(Some(call.entries.iter().map(|raw| longer(raw)).collect()))
         }
     }
 
-    async fn run(collection: &str, named: &[&str], deadline: Option<Duration>) -> Result<Vec<String>, model::Error> {
+    async fn run(
+        collection: &str,
+        named: &[&str],
+        deadline: Option<Duration>,
+    ) -> Result<Vec<String>, model::Error> {
         let registry = Registry::new().filter(Letter("b", 2)).filter(Letter("a", 1));
         let filtering = Filtering::new(Arc::new(registry), LIMIT, Metrics::new());
         let call = FilterCall {

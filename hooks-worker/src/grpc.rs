@@ -24,7 +24,10 @@ impl HooksService for Service {
         answer(filter::filter(&self.0, request.into_inner(), deadline).await)
     }
 
-    async fn list_runs(&self, request: Request<ListRunsRequest>) -> Result<Response<ListRunsResponse>, Status> {
+    async fn list_runs(
+        &self,
+        request: Request<ListRunsRequest>,
+    ) -> Result<Response<ListRunsResponse>, Status> {
         rpc::require_admin(rpc::caller(&request))?;
         answer(list_runs::list_runs(&self.0, request.into_inner()).await)
     }

@@ -139,7 +139,8 @@ pub struct Tick {
 /// ```
 pub fn fits(pattern: &str, name: &EventName) -> bool {
     let mut parts = name.as_str().split('.');
-    let all = pattern.split('.').all(|wanted| parts.next().is_some_and(|part| wanted == "*" || wanted == part));
+    let all =
+        pattern.split('.').all(|wanted| parts.next().is_some_and(|part| wanted == "*" || wanted == part));
     all && parts.next().is_none()
 }
 

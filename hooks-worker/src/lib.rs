@@ -17,9 +17,11 @@ mod metrics;
 mod registrations;
 mod registry;
 mod runs;
-mod scheduling;
 mod schedules;
+mod scheduling;
 mod state;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;

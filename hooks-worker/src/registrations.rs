@@ -71,3 +71,6 @@ async fn read(conn: &mut PgConnection) -> Result<Vec<Row>, sqlx::Error> {
 fn column<T>(rows: &[Row], of: impl FnMut(&Row) -> T) -> Vec<T> {
     rows.iter().map(of).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,8 @@ use model::EventName;
 use crate::actions::log_change::LogChange;
 use crate::filters::derive_article::DeriveArticle;
 use crate::hook::{ActionHook, FilterHook, Registration, ScheduleHook, doubled, fits};
-use crate::scheduling::Schedule;
 use crate::schedules::prune::Prune;
+use crate::scheduling::Schedule;
 use crate::{Config, Error};
 
 /// Hooks by kind, in the order in which they were added.
@@ -92,9 +92,11 @@ impl Registry {
         );
         for hook in &self.actions {
             let bad = hook.patterns().iter().filter(|pattern| {
-                EventName::parse(&pattern.replace('*', "x")).is_none() || subjects_of(pattern).next().is_none()
+                EventName::parse(&pattern.replace('*', "x")).is_none()
+                    || subjects_of(pattern).next().is_none()
             });
-            wrong.extend(bad.map(|pattern| format!("action hook {}: no event fits {pattern:?}", hook.name())));
+            wrong
+                .extend(bad.map(|pattern| format!("action hook {}: no event fits {pattern:?}", hook.name())));
         }
         if wrong.is_empty() { Ok(()) } else { Err(Error::Registry(wrong)) }
     }
@@ -131,7 +133,11 @@ impl Registry {
 
     /// Subjects that carry all events that action hooks want, whole scopes at a time.
     pub(crate) fn subjects(&self) -> BTreeSet<&'static str> {
-        self.actions.iter().flat_map(|hook| hook.patterns()).flat_map(|pattern| subjects_of(pattern)).collect()
+        self.actions
+            .iter()
+            .flat_map(|hook| hook.patterns())
+            .flat_map(|pattern| subjects_of(pattern))
+            .collect()
     }
 
     /// Any action hook wants this event.
@@ -158,7 +164,8 @@ fn subjects_of(pattern: &str) -> impl Iterator<Item = &'static str> {
 }
 
 fn priority(registrations: &[Registration], event: &EventName, collection: &str) -> Option<i32> {
-    let covers = |wanted: &str| wanted == collection || (wanted == "*" && !collection.starts_with("directus_"));
+    let covers =
+        |wanted: &str| wanted == collection || (wanted == "*" && !collection.starts_with("directus_"));
     registrations
         .iter()
         .filter(|one| one.event == event.as_str() && covers(&one.collection))
@@ -238,7 +245,10 @@ mod tests {
     #[test]
     fn rows_are_sorted_and_single() {
         let registry = Registry::new()
-            .filter(Named("b", vec![("items.update", "x", 5), ("items.create", "x", 5), ("items.create", "x", 3)]))
+            .filter(Named(
+                "b",
+                vec![("items.update", "x", 5), ("items.create", "x", 5), ("items.create", "x", 3)],
+            ))
             .filter(Named("a", vec![("items.create", "*", 100)]));
         let rows: Vec<_> = registry
             .rows()

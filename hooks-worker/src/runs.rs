@@ -137,3 +137,6 @@ fn listed(row: &PgRow) -> Result<Listed, sqlx::Error> {
         error: row.try_get(10)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,13 @@ impl Scheduling {
     }
 
     /// One hook, tick by tick. Its ticks never overlap: those that come due while it runs count as missed.
-    async fn follow(&self, hook: &dyn ScheduleHook, schedule: &Schedule, fence: i64, soft: &CancellationToken) {
+    async fn follow(
+        &self,
+        hook: &dyn ScheduleHook,
+        schedule: &Schedule,
+        fence: i64,
+        soft: &CancellationToken,
+    ) {
         let first_seen = self.clock.now();
         let mut last = None;
         while !soft.is_cancelled() {
@@ -115,7 +121,9 @@ impl Scheduling {
             Some(error) => tracing::error!(hook = hook.name(), error, "schedule hook failed"),
         });
         // Until it is written down the tick counts as not ended and would run again under the next holder.
-        while let Err(error) = runs::finish(&self.db, hook.name(), scheduled_at, fence, error.as_deref()).await {
+        while let Err(error) =
+            runs::finish(&self.db, hook.name(), scheduled_at, fence, error.as_deref()).await
+        {
             tracing::warn!(hook = hook.name(), %error, "the end of a schedule hook's run is not yet written");
             sleep(PAUSE).await;
         }

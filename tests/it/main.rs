@@ -7,4 +7,5 @@ mod items;
 mod k8s;
 mod road;
 mod schema;
+mod sse;
 mod world;

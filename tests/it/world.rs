@@ -1,6 +1,6 @@
 //! A whole fleet of its own for one test: database, nats-server, processes, clients.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,9 +73,19 @@ impl World {
 
     /// A fleet; returns when every process is ready.
     pub async fn with(shape: Shape, options: Options) -> Self {
-        let database = testkit::database(migrate).await;
+        let database = testkit::database(db::migrate_url).await;
+        Self::over(shape, options, database).await
+    }
+
+    /// A fleet on a PostgreSQL server of the test's own.
+    pub async fn on(shape: Shape, options: Options, server: &testkit::Postgres) -> Self {
+        let database = testkit::TestDatabase::on(server, db::migrate_url).await;
+        Self::over(shape, options, database).await
+    }
+
+    async fn over(shape: Shape, options: Options, database: testkit::TestDatabase) -> Self {
         let nats = testkit::Nats::start().await;
-        let http = free_address();
+        let http = testkit::free_address();
         let mut shared = vec![
             ("DATABASE_URL", database.url.clone()),
             ("NATS_URL", nats.url()),
@@ -93,7 +103,7 @@ impl World {
             ("HASH_MEMORY_COST", "1024".to_owned()),
             ("EVENTUS_RELAY_LEASE", "2s".to_owned()),
         ];
-        let addresses: Vec<SocketAddr> = ROLES.iter().map(|_| free_address()).collect();
+        let addresses: Vec<SocketAddr> = ROLES.iter().map(|_| testkit::free_address()).collect();
         let sets: Vec<(String, SocketAddr)> = match shape {
             Shape::AllInOne => vec![("all".to_owned(), addresses[1])],
             Shape::Split => {
@@ -106,7 +116,7 @@ impl World {
         let mut shared: Vec<(String, String)> = shared.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         shared.extend(options.env);
         let processes = sets.into_iter().map(|(roles, grpc)| {
-            let admin = free_address();
+            let admin = testkit::free_address();
             let mut env = shared.clone();
             env.push(("EVENTUS_ADMIN_LISTEN".to_owned(), admin.to_string()));
             if roles != "gateway" && roles != "cdn-purge" {
@@ -248,18 +258,9 @@ impl Drop for World {
     }
 }
 
-async fn migrate(url: String) {
-    db::migrate_url(url).await.unwrap();
-}
-
 /// The program under test, beside the tests' own.
 pub fn binary() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let found = here.ancestors().skip(1).take(3).map(|folder| folder.join("eventus")).find(|path| path.is_file());
     found.expect("the program is not built: run `cargo build` first (script/test does)")
-}
-
-/// A loopback address that is free now.
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

@@ -3,7 +3,7 @@
 use model::{Accountability, ErrorCode};
 use uuid::Uuid;
 
-use crate::world::{PASSWORD, World, code};
+use crate::world::{PASSWORD, TOKEN, World, code};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn policies_come_from_the_user_and_his_role_tree() {
@@ -88,9 +88,18 @@ async fn only_processes_of_the_fleet_may_authenticate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clients_outside_the_fleet_are_known_by_their_token() {
+    let world = World::new().await;
+    // Known, and refused what only processes may do.
+    assert_eq!(code(world.versions_by_bearer(TOKEN).await), ErrorCode::Forbidden);
+    assert_eq!(code(world.versions_by_bearer("wrong").await), ErrorCode::InvalidCredentials);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_access_is_written_beside_the_hot_path() {
     let world = World::new().await;
-    world.authenticate(crate::world::TOKEN).await.unwrap();
+    world.authenticate(TOKEN).await.unwrap();
     world.until("SELECT count(*) FROM directus_users WHERE last_access IS NOT NULL", 1).await;
     world.stop().await;
 }

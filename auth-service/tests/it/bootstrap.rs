@@ -1,6 +1,6 @@
 //! The first admin.
 
-use auth_service::{FirstAdmin, Given};
+use auth_service::{Error, FirstAdmin, Given};
 
 use crate::world::{ADMIN, PASSWORD, World};
 
@@ -68,5 +68,15 @@ async fn an_admin_by_an_inherited_role_is_an_admin() {
     .await;
     let admin = FirstAdmin { email: "x@example.com".into(), password: Given::None, token: Given::None };
     assert!(world.bootstrap(&admin).await.unwrap().admin.is_none());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_makes_nobody_admin() {
+    let world = World::bare().await;
+    world.user(ADMIN, PASSWORD).await;
+    let admin = FirstAdmin { email: "Admin@example.com".into(), password: Given::None, token: Given::None };
+    assert!(matches!(world.bootstrap(&admin).await, Err(Error::EmailTaken)));
+    assert_eq!(world.count("SELECT count(*) FROM directus_policies").await, 0);
     world.stop().await;
 }

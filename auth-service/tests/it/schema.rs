@@ -148,3 +148,13 @@ async fn constraints_have_the_names_and_rules_of_directus() {
     }
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_already_is_left_alone() {
+    let world = World::new().await;
+    world.execute("ALTER TABLE directus_users ADD COLUMN shoe_size integer").await;
+    let first = &db::MIGRATIONS[0];
+    sqlx::raw_sql(first.sql).execute(world.pool()).await.unwrap();
+    assert_eq!(world.count("SELECT count(*) FROM directus_users WHERE shoe_size IS NULL").await, 1);
+    world.stop().await;
+}

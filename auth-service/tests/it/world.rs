@@ -1,6 +1,6 @@
 //! One auth service with a database and a nats-server of its own.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use argon2::password_hash::PasswordHasher;
@@ -10,7 +10,7 @@ use bus::{Bus, Pings};
 use chassis::{Runtime, Shutdown};
 use db::Db;
 use futures_util::StreamExt;
-use model::{Accountability, Clock, ErrorCode, Errors, RandomIds, SystemClock};
+use model::{Accountability, Clock, ErrorCode, Errors, RandomIds};
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::auth::v1::{
     AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
@@ -18,6 +18,7 @@ use proto::auth::v1::{
 };
 use rpc::{Caller, Channel, LocalSlot, Signer};
 use sqlx::PgPool;
+use testkit::{Nats, TestClock, TestDatabase};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,29 +30,16 @@ pub const TOKEN: &str = "admin-static-token";
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A clock that stands until it is moved.
-#[derive(Debug)]
-struct HeldClock(Mutex<OffsetDateTime>);
-
-impl Clock for HeldClock {
-    fn now(&self) -> OffsetDateTime {
-        *self.0.lock().unwrap()
-    }
-}
-
 pub struct World {
     pub admin: Uuid,
     client: AuthServiceClient<Channel>,
     db: Db,
     bus: Bus,
     signer: Signer,
-    clock: Arc<HeldClock>,
+    clock: TestClock,
     runtime: Runtime,
-    _servers: Servers,
+    _servers: (TestDatabase, Nats),
 }
-
-/// What dies with the test.
-type Servers = ();
 
 /// The code of a refusal.
 pub fn code<T: std::fmt::Debug>(result: Result<T, Errors>) -> ErrorCode {
@@ -71,41 +59,25 @@ impl World {
 
     /// Without anybody.
     pub async fn bare() -> Self {
-        let name = format!("auth_{}", model::Ids::random(&RandomIds).simple());
-        let root = db::connect(
-            &db::Config::new("postgres:///postgres?host=/tmp/authpg&user=postgres").unwrap(),
-            "x",
-        );
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
-            .execute(root.pool())
-            .await
-            .unwrap();
-        let url = format!("postgres:///{name}?host=/tmp/authpg&user=postgres");
-        let nats = "nats://127.0.0.1:14555";
-        let db = db::connect(&db::Config::new(&url).unwrap(), "auth-test");
-        db::migrate(&db).await.unwrap();
-        let bus = Bus::connect(&bus::Config::new(nats), "auth-test").await.unwrap();
-        let clock = Arc::new(HeldClock(Mutex::new(SystemClock.now())));
+        let (database, nats) = tokio::join!(testkit::database(db::migrate_url), Nats::start());
+        let db = db::connect(&db::Config::new(&database.url).unwrap(), "auth-test");
+        let bus = Bus::connect(&bus::Config::new(nats.url()), "auth-test").await.unwrap();
+        let clock = TestClock::default();
         let runtime = Runtime::new(Shutdown::new());
         let signer = Signer::new(SECRET);
         let links = Links {
             db: db.clone(),
             bus: bus.clone(),
             signer: signer.clone(),
-            clock: clock.clone(),
+            clock: Arc::new(clock.clone()),
             ids: Arc::new(RandomIds),
         };
         let local = LocalSlot::new();
         let client = AuthServiceClient::new(Channel::local(&local));
         let face = Face { grpc: None, local: local.clone() };
         runtime.tasks.spawn("auth", auth_service::run(Config::new(SECRET), links, face, runtime.child()));
-        let bound = async {
-            while !local.is_bound() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, bound).await.expect("the service is up");
-        Self { admin: Uuid::nil(), client, db, bus, signer, clock, runtime, _servers: () }
+        testkit::eventually(PATIENCE, || async { local.is_bound() }).await;
+        Self { admin: Uuid::nil(), client, db, bus, signer, clock, runtime, _servers: (database, nats) }
     }
 
     /// Stops softly; nothing may have died.
@@ -128,7 +100,7 @@ impl World {
     }
 
     pub fn advance(&self, by: Duration) {
-        *self.clock.0.lock().unwrap() += by;
+        self.clock.advance(by);
     }
 
     pub async fn execute(&self, sql: &'static str) {
@@ -141,12 +113,7 @@ impl World {
 
     /// Waits until a count is reached.
     pub async fn until(&self, sql: &'static str, expected: i64) {
-        let reached = async {
-            while self.count(sql).await != expected {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, reached).await.expect(sql);
+        testkit::eventually(PATIENCE, || async { self.count(sql).await == expected }).await;
     }
 
     /// One more user, without a role.
@@ -167,7 +134,7 @@ impl World {
 
     fn request<T>(&self, accountability: Accountability, message: T) -> tonic::Request<T> {
         let caller = Caller { request_id: Some("request-1".into()), accountability };
-        rpc::outgoing(&self.signer, &*self.clock, &caller, message)
+        rpc::outgoing(&self.signer, &self.clock, &caller, message)
     }
 
     /// Somebody at the gateway's door.
@@ -227,6 +194,13 @@ impl World {
 
     pub async fn versions_as(&self, accountability: Accountability) -> Result<ControlResponse, Errors> {
         answer(self.client.clone().control(self.request(accountability, ControlRequest {})).await)
+    }
+
+    /// Asked by an internal client outside the fleet.
+    pub async fn versions_by_bearer(&self, token: &str) -> Result<ControlResponse, Errors> {
+        let mut request = tonic::Request::new(ControlRequest {});
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        answer(self.client.clone().control(request).await)
     }
 
     /// The version of a topic.

@@ -81,6 +81,15 @@ impl Env {
         Self::new(pairs.into_iter().map(|(key, value)| (key.into(), value.into().into())).collect())
     }
 
+    /// This environment with some pairs put over it. What was asked of this one counts for the new one too.
+    #[must_use]
+    pub fn with(&self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut values = self.inner.values.clone();
+        values.extend(pairs.into_iter().map(|(key, value)| (key, OsString::from(value))));
+        let asked = self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { inner: Arc::new(Inner { values, asked: Mutex::new(asked) }) }
+    }
+
     fn new(values: HashMap<String, OsString>) -> Self {
         Self { inner: Arc::new(Inner { values, asked: Mutex::default() }) }
     }

@@ -52,12 +52,12 @@ pub enum Error {
 
 impl TelemetryConfig {
     /// Reads `LOG_LEVEL` (else `RUST_LOG`), `LOG_STYLE`, `OTEL_SERVICE_NAME`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`
-    /// (else `OTEL_EXPORTER_OTLP_ENDPOINT`), `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_SDK_DISABLED`.
+    /// (else `OTEL_EXPORTER_OTLP_ENDPOINT`), `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_SDK_DISABLED`. Spans go by gRPC only.
     pub fn from_env(env: &Env, service_name: &str) -> Result<Self, ConfigError> {
         let rust_log = env.get("RUST_LOG")?;
         let log_level = env.get("LOG_LEVEL")?.or(rust_log).unwrap_or_else(|| "info".to_owned());
         let log_level = directus_level(&log_level).to_owned();
-        if EnvFilter::from_str(&log_level).is_err() {
+        if !is_filter(&log_level) {
             return Err(ConfigError::invalid("LOG_LEVEL", "a level, or directives such as warn,bus=debug"));
         }
         let log_style = match env.get("LOG_STYLE")?.as_deref() {
@@ -65,6 +65,9 @@ impl TelemetryConfig {
             Some("pretty") => LogStyle::Pretty,
             Some(_) => return Err(ConfigError::invalid("LOG_STYLE", "json or pretty")),
         };
+        if !matches!(env.get("OTEL_EXPORTER_OTLP_PROTOCOL")?.as_deref(), None | Some("grpc")) {
+            return Err(ConfigError::invalid("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"));
+        }
         let everything = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")?;
         let endpoint = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")?.or(everything);
         Ok(Self {
@@ -75,6 +78,12 @@ impl TelemetryConfig {
             sampler: otlp::sampler(env)?,
         })
     }
+}
+
+/// A level, or directives of which those without `=` are levels: a mistyped level would be taken for a target.
+fn is_filter(text: &str) -> bool {
+    let part = |part: &str| part.contains('=') || LevelFilter::from_str(part.trim()).is_ok();
+    text.split(',').all(part) && EnvFilter::from_str(text).is_ok()
 }
 
 /// Directus's level names that tracing does not know.
@@ -184,4 +193,54 @@ fn count_panics() {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(message, location, "panic");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LogStyle, TelemetryConfig};
+    use crate::{ConfigError, Env};
+
+    fn config(pairs: &[(&str, &str)]) -> Result<TelemetryConfig, ConfigError> {
+        TelemetryConfig::from_env(&Env::from_pairs(pairs.iter().copied()), "eventus")
+    }
+
+    #[test]
+    fn the_standard_variables_decide() {
+        let plain = config(&[]).unwrap();
+        assert_eq!((plain.log_level.as_str(), plain.log_style), ("info", LogStyle::Json));
+        assert_eq!((plain.service_name.as_str(), plain.otlp_endpoint), ("eventus", None));
+        let full = config(&[
+            ("RUST_LOG", "debug"),
+            ("LOG_LEVEL", "warn,bus=debug"),
+            ("LOG_STYLE", "pretty"),
+            ("OTEL_SERVICE_NAME", "items"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4317"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4317"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ]);
+        let full = full.unwrap();
+        assert_eq!((full.log_level.as_str(), full.log_style), ("warn,bus=debug", LogStyle::Pretty));
+        assert_eq!(full.otlp_endpoint.as_deref(), Some("http://traces:4317"));
+        assert_eq!(format!("{:?}", full.sampler), "ParentBased(TraceIdRatioBased(0.25))");
+        let off = config(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1"), ("OTEL_SDK_DISABLED", "true")]);
+        assert_eq!(off.unwrap().otlp_endpoint, None);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for (key, value) in [
+            ("LOG_LEVEL", "inf"),
+            ("LOG_LEVEL", "bus=loud"),
+            ("LOG_STYLE", "xml"),
+            ("OTEL_TRACES_SAMPLER", "sometimes"),
+            ("OTEL_TRACES_SAMPLER_ARG", "2"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ] {
+            assert!(config(&[(key, value)]).unwrap_err().to_string().starts_with(key), "{key}={value}");
+        }
+        for level in ["silent", "fatal", "trace", "INFO"] {
+            assert!(config(&[("LOG_LEVEL", level)]).is_ok(), "{level}");
+        }
+    }
 }

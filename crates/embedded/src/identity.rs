@@ -1,5 +1,5 @@
 //! As whom the servers run. PostgreSQL refuses root, so root becomes somebody else: in a user namespace (nothing changes owner),
-//! or, where that is refused, as an unprivileged account. A folder keeps the identity it was made with.
+//! or, where that is refused (in containers, in a chroot), as an unprivileged account. A folder keeps the identity it was made with.
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,6 +20,8 @@ pub(crate) enum Identity {
     Namespace(u32, u32),
     /// Another user; the folder belongs to it.
     Account(u32, u32),
+    /// The same, and it may pass folders that are closed to it (programs and folder are below /root, say).
+    AccountAnywhere(u32, u32),
 }
 
 const FILE: &str = "identity";
@@ -31,12 +33,15 @@ impl Identity {
             Self::Direct => Vec::new(),
             Self::Namespace(uid, gid) => vec!["--namespace".into(), format!("{uid}:{gid}").into()],
             Self::Account(uid, gid) => vec!["--account".into(), format!("{uid}:{gid}").into()],
+            Self::AccountAnywhere(uid, gid) => {
+                vec!["--account-anywhere".into(), format!("{uid}:{gid}").into()]
+            }
         }
     }
 
     /// Gives a file or folder to the account, if there is one.
     pub fn own(&self, path: &Path) -> Result<(), Error> {
-        let Self::Account(uid, gid) = *self else { return Ok(()) };
+        let (Self::Account(uid, gid) | Self::AccountAnywhere(uid, gid)) = *self else { return Ok(()) };
         unistd::chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
             .map_err(|errno| Error::io("give away", path)(errno.into()))
     }
@@ -47,6 +52,9 @@ impl Identity {
             ["direct"] => Some(Self::Direct),
             ["namespace", uid, gid] => Some(Self::Namespace(uid.parse().ok()?, gid.parse().ok()?)),
             ["account", uid, gid] => Some(Self::Account(uid.parse().ok()?, gid.parse().ok()?)),
+            ["account-anywhere", uid, gid] => {
+                Some(Self::AccountAnywhere(uid.parse().ok()?, gid.parse().ok()?))
+            }
             _ => None,
         }
     }
@@ -58,6 +66,7 @@ impl fmt::Display for Identity {
             Self::Direct => write!(f, "direct"),
             Self::Namespace(uid, gid) => write!(f, "namespace {uid} {gid}"),
             Self::Account(uid, gid) => write!(f, "account {uid} {gid}"),
+            Self::AccountAnywhere(uid, gid) => write!(f, "account-anywhere {uid} {gid}"),
         }
     }
 }
@@ -110,12 +119,15 @@ async fn choose(
             Err(why) => tried.push(why),
         }
     }
-    for user in ACCOUNTS.iter().filter_map(|name| account(name)) {
-        let identity = Identity::Account(user.uid.as_raw(), user.gid.as_raw());
+    let users: Vec<User> = ACCOUNTS.iter().filter_map(|name| account(name)).collect();
+    let ids = users.iter().map(|user| (user.uid.as_raw(), user.gid.as_raw()));
+    let plain = ids.clone().map(|(uid, gid)| Identity::Account(uid, gid));
+    let anywhere = ids.map(|(uid, gid)| Identity::AccountAnywhere(uid, gid));
+    for identity in plain.chain(anywhere) {
         identity.own(dir)?;
         match probe(dir, launcher, &identity, program).await {
             Ok(()) => return Ok(identity),
-            Err(why) => tried.push(format!("as {}: {why}", user.name)),
+            Err(why) => tried.push(format!("as {identity}: {why}")),
         }
     }
     let reason = format!(
@@ -156,7 +168,12 @@ mod tests {
 
     #[test]
     fn the_record_reads_back() {
-        for identity in [Identity::Direct, Identity::Namespace(65534, 65533), Identity::Account(101, 104)] {
+        for identity in [
+            Identity::Direct,
+            Identity::Namespace(65534, 65533),
+            Identity::Account(101, 104),
+            Identity::AccountAnywhere(101, 104),
+        ] {
             assert_eq!(Identity::parse(&format!("{identity}\n")), Some(identity));
         }
         assert_eq!(Identity::parse("account 5"), None);

@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, Gid, Pid, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities};
 
 /// Exit code when the starter was gone before the child could follow it.
 pub const ORPHANED: u8 = 123;
@@ -26,6 +27,8 @@ enum Become {
     Nothing,
     Namespace(u32, u32),
     Account(u32, u32),
+    /// The account, and it may pass folders that are closed to it.
+    AccountAnywhere(u32, u32),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -37,8 +40,8 @@ struct Order {
     args: Vec<OsString>,
 }
 
-/// Takes `--parent PID --death-signal NAME [--namespace UID:GID | --account UID:GID] -- PROGRAM ARGS...` (without the program's
-/// own name) and becomes PROGRAM. Returns only when that failed, with the reason on standard error. Must be called before
+/// Takes `--parent PID --death-signal NAME [--namespace | --account | --account-anywhere UID:GID] -- PROGRAM ARGS...`
+/// (without the program's own name) and becomes PROGRAM. Returns only when that failed, with the reason on standard error. Must be called before
 /// any thread is started.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = parse(args).map_err(|text| (MISUSED, text)).and_then(|order| follow(&order));
@@ -66,6 +69,9 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, String> {
             Some("--parent") => parent = value.parse().ok(),
             Some("--death-signal") => death_signal = Signal::from_str(value).ok(),
             Some("--namespace") => become_ = pair(value).map(|(uid, gid)| Become::Namespace(uid, gid))?,
+            Some("--account-anywhere") => {
+                become_ = pair(value).map(|(uid, gid)| Become::AccountAnywhere(uid, gid))?;
+            }
             Some("--account") => become_ = pair(value).map(|(uid, gid)| Become::Account(uid, gid))?,
             _ => return Err(format!("unknown argument {}", name.display())),
         }
@@ -115,13 +121,29 @@ fn take_identity(wanted: &Become) -> Result<(), String> {
             write_map("/proc/self/uid_map", &format!("{uid} {outer_uid} 1"))?;
             write_map("/proc/self/gid_map", &format!("{gid} {outer_gid} 1"))
         }
-        Become::Account(uid, gid) => {
-            let refused = |errno| format!("account {uid}:{gid} is refused: {errno}");
-            unistd::setgroups(&[]).map_err(refused)?;
-            unistd::setgid(Gid::from_raw(gid)).map_err(refused)?;
-            unistd::setuid(Uid::from_raw(uid)).map_err(refused)
+        Become::Account(uid, gid) => become_account(uid, gid),
+        Become::AccountAnywhere(uid, gid) => {
+            prctl::set_keepcaps(true).map_err(|errno| format!("capabilities are refused: {errno}"))?;
+            become_account(uid, gid)?;
+            keep_passage().map_err(|errno| format!("capabilities are refused: {errno}"))
         }
     }
+}
+
+fn become_account(uid: u32, gid: u32) -> Result<(), String> {
+    let refused = |errno| format!("account {uid}:{gid} is refused: {errno}");
+    unistd::setgroups(&[]).map_err(refused)?;
+    unistd::setgid(Gid::from_raw(gid)).map_err(refused)?;
+    unistd::setuid(Uid::from_raw(uid)).map_err(refused)
+}
+
+/// Of all that root may do, keeps one thing for the program: not to be stopped by the modes of files and folders. No more than the
+/// namespace gives, where the program still owns what is root's.
+fn keep_passage() -> rustix::io::Result<()> {
+    let passage = CapabilitySet::DAC_OVERRIDE;
+    let sets = CapabilitySets { effective: passage, permitted: passage, inheritable: passage };
+    set_capabilities(None, sets)?;
+    configure_capability_in_ambient_set(passage, true)
 }
 
 fn write_map(path: &str, text: &str) -> Result<(), String> {

@@ -82,8 +82,11 @@ impl Guard {
     }
 }
 
-/// The span of a call, in the trace that the caller names.
+/// The span of a call, in the trace that the caller names. None for health and reflection: they would drown the rest.
 fn span(method: &Method, request: &Request<Body>) -> Span {
+    if method.free {
+        return Span::none();
+    }
     let span = tracing::info_span!(
         parent: None,
         "rpc",

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use chassis::Runtime;
+use chassis::{Runtime, Shutdown};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tokio::net::TcpListener;
@@ -78,22 +78,32 @@ impl Server {
 
     /// The services with health, and reflection if it is wanted.
     fn assemble(&mut self, health: &chassis::Health) -> Result<Routes, Error> {
-        let reporter = Reporter { health: health.clone(), services: self.names.clone() };
-        let mut routes = std::mem::take(&mut self.routes).add_service(HealthServer::new(reporter));
-        if self.reflection {
-            let builder = || {
-                let builder = tonic_reflection::server::Builder::configure()
-                    .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                    .with_service_name("grpc.health.v1.Health");
-                self.names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
-            };
-            routes = routes
-                .add_service(builder().build_v1().map_err(Error::Reflection)?)
-                .add_service(builder().build_v1alpha().map_err(Error::Reflection)?);
-        }
-        Ok(routes)
+        common_services(std::mem::take(&mut self.routes), &self.names, self.reflection, health)
     }
+}
+
+/// Adds health v1 and, where it is wanted, reflection of the named services.
+pub(crate) fn common_services(
+    routes: Routes,
+    names: &[&'static str],
+    reflection: bool,
+    health: &chassis::Health,
+) -> Result<Routes, Error> {
+    let reporter = Reporter { health: health.clone(), services: names.to_vec() };
+    let routes = routes.add_service(HealthServer::new(reporter));
+    if !reflection {
+        return Ok(routes);
+    }
+    let builder = || {
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+    };
+    Ok(routes
+        .add_service(builder().build_v1().map_err(Error::Reflection)?)
+        .add_service(builder().build_v1alpha().map_err(Error::Reflection)?))
 }
 
 /// Serves until the soft stop, then lets what runs finish; the hard stop ends it at once. A slot stays bound: who
@@ -108,7 +118,15 @@ pub async fn serve(mut server: Server, runtime: &Runtime) -> Result<(), Error> {
         shutdown.soft().cancelled().await;
         return Ok(());
     };
-    let guarded = Guarded { guard: server.guard, routes, hard: shutdown.hard().clone() };
+    on_tcp(Guarded { guard: server.guard, routes, hard: shutdown.hard().clone() }, listener, shutdown).await
+}
+
+/// Serves HTTP/2 until the soft stop, then lets what runs finish; the hard stop ends it at once.
+pub(crate) async fn on_tcp<S>(service: S, listener: TcpListener, shutdown: &Shutdown) -> Result<(), Error>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
     let incoming =
         TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(30)));
     let serving = tonic::transport::Server::builder()
@@ -117,7 +135,7 @@ pub async fn serve(mut server: Server, runtime: &Runtime) -> Result<(), Error> {
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 22)
         .max_concurrent_streams(1_024)
-        .serve_with_incoming_shutdown(guarded, incoming, shutdown.soft().clone().cancelled_owned());
+        .serve_with_incoming_shutdown(service, incoming, shutdown.soft().clone().cancelled_owned());
     tokio::select! {
         result = serving => result.map_err(Error::Serve),
         () = shutdown.hard().cancelled() => Ok(()),

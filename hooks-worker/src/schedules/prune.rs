@@ -78,3 +78,41 @@ impl ScheduleHook for Prune {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use model::SystemClock;
+    use time::OffsetDateTime;
+
+    use super::Prune;
+    use crate::hook::{ScheduleHook as _, Tick};
+    use crate::testing::{database, number};
+
+    #[tokio::test]
+    async fn old_runs_are_forgotten_but_for_the_newest_tick_of_each_hook() {
+        let (_database, db) = database().await;
+        for statement in [
+            "INSERT INTO eventus.hook_runs (hook, event_id, kind, position, event, collection, key, time)
+             SELECT 'act', gen_random_uuid(), 'action', n, 'items.create', 'articles', n::text,
+                    now() - make_interval(days => CASE WHEN n <= 12000 THEN 8 ELSE 6 END)
+             FROM generate_series(1, 12007) AS n",
+            "INSERT INTO eventus.schedule_runs (hook, scheduled_at, fence)
+             SELECT hook, now() - make_interval(days => day), 1
+             FROM (VALUES ('often', 1), ('often', 9), ('often', 10), ('yearly', 200), ('yearly', 565)) AS run (hook, day)",
+        ] {
+            sqlx::query(statement).execute(&db).await.unwrap();
+        }
+        let scheduled_at = OffsetDateTime::UNIX_EPOCH;
+        let tick = Tick { scheduled_at, fence: 1, db: db.clone(), clock: Arc::new(SystemClock) };
+        Prune::new(Duration::from_secs(7 * 86_400)).run(&tick).await.unwrap();
+        assert_eq!(number(&db, "SELECT count(*) FROM eventus.hook_runs").await, 7);
+        let left: Vec<String> = sqlx::query_scalar("SELECT hook FROM eventus.schedule_runs ORDER BY hook")
+            .fetch_all(&db)
+            .await
+            .unwrap();
+        assert_eq!(left, ["often", "yearly"]);
+    }
+}

@@ -120,7 +120,10 @@ mod tests {
     #[test]
     fn seconds_are_optional_and_nonsense_is_refused() {
         let seconds = Schedule::parse("*/5 * * * * *").unwrap();
-        assert_eq!(seconds.decide(NOON, NOON + Duration::seconds(12)).due, Some(NOON + Duration::seconds(10)));
+        assert_eq!(
+            seconds.decide(NOON, NOON + Duration::seconds(12)).due,
+            Some(NOON + Duration::seconds(10))
+        );
         for bad in ["", "* * * *", "61 * * * *", "x * * * *"] {
             assert!(Schedule::parse(bad).is_err(), "{bad}");
         }

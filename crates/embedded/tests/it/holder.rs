@@ -11,7 +11,8 @@ use crate::place::{alive, launcher, nats_options, processes_with, sql, tools, wa
 #[ignore = "started by the other tests of this file"]
 async fn holds_servers() {
     let (tools, here) = (tools(), std::env::current_dir().unwrap());
-    let options = embedded::postgres::Options::new(launcher());
+    let mut options = embedded::postgres::Options::new(launcher());
+    options.namespace = !here.join("without-namespace").exists();
     let database = Postgres::start(&tools.postgres, &here.join("postgres"), &options).await.unwrap();
     let bus = Nats::start(&tools.nats, &here.join("nats"), &nats_options()).await.unwrap();
     std::fs::write("draft", format!("{} {} {}", database.pid(), bus.pid(), database.url())).unwrap();
@@ -55,6 +56,18 @@ impl Held {
 #[test]
 fn a_killed_holder_leaves_no_server() {
     let dir = tempfile::tempdir().unwrap();
+    leaves_no_server(&dir);
+}
+
+/// The way into another account (and its capability) must not cost the death signal.
+#[test]
+fn a_killed_holder_leaves_no_server_of_another_account() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("without-namespace"), "").unwrap();
+    leaves_no_server(&dir);
+}
+
+fn leaves_no_server(dir: &tempfile::TempDir) {
     let servers = hold(dir.path()).kill();
     wait_for("both servers are gone", || !servers.iter().any(|pid| alive(*pid)));
     wait_for("nothing of them is left", || processes_with(dir.path()).is_empty());

@@ -83,26 +83,29 @@ async fn a_strange_name_is_no_obstacle() {
     server.stop().await;
 }
 
-/// As root without user namespaces the server runs as another user, who owns the folder; as anybody else, as oneself.
+/// As root without user namespaces (in a container, in a chroot) the server runs as another user, who owns the folder, and who
+/// gets in even where only root may pass; as anybody else, as oneself.
 #[tokio::test]
 async fn without_a_namespace_an_account_is_used_and_kept() {
-    let (tools, dir) = (tools(), tempfile::tempdir().unwrap());
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let home = dir.path().join("postgres");
-    let mut options = throwaway();
-    options.namespace = false;
     let root = nix::unistd::geteuid().is_root();
-    for _ in 0..2 {
-        let server = Postgres::start(&tools.postgres, &home, &options).await.unwrap();
-        assert_eq!(sql(&tools, &server.url(), "select 1"), "1");
-        let runs_as = std::fs::metadata(format!("/proc/{}", server.pid())).unwrap().uid();
-        assert_ne!(runs_as, 0);
-        assert_eq!(std::fs::metadata(home.join("data")).unwrap().uid(), runs_as);
-        let record = std::fs::read_to_string(home.join("identity")).unwrap();
-        assert_eq!(record.starts_with("account"), root, "{record}");
-        server.stop().await;
-        // The second time the record decides, although namespaces are allowed again.
-        options.namespace = true;
+    for (mode, expected) in [(0o755, "account"), (0o700, "account-anywhere ")] {
+        let (tools, dir) = (tools(), tempfile::tempdir().unwrap());
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let home = dir.path().join("postgres");
+        let mut options = throwaway();
+        options.namespace = false;
+        for _ in 0..2 {
+            let server = Postgres::start(&tools.postgres, &home, &options).await.unwrap();
+            assert_eq!(sql(&tools, &server.url(), "select 1"), "1");
+            let runs_as = std::fs::metadata(format!("/proc/{}", server.pid())).unwrap().uid();
+            assert_ne!(runs_as, 0);
+            assert_eq!(std::fs::metadata(home.join("data")).unwrap().uid(), runs_as);
+            let record = std::fs::read_to_string(home.join("identity")).unwrap();
+            assert!(record.starts_with(if root { expected } else { "direct" }), "{record}");
+            server.stop().await;
+            // The second time the record decides, although namespaces are allowed again.
+            options.namespace = true;
+        }
     }
 }
 

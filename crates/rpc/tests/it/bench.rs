@@ -1,6 +1,7 @@
-//! What a call costs. Prints the figures; in a release build they are held to the target.
+//! What a call costs, in time on the processor (other work on the machine does not count). Prints the figures; a
+//! release build is held to the target.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use model::{Accountability, SystemClock};
 use proto::events::v1::GetEventRequest;
@@ -10,6 +11,12 @@ use tracing::Instrument as _;
 
 use crate::stage::{Stage, signer};
 
+/// Time that this thread has had on the processor.
+fn worked() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
 async fn per_call(channel: Channel, rounds: u32) -> f64 {
     let mut client = EventsServiceClient::new(channel);
     let policies = vec![uuid::Uuid::from_u128(3)];
@@ -17,16 +24,33 @@ async fn per_call(channel: Channel, rounds: u32) -> f64 {
         Accountability { user: Some(uuid::Uuid::from_u128(1)), policies, ..Accountability::default() };
     let caller =
         Caller { request_id: Some("0190b7a0-0000-7000-8000-000000000000".to_owned()), accountability };
+    let signer = signer();
     let mut best = f64::MAX;
     for _ in 0..5 {
-        let started = Instant::now();
+        let started = worked();
         for _ in 0..rounds {
-            let request = rpc::outgoing(&signer(), &SystemClock, &caller, GetEventRequest { position: 1 });
+            let request = rpc::outgoing(&signer, &SystemClock, &caller, GetEventRequest { position: 1 });
             client.get_event(request).await.unwrap();
         }
-        best = best.min(started.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
+        best = best.min((worked() - started).as_secs_f64() * 1e6 / f64::from(rounds));
     }
     best
+}
+
+#[test]
+fn a_signature_is_cheap() {
+    let signer = signer();
+    let now = model::Clock::now(&SystemClock);
+    let accountability = Accountability { user: Some(uuid::Uuid::from_u128(1)), ..Accountability::default() };
+    let started = worked();
+    let rounds = 2_000;
+    let signed = (0..rounds).fold(String::new(), |_, _| signer.sign(&accountability, now));
+    let signing = (worked() - started) / rounds;
+    let started = worked();
+    for _ in 0..rounds {
+        signer.verify(&signed, now).unwrap();
+    }
+    println!("sign {signing:?}, verify {:?}", (worked() - started) / rounds);
 }
 
 #[tokio::test]
@@ -34,10 +58,10 @@ async fn a_call_within_the_process_is_cheap() {
     let stage = Stage::new().await;
     let rounds = if cfg!(debug_assertions) { 200 } else { 20_000 };
     let [remote, local] = stage.channels();
-    let local = per_call(local, rounds).instrument(tracing::info_span!("request")).await;
+    let in_process = per_call(local, rounds).instrument(tracing::info_span!("request")).await;
     let remote = per_call(remote, rounds / 10).instrument(tracing::info_span!("request")).await;
-    println!("in process {local:.1} us, over TCP {remote:.1} us");
+    println!("in process {in_process:.1} us, over TCP (both ends) {remote:.1} us");
     if !cfg!(debug_assertions) {
-        assert!(local < 20.0, "{local} us");
+        assert!(in_process < 20.0, "{in_process} us");
     }
 }

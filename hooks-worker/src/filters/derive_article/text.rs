@@ -8,8 +8,8 @@ const WORDS_PER_MINUTE: u64 = 200;
 
 /// Elements that stand inside a word or sentence; all others separate words.
 const INLINE: [&str; 22] = [
-    "a", "abbr", "b", "cite", "code", "del", "em", "font", "i", "ins", "kbd", "label", "mark", "q", "s", "small",
-    "span", "strong", "sub", "sup", "time", "u",
+    "a", "abbr", "b", "cite", "code", "del", "em", "font", "i", "ins", "kbd", "label", "mark", "q", "s",
+    "small", "span", "strong", "sub", "sup", "time", "u",
 ];
 
 /// The text without tags, comments, scripts and styles, with single spaces. Entities stay as they are but
@@ -72,7 +72,11 @@ impl Plain {
                 rest = after;
                 continue;
             }
-            if c.is_whitespace() || c.is_control() { self.space() } else { self.0.push(c) }
+            if c.is_whitespace() || c.is_control() {
+                self.space()
+            } else {
+                self.0.push(c)
+            }
             rest = &rest[c.len_utf8()..];
         }
     }

@@ -1,0 +1,360 @@
+//! The loop itself: one task that takes messages up, starts lanes, answers the broker and keeps the marks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::Subject;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use model::{Event, Ledger};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::attach::Sight;
+use super::errands::Errand;
+use super::feed::{CHUNK, Feed, Step};
+use super::hand::Hand;
+use super::lanes::{Lanes, Worked};
+use super::source::{Incoming, Source};
+use super::work::Work;
+use super::{ConsumerConfig, Handler, delivery};
+use crate::{Bus, Error, subject};
+
+/// How often connection, marks and timers are looked after.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Messages taken at once before lanes are started, so that batches form.
+const GULP: usize = 512;
+
+const ACK: &[u8] = b"+ACK";
+const NAK: &[u8] = b"-NAK";
+const TERM: &[u8] = b"+TERM";
+const PROGRESS: &[u8] = b"+WPI";
+
+/// A running consumer.
+pub(super) struct Loop<L, H> {
+    pub(super) bus: Bus,
+    pub(super) config: Arc<ConsumerConfig>,
+    pub(super) work: Arc<Work<L, H>>,
+    pub(super) component: chassis::Component,
+    pub(super) hand: Hand,
+    pub(super) lanes: Lanes,
+    pub(super) feed: Feed,
+    pub(super) running: JoinSet<Worked>,
+    pub(super) errands: JoinSet<Errand>,
+    pub(super) source: Option<Source>,
+    /// Messages come to us, not to a stand-by.
+    pub(super) active: bool,
+    pub(super) clock: Beats,
+    pub(super) sight: Option<Sight>,
+    answers: Vec<(Subject, &'static [u8])>,
+    /// The only thing left to do is to stop, for this reason.
+    pub(super) fatal: Option<Error>,
+}
+
+/// When what was last done, and what is under way.
+pub(super) struct Beats {
+    pub last: Instant,
+    pub progress: Instant,
+    pub raised_at: Instant,
+    pub looked_at: Instant,
+    pub attach_at: Instant,
+    pub generation: u64,
+    /// The mark that the ledger has.
+    pub raised: i64,
+    pub raising: bool,
+    pub looking: bool,
+    pub attaching: bool,
+    pub created: Option<time::OffsetDateTime>,
+    pub failures: u32,
+}
+
+impl<L: Ledger, H: Handler> Loop<L, H> {
+    pub(super) fn new(bus: Bus, config: ConsumerConfig, work: Work<L, H>, component: chassis::Component) -> Self {
+        let now = Instant::now();
+        let clock = Beats {
+            last: now,
+            progress: now,
+            raised_at: now,
+            looked_at: now,
+            attach_at: now,
+            generation: bus.generation(),
+            raised: 0,
+            raising: false,
+            looking: false,
+            attaching: false,
+            created: None,
+            failures: 0,
+        };
+        Self {
+            bus,
+            lanes: Lanes::new(config.lanes, config.batch),
+            config: Arc::new(config),
+            work: Arc::new(work),
+            component,
+            hand: Hand::default(),
+            feed: Feed::default(),
+            running: JoinSet::new(),
+            errands: JoinSet::new(),
+            source: None,
+            active: false,
+            clock,
+            sight: None,
+            answers: Vec::new(),
+            fatal: None,
+        }
+    }
+
+    /// Runs until the soft stop, then drains.
+    pub(super) async fn run(mut self, shutdown: chassis::Shutdown) -> Result<(), Error> {
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.fatal.is_none() {
+            let due = [self.lanes.next_due(), self.feed.next_due()].into_iter().flatten().min();
+            tokio::select! {
+                () = shutdown.soft().cancelled() => break,
+                incoming = next(&mut self.source) => self.receive(incoming),
+                Some(worked) = self.running.join_next() => self.worked(worked.ok()),
+                Some(errand) = self.errands.join_next() => self.returned(errand.ok()),
+                () = wait(due) => self.lanes.stir_due(Instant::now()),
+                _ = beat.tick() => self.beat(),
+            }
+            self.proceed();
+            self.send_answers().await;
+        }
+        self.drain(&shutdown).await;
+        self.fatal.map_or(Ok(()), Err)
+    }
+
+    fn receive(&mut self, incoming: Incoming) {
+        let mut next = Some(incoming);
+        for _ in 0..GULP {
+            match next.take() {
+                Some(Incoming::Message(message)) => self.message(&message),
+                Some(Incoming::PinLost) => {
+                    tracing::info!(consumer = self.config.name, "another process has taken over");
+                    self.stand_back();
+                }
+                Some(Incoming::Gone(reason)) => return self.detach(&reason),
+                None => return,
+            }
+            next = self.source.as_mut().and_then(Source::try_next);
+        }
+        if let Some(Incoming::Message(message)) = next {
+            self.message(&message);
+        }
+    }
+
+    fn message(&mut self, message: &async_nats::Message) {
+        match delivery::read(message) {
+            Ok(delivery) => {
+                if !self.active {
+                    tracing::info!(consumer = self.config.name, pin = delivery.pin, "active");
+                    self.active = true;
+                    self.feed.distrust();
+                }
+                self.feed.push(delivery);
+            }
+            Err((token, error)) => {
+                let subject = message.subject.as_str();
+                tracing::error!(consumer = self.config.name, subject, %error, "a foreign message is dropped");
+                self.work.metrics.garbage.inc();
+                self.feed.doubt();
+                self.answers.extend(token.map(|token| (token.reply, TERM)));
+            }
+        }
+    }
+
+    /// Takes up and starts whatever can be.
+    fn proceed(&mut self) {
+        let now = Instant::now();
+        // After a long stop (SIGSTOP, a frozen machine) a stand-by has taken over.
+        if self.active && now.duration_since(self.clock.last) > self.config.takeover {
+            tracing::warn!(consumer = self.config.name, "this process stood still for too long");
+            self.stand_back();
+        }
+        loop {
+            match self.feed.step(self.hand.frontier(), now) {
+                Step::Wait => break,
+                Step::AskMark => self.ask_mark(),
+                Step::AskLog if self.hand.len() >= self.config.max_in_flight => {
+                    self.feed.no_room();
+                    break;
+                }
+                Step::AskLog => self.ask_log(),
+                Step::Take(delivery) => {
+                    let position = delivery.event.position;
+                    let reply = delivery.token.reply;
+                    if position > self.hand.frontier() {
+                        self.take(delivery.event, Some(reply), now);
+                    } else if !self.hand.hold_again(position, Some(&reply), now) {
+                        self.work.metrics.duplicate.inc();
+                        self.answers.push((reply, ACK));
+                    }
+                }
+            }
+        }
+        for batch in self.lanes.start(now) {
+            self.running.spawn(self.work.clone().run(batch));
+        }
+    }
+
+    /// Takes up an event behind the frontier.
+    fn take(&mut self, event: Event, reply: Option<Subject>, now: Instant) {
+        let position = event.position;
+        if reply.is_none() && !self.concerns(&event) {
+            self.hand.advance(position);
+            return;
+        }
+        if !self.hand.take(position, reply, now) {
+            return;
+        }
+        if event.silent && !self.config.process_silent {
+            self.work.metrics.silent.inc();
+            self.finish(position);
+            return;
+        }
+        self.lanes.add(event);
+    }
+
+    /// An event from the log: whether the broker would deliver it to this consumer.
+    fn concerns(&self, event: &Event) -> bool {
+        let filters = &self.config.filter_subjects;
+        let subject = subject("", event);
+        filters.is_empty() || filters.iter().any(|pattern| subject::matches(pattern, &subject))
+    }
+
+    pub(super) fn finish(&mut self, position: i64) {
+        self.answers.extend(self.hand.finish(position).map(|reply| (reply, ACK)));
+    }
+
+    fn worked(&mut self, worked: Option<Worked>) {
+        // Only a task that was aborted gives none.
+        let Some(worked) = worked else { return };
+        for position in &worked.finished {
+            self.finish(*position);
+        }
+        let config = self.config.clone();
+        self.lanes.done(worked, Instant::now(), |attempts| config.pause(attempts));
+        if !self.active && !self.feed.is_marked() {
+            self.let_go();
+        }
+    }
+
+    /// Events from the log, in order.
+    pub(super) fn took_log(&mut self, events: Vec<Event>) {
+        let now = Instant::now();
+        let whole = events.len() < CHUNK;
+        for event in events {
+            while let Some(delivery) = self.feed.overtaken(self.hand.frontier(), event.position) {
+                self.take(delivery.event, Some(delivery.token.reply), now);
+            }
+            if event.position > self.hand.frontier() {
+                self.take(event, None, now);
+            }
+        }
+        self.feed.read(whole);
+    }
+
+    /// Another process is the active one now, or may be: what has not begun is left to it.
+    pub(super) fn stand_back(&mut self) {
+        self.active = false;
+        self.feed.forget();
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
+        for position in self.lanes.drop_waiting() {
+            self.hand.finish(position);
+        }
+    }
+
+    /// Stream or consumer are gone: begin anew.
+    pub(super) fn detach(&mut self, reason: &str) {
+        tracing::warn!(consumer = self.config.name, reason, "detached");
+        self.component.down(reason);
+        self.source = None;
+        self.sight = None;
+        self.stand_back();
+        self.hand.forget_replies();
+        self.answers.clear();
+    }
+
+    /// Sends what has gathered. While the broker is away answers are dropped: it will deliver again.
+    async fn send_answers(&mut self) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let client = self.bus.client();
+        for (reply, answer) in self.answers.drain(..) {
+            let mut sent = Box::pin(client.publish(reply, Bytes::from_static(answer)));
+            if sent.as_mut().now_or_never().is_none() && tokio::time::timeout(BEAT, sent).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Tells the broker that what we hold is being worked on.
+    pub(super) fn tell_progress(&mut self, now: Instant) {
+        let patience = self.config.ack_wait / 3;
+        let neglected = self.hand.neglected(patience, now).into_iter();
+        let waiting = self.feed.waiting().map(|delivery| delivery.token.reply.clone());
+        self.answers.extend(neglected.chain(waiting).map(|reply| (reply, PROGRESS)));
+    }
+
+    /// Finishes what runs, keeps the mark, and hands the rest over so that a successor gets it at once.
+    async fn drain(&mut self, shutdown: &chassis::Shutdown) {
+        self.source = None;
+        let mut returned: Vec<Subject> = self.feed.waiting().map(|delivery| delivery.token.reply.clone()).collect();
+        self.lanes.drop_waiting();
+        loop {
+            tokio::select! {
+                worked = self.running.join_next() => match worked {
+                    Some(worked) => self.worked_at_last(worked.ok()),
+                    None => break,
+                },
+                () = shutdown.hard().cancelled() => {
+                    self.running.abort_all();
+                    return;
+                }
+            }
+        }
+        self.send_answers().await;
+        let last = async {
+            self.raise_at_last().await;
+            if self.active {
+                if let Err(error) = super::attach::unpin(&self.bus, &self.config).await {
+                    tracing::debug!(%error, "not handed over");
+                }
+                returned.extend(self.hand.replies());
+                self.answers = returned.into_iter().map(|reply| (reply, NAK)).collect();
+                self.send_answers().await;
+            }
+            let _ = self.bus.client().flush().await;
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(Duration::from_secs(2), last) => {}
+            () = shutdown.hard().cancelled() => {}
+        }
+    }
+
+    fn worked_at_last(&mut self, worked: Option<Worked>) {
+        for position in worked.iter().flat_map(|worked| &worked.finished) {
+            self.finish(*position);
+        }
+    }
+}
+
+async fn next(source: &mut Option<Source>) -> Incoming {
+    match source {
+        Some(source) => source.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn wait(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,185 @@
+//! Finding or making the durable consumer, and looking at it and its stream from outside.
+
+use async_nats::jetstream::consumer::pull::Config as PullConfig;
+use async_nats::jetstream::consumer::{
+    AckPolicy, Consumer, DeliverPolicy, FromConsumer as _, Info, PriorityPolicy, ReplayPolicy,
+};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use time::OffsetDateTime;
+
+use super::{ConsumerConfig, source};
+use crate::{Bus, Error, envelope, subject, topology};
+
+/// How stream and consumer stand.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    /// When the consumer was made: another one has another time.
+    pub created: OffsetDateTime,
+    pub first_sequence: u64,
+    /// Position of the stream's first message; `None` when it holds none.
+    pub first_position: Option<i64>,
+    /// Position of the stream's last message; `None` when it holds none.
+    pub last_position: Option<i64>,
+    /// The last message that was ever delivered to anybody, and its position if it is still there.
+    pub delivered_sequence: u64,
+    pub delivered_position: Option<i64>,
+    /// Delivered, not acknowledged.
+    pub ack_pending: u64,
+    /// Not yet delivered.
+    pub pending: u64,
+    /// The active process.
+    pub pinned: Option<String>,
+    /// All copies of the stream are level, so what one says of the stream's end holds for all.
+    pub level: bool,
+}
+
+/// Makes stream and consumer if they are missing, brings the consumer's settings up to date, and gives the time
+/// at which the consumer was made. A new one begins behind `low_water`.
+pub(super) async fn attach(bus: &Bus, config: &ConsumerConfig, low_water: i64) -> Result<OffsetDateTime, Error> {
+    topology::ensure_present(bus).await?;
+    let stream = stream(bus).await?;
+    let wanted = match info(&stream, &config.name).await? {
+        Some(present) => {
+            let policy = present.config.deliver_policy;
+            let wanted = pull_config(bus, config, policy);
+            let present_config = PullConfig::try_from_consumer_config(present.config.clone());
+            let present_config =
+                present_config.map_err(|error| Error::refused("reading the consumer", error))?;
+            if same(&present_config, &wanted) {
+                return Ok(present.created);
+            }
+            wanted
+        }
+        None => {
+            let start_sequence = sequence_behind(&stream, low_water).await?;
+            pull_config(bus, config, DeliverPolicy::ByStartSequence { start_sequence })
+        }
+    };
+    let made: Consumer<PullConfig> = stream
+        .create_consumer(wanted)
+        .await
+        .map_err(|error| Error::refused("making the consumer", error))?;
+    tracing::info!(consumer = config.name, "consumer made or changed");
+    Ok(made.cached_info().created)
+}
+
+/// Looks at stream and consumer; `None` when one of them is missing.
+pub(super) async fn look(bus: &Bus, config: &ConsumerConfig) -> Result<Option<Sight>, Error> {
+    // The stream first: what the consumer says afterwards is at least as new.
+    let Some(stream) = topology::look(bus).await? else { return Ok(None) };
+    let of_stream = stream.cached_info();
+    let state = &of_stream.state;
+    let replicas = of_stream.cluster.iter().flat_map(|cluster| &cluster.replicas);
+    let level = replicas.fold(true, |level, peer| level && peer.current && peer.lag.unwrap_or(0) == 0);
+    let (mut first_position, mut last_position) = (None, None);
+    if state.messages > 0 {
+        first_position = position(&stream, state.first_sequence).await?;
+        last_position = position(&stream, state.last_sequence).await?;
+    }
+    let Some(info) = info(&stream, &config.name).await? else { return Ok(None) };
+    let delivered_sequence = info.delivered.stream_sequence;
+    let delivered_position = match delivered_sequence {
+        0 => None,
+        sequence if sequence == state.last_sequence => last_position,
+        sequence => position(&stream, sequence).await?,
+    };
+    let group = info.priority_groups.into_iter().find(|state| state.group == source::GROUP);
+    Ok(Some(Sight {
+        created: info.created,
+        first_sequence: state.first_sequence,
+        first_position,
+        last_position,
+        delivered_sequence,
+        delivered_position,
+        ack_pending: info.num_ack_pending as u64,
+        pending: info.num_pending,
+        pinned: group.and_then(|state| state.pinned_client_id).filter(|pin| !pin.is_empty()),
+        level,
+    }))
+}
+
+/// Lets a stand-by take over at once.
+pub(super) async fn unpin(bus: &Bus, config: &ConsumerConfig) -> Result<(), Error> {
+    let stream = stream(bus).await?;
+    let unpinned = stream.unpin_consumer(&config.name, source::GROUP).await;
+    unpinned.map_err(|error| Error::refused("handing over", error))
+}
+
+async fn stream(bus: &Bus) -> Result<Stream, Error> {
+    let stream = topology::look(bus).await?;
+    stream.ok_or_else(|| Error::Unavailable("the stream has just been deleted".to_owned()))
+}
+
+async fn info(stream: &Stream, name: &str) -> Result<Option<Info>, Error> {
+    match stream.consumer_info(name).await {
+        Ok(info) => Ok(Some(info)),
+        Err(error) => match error.kind() {
+            ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound => Ok(None),
+            ConsumerInfoErrorKind::JetStream(_) | ConsumerInfoErrorKind::InvalidName => {
+                Err(Error::refused("reading the consumer", error))
+            }
+            _ => Err(Error::Unavailable(error.to_string())),
+        },
+    }
+}
+
+/// Position of a stored message; `None` when it is gone, or not ours.
+async fn position(stream: &Stream, sequence: u64) -> Result<Option<i64>, Error> {
+    match stream.get_raw_message(sequence).await {
+        Ok(message) => Ok(envelope::place(&message.headers).ok().map(|place| place.position)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(Error::Unavailable(error.to_string())),
+    }
+}
+
+/// Sequence of the first message behind this position: positions grow with sequences, so halves are enough.
+async fn sequence_behind(stream: &Stream, low_water: i64) -> Result<u64, Error> {
+    let state = &stream.cached_info().state;
+    let (mut low, mut high) = (state.first_sequence.max(1), state.last_sequence + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match position(stream, middle).await? {
+            Some(position) if position > low_water => high = middle,
+            _ => low = middle + 1,
+        }
+    }
+    Ok(low)
+}
+
+fn pull_config(bus: &Bus, config: &ConsumerConfig, deliver_policy: DeliverPolicy) -> PullConfig {
+    let prefix = &bus.config().prefix;
+    let filters = config.filter_subjects.iter().map(|pattern| subject::prefixed(prefix, pattern));
+    PullConfig {
+        durable_name: Some(config.name.clone()),
+        name: Some(config.name.clone()),
+        deliver_policy,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: config.ack_wait,
+        // Attempts are counted by us: a redelivery is no attempt.
+        max_deliver: -1,
+        filter_subjects: filters.collect(),
+        replay_policy: ReplayPolicy::Instant,
+        max_ack_pending: i64::try_from(config.max_in_flight).unwrap_or(i64::MAX),
+        priority_policy: PriorityPolicy::PinnedClient,
+        priority_groups: vec![source::GROUP.to_owned()],
+        priority_timeout: config.takeover,
+        ..PullConfig::default()
+    }
+}
+
+/// Whether what may change is equal. The server fills in what we leave open, so not all of it is compared.
+fn same(present: &PullConfig, wanted: &PullConfig) -> bool {
+    // A single filter comes back in the other field.
+    let filters = |config: &PullConfig| {
+        let mut filters = config.filter_subjects.clone();
+        filters.extend((!config.filter_subject.is_empty()).then(|| config.filter_subject.clone()));
+        filters.sort();
+        filters
+    };
+    filters(present) == filters(wanted)
+        && present.ack_wait == wanted.ack_wait
+        && present.max_ack_pending == wanted.max_ack_pending
+        && present.priority_groups == wanted.priority_groups
+        && present.priority_timeout == wanted.priority_timeout
+}

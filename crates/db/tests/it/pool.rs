@@ -1,0 +1,116 @@
+//! The pool: sessions as promised, and connections that die while they rest harm nobody.
+
+use db::{Class, Error};
+use sqlx::Connection as _;
+
+use crate::{DEADLINE, open};
+
+/// Opens all connections of the pool at once and hands them back.
+async fn fill(db: &db::Db) {
+    let all = futures_util::future::join_all((0..8).map(|_| db.acquire())).await;
+    let mut pids = std::collections::HashSet::new();
+    for mut connection in all.into_iter().map(Result::unwrap) {
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await.unwrap();
+        pids.insert(pid);
+    }
+    assert_eq!(pids.len(), 8);
+    testkit::eventually(DEADLINE, || async { db.pool().num_idle() == 8 }).await;
+}
+
+/// Ends all sessions of the pool and waits until they are gone.
+async fn terminate_all(database: &testkit::TestDatabase) {
+    let mut admin = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    let others = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test'";
+    let end = format!("SELECT count(pg_terminate_backend(pid)) {others}");
+    let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(end)).fetch_one(&mut admin).await.unwrap();
+    assert_eq!(count, 8);
+    loop {
+        let left = sqlx::AssertSqlSafe(format!("SELECT count(*) {others}"));
+        if sqlx::query_scalar::<_, i64>(left).fetch_one(&mut admin).await.unwrap() == 0 {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_as_promised() {
+    let (_database, db) = open().await;
+    for (setting, value) in [
+        ("timezone", "UTC"),
+        ("synchronous_commit", "on"),
+        ("statement_timeout", "30s"),
+        ("idle_in_transaction_session_timeout", "5s"),
+        ("application_name", "test"),
+    ] {
+        let found: String =
+            sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&db).await.unwrap();
+        assert_eq!(found, value, "{setting}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_were_ended_are_replaced_without_an_error() {
+    let (database, db) = open().await;
+    for _ in 0..5 {
+        fill(&db).await;
+        terminate_all(&database).await;
+        for number in 0..16 {
+            let found: i32 =
+                sqlx::query_scalar("SELECT $1::int").bind(number).fetch_one(&db).await.unwrap();
+            assert_eq!(found, number);
+        }
+        fill(&db).await;
+        terminate_all(&database).await;
+        for number in 0..16 {
+            let done = sqlx::query("INSERT INTO eventus.heads VALUES ('pool', $1, 1) ON CONFLICT DO NOTHING")
+                .bind(number.to_string())
+                .execute(&db);
+            done.await.unwrap();
+        }
+        fill(&db).await;
+        terminate_all(&database).await;
+        for _ in 0..16 {
+            db.begin().await.unwrap().commit().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_statement_is_never_run_twice() {
+    let (_database, db) = open().await;
+    sqlx::raw_sql("CREATE TABLE once (n int)").execute(&db).await.unwrap();
+    // Ends its own session after its work, but inside its transaction: it fails, and is not committed.
+    let error = sqlx::query("INSERT INTO once SELECT 1 WHERE pg_terminate_backend(pg_backend_pid())")
+        .execute(&db)
+        .await
+        .unwrap_err();
+    assert_eq!(Error::classify(&error), Class::Unavailable, "{error}");
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM once").fetch_one(&db).await.unwrap();
+    assert_eq!(count, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_and_comes_back_is_used_again() {
+    let mut server = testkit::Postgres::start().await;
+    let database = testkit::TestDatabase::on(&server, db::migrate_url).await;
+    let db = crate::connect(&database);
+    fill(&db).await;
+    server.kill9().await;
+    let error = sqlx::query("SELECT 1").execute(&db).await.unwrap_err();
+    assert_eq!(Error::classify(&error), Class::Unavailable, "{error}");
+    let shown = db::public(&error);
+    assert_eq!((shown.code.status(), shown.retry_after), (503, Some(1)));
+    server.restart().await;
+    for _ in 0..16 {
+        sqlx::query("SELECT 1").execute(db.pool()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_absent_server_is_an_error_at_use() {
+    let config = db::Config::new("postgres:///nobody?host=/nowhere&user=nobody").unwrap();
+    let db = db::connect(&config, "test");
+    let error = db.begin().await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+}
