@@ -140,7 +140,7 @@ async fn migrate(env: &Env) -> Result<(), Error> {
     let config = db::Config::from_env(env)?;
     let admin = platform::first_admin(env)?;
     let db = db::connect(&config, "migrate");
-    platform::migrate(&db, admin.as_ref(), &model::SystemClock, &model::RandomIds).await?;
+    platform::migrate(&db, admin.as_ref(), &model::RandomIds).await?;
     println!("the database is at the newest schema");
     Ok(())
 }

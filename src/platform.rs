@@ -242,7 +242,7 @@ async fn prepare_database(settings: &Settings, wiring: &Wiring, runtime: &Runtim
         if !settings.migrate {
             return db::wait_migrated(db, &runtime.shutdown).await.map_err(|error| Error::part("migrations", error));
         }
-        migrate(db, settings.admin_user.as_ref(), &*wiring.clock, &*wiring.ids).await
+        migrate(db, settings.admin_user.as_ref(), &*wiring.ids).await
     };
     tokio::select! {
         done = work => done,
@@ -254,13 +254,12 @@ async fn prepare_database(settings: &Settings, wiring: &Wiring, runtime: &Runtim
 pub async fn migrate(
     db: &db::Db,
     admin: Option<&auth_service::FirstAdmin>,
-    clock: &dyn Clock,
     ids: &dyn Ids,
 ) -> Result<(), Error> {
     let applied = db::migrate(db).await.map_err(|error| Error::part("migrations", error))?;
     tracing::info!(?applied, "migrated");
     if let Some(admin) = admin {
-        let made = auth_service::bootstrap(db, admin, clock, ids).await;
+        let made = auth_service::bootstrap(db, admin, ids).await;
         let made = made.map_err(|error| Error::part("first admin", error))?;
         if let Some(password) = made.password {
             println!("first admin: {} with password {} (shown once)", admin.email, password.expose());

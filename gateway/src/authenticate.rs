@@ -77,10 +77,11 @@ impl Authenticator {
     /// Watches the control versions for as long as it is polled: every 500 ms and at every ping. `known` is up from
     /// the first answer on.
     pub async fn keep_fresh(&self, bus: &Bus, known: Component) -> Infallible {
-        let ask = async || {
-            let mut request = rpc::outgoing(&self.signer, &*self.clock, &self.process, ControlRequest {});
+        let (me, known) = (self, &known);
+        let ask = move || async move {
+            let mut request = rpc::outgoing(&me.signer, &*me.clock, &me.process, ControlRequest {});
             request.set_timeout(freshness::PROOF);
-            let versions = self.client.clone().control(request).await?.into_inner().versions;
+            let versions = me.client.clone().control(request).await?.into_inner().versions;
             known.up();
             Ok(versions)
         };

@@ -79,7 +79,8 @@ fn check(body: &[u8]) -> Result<(), Error> {
     let text = std::str::from_utf8(body).map_err(|_| Error::invalid_payload("The body is not UTF-8"))?;
     if !matches!(text.trim_ascii_start().as_bytes().first(), Some(b'{' | b'[')) {
         // What is not JSON at all says so; a lone string or number is JSON, but no payload.
-        serde_json::from_str::<IgnoredAny>(text).map_err(|error| Error::invalid_payload(error.to_string()))?;
+        serde_json::from_str::<IgnoredAny>(text)
+            .map_err(|error| Error::invalid_payload(error.to_string()))?;
         return Err(Error::invalid_payload("The body must be a JSON object or array"));
     }
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| Error::invalid_payload(error.to_string()))?;
@@ -122,12 +123,18 @@ mod tests {
     use super::{check, depth, is_json};
 
     fn reason(body: &[u8]) -> String {
-        check(body).map_or_else(|error| error.extensions["reason"].as_str().unwrap().to_owned(), |()| "ok".into())
+        check(body)
+            .map_or_else(|error| error.extensions["reason"].as_str().unwrap().to_owned(), |()| "ok".into())
     }
 
     #[test]
     fn objects_and_arrays_pass() {
-        for good in ["{}", " [1,{\"a\":\"\\\"]}\"}]\n", "{\"a\":1,\"a\":2}", "{\"n\":123456789012345678901234567890.5}"] {
+        for good in [
+            "{}",
+            " [1,{\"a\":\"\\\"]}\"}]\n",
+            "{\"a\":1,\"a\":2}",
+            "{\"n\":123456789012345678901234567890.5}",
+        ] {
             assert_eq!(reason(good.as_bytes()), "ok", "{good}");
         }
         let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
@@ -138,13 +145,13 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_with_a_reason() {
-        insta::assert_snapshot!(reason(b"{bad"), @"");
-        insta::assert_snapshot!(reason(b"{\"a\":NaN}"), @"");
-        insta::assert_snapshot!(reason(b"{\"a\":1} x"), @"");
-        insta::assert_snapshot!(reason(b"[1,]"), @"");
-        insta::assert_snapshot!(reason(b"hello"), @"");
-        insta::assert_snapshot!(reason(b"\"text\""), @"");
-        insta::assert_snapshot!(reason(b"{\"a\":\"\xff\"}"), @"");
+        insta::assert_snapshot!(reason(b"{bad"), @"key must be a string at line 1 column 2");
+        insta::assert_snapshot!(reason(b"{\"a\":NaN}"), @"expected value at line 1 column 6");
+        insta::assert_snapshot!(reason(b"{\"a\":1} x"), @"trailing characters at line 1 column 9");
+        insta::assert_snapshot!(reason(b"[1,]"), @"expected value at line 1 column 4");
+        insta::assert_snapshot!(reason(b"hello"), @"expected value at line 1 column 1");
+        insta::assert_snapshot!(reason(b"\"text\""), @"The body must be a JSON object or array");
+        insta::assert_snapshot!(reason(b"{\"a\":\"\xff\"}"), @"The body is not UTF-8");
     }
 
     #[test]

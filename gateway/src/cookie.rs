@@ -70,10 +70,15 @@ mod tests {
             secure: false,
             same_site: SameSite::Lax,
         };
-        insta::assert_snapshot!(set(&config, "abc", Duration::days(7), &clock).unwrap().to_str().unwrap(), @"");
-        config = CookieConfig { domain: Some("example.com".into()), secure: true, same_site: SameSite::None, ..config };
-        insta::assert_snapshot!(set(&config, "abc", Duration::days(7), &clock).unwrap().to_str().unwrap(), @"");
-        insta::assert_snapshot!(clear(&config).unwrap().to_str().unwrap(), @"");
+        insta::assert_snapshot!(set(&config, "abc", Duration::days(7), &clock).unwrap().to_str().unwrap(), @"directus_refresh_token=abc; Max-Age=604800; Path=/; Expires=Sun, 29 Nov 2026 20:02:49 GMT; HttpOnly; SameSite=Lax");
+        config = CookieConfig {
+            domain: Some("example.com".into()),
+            secure: true,
+            same_site: SameSite::None,
+            ..config
+        };
+        insta::assert_snapshot!(set(&config, "abc", Duration::days(7), &clock).unwrap().to_str().unwrap(), @"directus_refresh_token=abc; Max-Age=604800; Domain=example.com; Path=/; Expires=Sun, 29 Nov 2026 20:02:49 GMT; HttpOnly; Secure; SameSite=None");
+        insta::assert_snapshot!(clear(&config).unwrap().to_str().unwrap(), @"directus_refresh_token=; Max-Age=0; Domain=example.com; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=None");
         assert_eq!(set(&config, "a; Path=/x", Duration::days(7), &clock), None);
     }
 

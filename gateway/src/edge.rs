@@ -120,7 +120,6 @@ fn log(seen: &Seen, span: &Span, status: StatusCode, took: f64) {
 
 /// The method, if it is one that a route may know: labels must not grow with what clients invent.
 fn known(method: &Method) -> &'static str {
-    const KNOWN: [&str; 9] =
-        ["GET", "POST", "PATCH", "DELETE", "SEARCH", "OPTIONS", "HEAD", "PUT", "TRACE"];
+    const KNOWN: [&str; 9] = ["GET", "POST", "PATCH", "DELETE", "SEARCH", "OPTIONS", "HEAD", "PUT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

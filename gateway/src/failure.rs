@@ -35,11 +35,6 @@ impl Failure {
     pub fn code(&self) -> ErrorCode {
         self.errors.0.first().map_or(ErrorCode::Internal, |error| error.code)
     }
-
-    /// Status of all.
-    pub fn status(&self) -> u16 {
-        self.errors.status()
-    }
 }
 
 impl From<Errors> for Failure {
@@ -98,11 +93,11 @@ mod tests {
 
     #[test]
     fn the_code_comes_last() {
-        insta::assert_snapshot!(body(&Error::forbidden().into()), @"");
-        insta::assert_snapshot!(body(&Error::invalid_query("\"limit\" must be a number").into()), @"");
-        insta::assert_snapshot!(body(&Error::failed_validation("title", "required").into()), @"");
-        insta::assert_snapshot!(body(&Failure::route_not_found("/no\"pe").errors), @"");
-        insta::assert_snapshot!(body(&Errors(vec![Error::internal(), Error::unavailable("items")])), @"");
+        insta::assert_snapshot!(body(&Error::forbidden().into()), @r#"{"errors":[{"message":"You don't have permission to access this.","extensions":{"code":"FORBIDDEN"}}]}"#);
+        insta::assert_snapshot!(body(&Error::invalid_query("\"limit\" must be a number").into()), @r#"{"errors":[{"message":"Invalid query. \"limit\" must be a number.","extensions":{"reason":"\"limit\" must be a number","code":"INVALID_QUERY"}}]}"#);
+        insta::assert_snapshot!(body(&Error::failed_validation("title", "required").into()), @r#"{"errors":[{"message":"Validation failed for field \"title\". Value is required.","extensions":{"field":"title","path":[],"type":"required","code":"FAILED_VALIDATION"}}]}"#);
+        insta::assert_snapshot!(body(&Failure::route_not_found("/no\"pe").errors), @r#"{"errors":[{"message":"Route /no\"pe doesn't exist.","extensions":{"path":"/no\"pe","code":"ROUTE_NOT_FOUND"}}]}"#);
+        insta::assert_snapshot!(body(&Errors(vec![Error::internal(), Error::unavailable("items")])), @r#"{"errors":[{"message":"An unexpected error occurred.","extensions":{"code":"INTERNAL_SERVER_ERROR"}},{"message":"Service \"items\" is unavailable.","extensions":{"service":"items","code":"SERVICE_UNAVAILABLE"}}]}"#);
     }
 
     #[test]

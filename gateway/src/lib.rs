@@ -75,8 +75,9 @@ pub async fn run(
     let gateway = state::Gateway::new(config, links, &runtime);
     let router = routes::router(gateway.clone());
     serving.up();
-    let work = async {
-        let done = listen::serve(listener, router, &gateway, &runtime).await;
+    let serving = listen::serve(listener, router, gateway.clone(), runtime.clone());
+    let work = async move {
+        let done = serving.await;
         runtime.tasks.drain().await;
         done
     };

@@ -35,8 +35,8 @@ const RESPITE: Duration = Duration::from_millis(50);
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    gateway: &Gateway,
-    runtime: &chassis::Runtime,
+    gateway: Gateway,
+    runtime: chassis::Runtime,
 ) -> std::io::Result<()> {
     let places = Arc::new(Semaphore::new(gateway.config.connections));
     let stop = runtime.shutdown.soft().clone();
@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn one_trailing_slash_is_dropped() {
-        let path = |uri: &'static str| without_trailing_slash(&Uri::from_static(uri)).map(|uri| uri.to_string());
+        let path =
+            |uri: &'static str| without_trailing_slash(&Uri::from_static(uri)).map(|uri| uri.to_string());
         assert_eq!(path("/items/a/").as_deref(), Some("/items/a"));
         assert_eq!(path("/items/a/?x=/").as_deref(), Some("/items/a?x=/"));
         assert_eq!(path("/items/a"), None);

@@ -54,7 +54,9 @@ mod tests {
         assert_eq!(of_url("https://Host.example:443/path?x").as_deref(), Some("https://host.example"));
         assert_eq!(of_url("http://[::1]:8055/").as_deref(), Some("http://[::1]:8055"));
         assert_eq!(of_url("https://host.example:80").as_deref(), Some("https://host.example:80"));
-        for none in ["null", "", "/", "ftp://a", "https://", "https://a@b", "javascript:x", "https://a b", "//host"] {
+        for none in
+            ["null", "", "/", "ftp://a", "https://", "https://a@b", "javascript:x", "https://a b", "//host"]
+        {
             assert_eq!(of_url(none), None, "{none}");
         }
     }
@@ -78,7 +80,9 @@ mod tests {
         assert!(trusted(&[("host", "x"), ("origin", "https://public.example")]));
         assert!(trusted(&[("host", "x"), ("origin", "https://app.example")]));
         assert!(trusted(&[("host", "x"), ("referer", "https://app.example/a/b?c")]));
-        for foreign in ["https://evil.example", "null", "https://app.example.evil.example", "http://app.example"] {
+        for foreign in
+            ["https://evil.example", "null", "https://app.example.evil.example", "http://app.example"]
+        {
             let headers = HeaderMap::from_iter([
                 (http::header::HOST, HeaderValue::from_static("api.local")),
                 (http::header::ORIGIN, HeaderValue::from_static(foreign)),

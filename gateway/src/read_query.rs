@@ -61,7 +61,9 @@ impl Parameters {
     /// # Errors
     /// `INVALID_QUERY` when it is something else.
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
-        let parse = |text: &str| text.parse().map_err(|_| Error::invalid_query(format!("\"{name}\" must be a number")));
+        let parse = |text: &str| {
+            text.parse().map_err(|_| Error::invalid_query(format!("\"{name}\" must be a number")))
+        };
         self.get(name).map(parse).transpose()
     }
 }

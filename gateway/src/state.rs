@@ -108,8 +108,7 @@ impl Gateway {
     /// Needs a tokio runtime.
     pub fn new(config: Config, links: Links, runtime: &chassis::Runtime) -> Self {
         let Links { bus, signer, items, auth, hooks, analytics, webhooks, clock, ids } = links;
-        let authenticator =
-            Authenticator::new(auth.clone(), signer.clone(), clock.clone(), config.tokens);
+        let authenticator = Authenticator::new(auth.clone(), signer.clone(), clock.clone(), config.tokens);
         let inner = Inner {
             cors: Cors::new(config.cors.clone()),
             public_origin: origin::of_url(&config.public_url),

@@ -30,7 +30,7 @@ install_rustup() {
     "$(rustup_sum "$arch")" "$file" ||
     die "static.rust-lang.org cannot be reached: install Rust $(rust_wanted) by hand (https://rustup.rs) and run this again"
   chmod +x "$file"
-  (cd / && "$file" -y --quiet --no-modify-path --profile minimal --default-toolchain none) ||
+  (cd / && "$file" -y --quiet --no-modify-path --profile minimal --default-toolchain none >/dev/null) ||
     die "rustup could not be installed (see above)"
   rm -rf "$folder"
   PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"

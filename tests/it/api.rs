@@ -102,7 +102,9 @@ impl Api {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, text })
         };
-        tokio::time::timeout(Duration::from_secs(30), call).await.map_err(|_| "no answer in 30 s".to_owned())?
+        tokio::time::timeout(Duration::from_secs(30), call)
+            .await
+            .map_err(|_| "no answer in 30 s".to_owned())?
     }
 
     /// A call that must be answered.

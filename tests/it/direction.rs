@@ -10,7 +10,15 @@ const FLOORS: [&[&str]; 5] = [
     &["model", "chassis", "proto"],
     &["query", "access", "bus", "db", "outbound", "embedded"],
     &["planner", "rpc", "event-store"],
-    &["gateway", "items-service", "auth-service", "hooks-worker", "analytics-worker", "webhooks-worker", "cdn-purge-worker"],
+    &[
+        "gateway",
+        "items-service",
+        "auth-service",
+        "hooks-worker",
+        "analytics-worker",
+        "webhooks-worker",
+        "cdn-purge-worker",
+    ],
     &["eventus"],
 ];
 
@@ -53,7 +61,9 @@ fn arrows_point_down() {
     }
     for (room, never) in FORBIDDEN {
         let used = &uses[room];
-        wrong.extend(never.iter().filter(|name| used.contains(**name)).map(|name| format!("{room} uses {name}")));
+        wrong.extend(
+            never.iter().filter(|name| used.contains(**name)).map(|name| format!("{room} uses {name}")),
+        );
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -62,7 +72,9 @@ fn arrows_point_down() {
 fn every_room_has_its_floor() {
     let known: BTreeSet<&str> = FLOORS.iter().flat_map(|rooms| rooms.iter().copied()).collect();
     let rooms = direct_uses();
-    let strangers = rooms.keys().filter(|room| !known.contains(room.as_str()) && !["testkit", "system-tests"].contains(&room.as_str()));
+    let strangers = rooms.keys().filter(|room| {
+        !known.contains(room.as_str()) && !["testkit", "system-tests"].contains(&room.as_str())
+    });
     assert_eq!(strangers.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 

@@ -56,7 +56,8 @@ impl Storm {
                 })
             })
             .collect();
-        testkit::eventually(Duration::from_secs(120), || async { done.load(Ordering::Relaxed) > ITEMS / 3 }).await;
+        testkit::eventually(Duration::from_secs(120), || async { done.load(Ordering::Relaxed) > ITEMS / 3 })
+            .await;
         harm(&mut self.world).await;
         for client in clients {
             client.await.unwrap();
@@ -69,14 +70,22 @@ impl Storm {
         let Self { world, receiver, subscriber, listening } = self;
         world.quiet(Duration::from_secs(60)).await;
         let pool = world.pool().await;
-        let tokens: Vec<String> = sqlx::query_scalar("SELECT token FROM articles").fetch_all(&pool).await.unwrap();
+        let tokens: Vec<String> =
+            sqlx::query_scalar("SELECT token FROM articles").fetch_all(&pool).await.unwrap();
         let stored: BTreeSet<String> = tokens.iter().cloned().collect();
         assert_eq!(stored.len(), tokens.len(), "no token is stored twice");
         assert!(acked.is_subset(&stored), "lost: {:?}", acked.difference(&stored).collect::<Vec<_>>());
         let items = i64::try_from(stored.len()).unwrap();
         let one = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&pool).await.unwrap();
         let name = "name = 'items.create' AND collection = 'articles'";
-        assert_eq!(one("SELECT count(*) FROM eventus.events WHERE name = 'items.create' AND collection = 'articles'").await, items, "{name}");
+        assert_eq!(
+            one(
+                "SELECT count(*) FROM eventus.events WHERE name = 'items.create' AND collection = 'articles'"
+            )
+            .await,
+            items,
+            "{name}"
+        );
         assert_eq!(
             one("SELECT count(DISTINCT key) FROM eventus.events WHERE name = 'items.create' AND collection = 'articles'").await,
             items
@@ -85,13 +94,26 @@ impl Storm {
             one("SELECT count FROM eventus.analytics_daily WHERE collection = 'articles' AND action = 'create'").await,
             items
         );
-        assert_eq!(one("SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'succeeded'").await, items);
-        assert_eq!(one("SELECT count(*) FROM eventus.webhook_deliveries WHERE state <> 'succeeded'").await, 0);
-        assert_eq!(one("SELECT count(*) FROM eventus.hook_runs WHERE hook = 'log_change' AND event = 'items.create'").await, items);
-        let ids: Vec<String> = sqlx::query_scalar("SELECT id::text FROM eventus.events WHERE name = 'items.create'")
-            .fetch_all(&pool)
-            .await
-            .unwrap();
+        assert_eq!(
+            one("SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'succeeded'").await,
+            items
+        );
+        assert_eq!(
+            one("SELECT count(*) FROM eventus.webhook_deliveries WHERE state <> 'succeeded'").await,
+            0
+        );
+        assert_eq!(
+            one(
+                "SELECT count(*) FROM eventus.hook_runs WHERE hook = 'log_change' AND event = 'items.create'"
+            )
+            .await,
+            items
+        );
+        let ids: Vec<String> =
+            sqlx::query_scalar("SELECT id::text FROM eventus.events WHERE name = 'items.create'")
+                .fetch_all(&pool)
+                .await
+                .unwrap();
         let ids: BTreeSet<String> = ids.into_iter().collect();
         testkit::eventually(Duration::from_secs(20), || async {
             subscriber.lock().await.keys().cloned().collect::<BTreeSet<_>>() == ids
@@ -261,7 +283,10 @@ async fn an_outage_of_the_database_is_said_and_heals() {
         world.api.get("/items/articles").await.refused(503, "SERVICE_UNAVAILABLE");
     }
     server.restart().await;
-    testkit::eventually(Duration::from_secs(15), || async { world.api.get("/items/articles").await.status == 200 }).await;
+    testkit::eventually(Duration::from_secs(15), || async {
+        world.api.get("/items/articles").await.status == 200
+    })
+    .await;
     world.api.post("/items/articles", json!({"token": "after"})).await.expect(200);
     let tokens = world.api.get("/items/articles?fields=token").await.expect(200).data();
     assert_eq!(tokens, json!([{"token": "before"}, {"token": "after"}]), "a 503 left nothing");
@@ -271,7 +296,9 @@ async fn an_outage_of_the_database_is_said_and_heals() {
 /// Filter hooks registered and nobody there to answer: 503, and nothing is written.
 #[tokio::test]
 async fn a_filter_that_does_not_answer_stops_the_write() {
-    let options = Options::default().set("EVENTUS_HOOK_DERIVE_COLLECTIONS", "articles").set("EVENTUS_FILTER_DEADLINE", "500ms");
+    let options = Options::default()
+        .set("EVENTUS_HOOK_DERIVE_COLLECTIONS", "articles")
+        .set("EVENTUS_FILTER_DEADLINE", "500ms");
     let mut world = World::with(Shape::Split, options).await;
     world.collection("articles", json!([{"field": "title", "type": "string"}])).await;
     world.collection("plain", json!([{"field": "title", "type": "string"}])).await;

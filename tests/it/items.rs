@@ -59,12 +59,14 @@ async fn life(shape: Shape) {
     let two = api.post("/items/articles?fields=id,status", two).await.expect(200).data();
     assert_eq!(two, json!([{"id": 2, "status": "draft"}, {"id": 3, "status": null}]));
     assert_eq!(api.get("/items/articles/1").await.expect(200).data(), made);
-    let list = api.get("/items/articles?fields=id,words&filter[words][_gte]=2&sort=-words&meta=*").await.expect(200);
+    let list =
+        api.get("/items/articles?fields=id,words&filter[words][_gte]=2&sort=-words&meta=*").await.expect(200);
     assert_eq!(
         list.text,
         r#"{"meta":{"total_count":3,"filter_count":2},"data":[{"id":3,"words":3},{"id":2,"words":2}]}"#
     );
-    let changed = api.patch("/items/articles/2?fields=id,title", json!({"title": "BB"})).await.expect(200).data();
+    let changed =
+        api.patch("/items/articles/2?fields=id,title", json!({"title": "BB"})).await.expect(200).data();
     assert_eq!(changed, json!({"id": 2, "title": "BB"}));
     let both = json!({"keys": [2, 3], "data": {"status": "live"}});
     let both = api.patch("/items/articles?fields=id,status", both).await.expect(200).data();
@@ -84,10 +86,13 @@ async fn life(shape: Shape) {
     versions(&world).await;
 }
 
+/// Name, key, version, payload, previous.
+type Logged = (String, String, i64, Option<Value>, Option<Value>);
+
 /// One event per change, versions without gaps, values as on the wire.
 async fn versions(world: &World) {
     let pool = world.pool().await;
-    let events: Vec<(String, String, i64, Option<Value>, Option<Value>)> = sqlx::query_as(
+    let events: Vec<Logged> = sqlx::query_as(
         "SELECT name, key, version, payload, previous FROM eventus.events WHERE collection = 'articles' ORDER BY position",
     )
     .fetch_all(&pool)
@@ -97,14 +102,14 @@ async fn versions(world: &World) {
     let names = |key: &str| of(key).iter().map(|event| (event.0.as_str(), event.2)).collect::<Vec<_>>();
     assert_eq!(names("1"), [("items.create", 1), ("items.delete", 2)]);
     let update = "items.update";
-    assert_eq!(
-        names("3"),
-        [("items.create", 1), (update, 2), (update, 3), (update, 4), ("items.delete", 5)]
-    );
+    assert_eq!(names("3"), [("items.create", 1), (update, 2), (update, 3), (update, 4), ("items.delete", 5)]);
     let first = of("1")[0].3.clone().unwrap();
     assert_eq!((&first["price"], &first["status"]), (&json!("12.50"), &json!("draft")));
     let changed = of("3")[2];
-    assert_eq!((changed.3.clone(), changed.4.clone()), (Some(json!({"words": 30})), Some(json!({"words": 3}))));
+    assert_eq!(
+        (changed.3.clone(), changed.4.clone()),
+        (Some(json!({"words": 30})), Some(json!({"words": 3})))
+    );
     assert_eq!(of("1")[1].4.clone().unwrap()["title"], "Hello");
 }
 
@@ -137,7 +142,10 @@ async fn bad_input_is_refused_and_leaves_nothing() {
     post(json!({"title": null})).await.refused(400, "FAILED_VALIDATION");
     let twice = post(json!({"title": "x", "slug": "one"})).await.refused(400, "RECORD_NOT_UNIQUE");
     let extensions = &twice.json()["errors"][0]["extensions"];
-    assert_eq!((&extensions["collection"], &extensions["field"], &extensions["value"]), (&json!("articles"), &json!("slug"), &json!("one")));
+    assert_eq!(
+        (&extensions["collection"], &extensions["field"], &extensions["value"]),
+        (&json!("articles"), &json!("slug"), &json!("one"))
+    );
     post(json!([{"title": "good"}, {"title": "x", "slug": "one"}])).await.refused(400, "RECORD_NOT_UNIQUE");
     post(json!({"title": "x", "words": "notanumber"})).await.refused(400, "INVALID_PAYLOAD");
     post(json!({"title": "x", "words": 3_000_000_000_u32})).await.refused(400, "VALUE_OUT_OF_RANGE");
@@ -175,7 +183,8 @@ async fn bad_input_is_refused_and_leaves_nothing() {
     public.get("/items/articles").await.refused(403, "FORBIDDEN");
     public.post("/items/articles", json!({"title": "x"})).await.refused(403, "FORBIDDEN");
     api.with_token(Some("wrong")).get("/items/articles").await.refused(401, "INVALID_CREDENTIALS");
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM articles").fetch_one(&world.pool().await).await.unwrap();
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM articles").fetch_one(&world.pool().await).await.unwrap();
     assert_eq!(count, 1, "nothing but the first item is stored");
     let events = "SELECT count(*) FROM eventus.events WHERE name LIKE 'items.%'";
     let events: i64 = sqlx::query_scalar(events).fetch_one(&world.pool().await).await.unwrap();

@@ -51,7 +51,10 @@ async fn one_item(shape: Shape) {
     let message = tokio::time::timeout(Duration::from_secs(10), subscription.next()).await.unwrap().unwrap();
     assert_eq!(message.subject.as_str(), "items.create.articles");
     let event: Value = serde_json::from_slice(&message.payload).unwrap();
-    assert_eq!((&event["key"], &event["version"], &event["request_id"]), (&json!("1"), &json!(1), &json!("req-1")));
+    assert_eq!(
+        (&event["key"], &event["version"], &event["request_id"]),
+        (&json!("1"), &json!(1), &json!("req-1"))
+    );
     assert_eq!(event["payload"]["title"], "Über die Brücke");
     let header = |name: &str| message.headers.as_ref().unwrap().get(name).unwrap().as_str().to_owned();
     assert_eq!((header("ce-type").as_str(), header("ce-subject").as_str()), ("items.create", "1"));
@@ -97,7 +100,8 @@ async fn spans(road: &Road) {
         .wait_for(Duration::from_secs(20), |spans| {
             let ours: Vec<_> = spans.iter().filter(|span| span.trace_id == TRACE).collect();
             let consumed = |name: &str| {
-                ours.iter().any(|span| span.name.starts_with("consume") && span.attribute("consumer") == Some(name))
+                ours.iter()
+                    .any(|span| span.name.starts_with("consume") && span.attribute("consumer") == Some(name))
             };
             let named = |part: &str| ours.iter().any(|span| span.name.contains(part));
             consumers.iter().all(|name| consumed(name)) && named("http") && named("webhook") && named("purge")
@@ -105,7 +109,8 @@ async fn spans(road: &Road) {
         .await;
     let ours: Vec<_> = spans.into_iter().filter(|span| span.trace_id == TRACE).collect();
     for span in &ours {
-        let known = span.parent_id == "00f067aa0ba902b7" || ours.iter().any(|other| other.span_id == span.parent_id);
+        let known =
+            span.parent_id == "00f067aa0ba902b7" || ours.iter().any(|other| other.span_id == span.parent_id);
         assert!(known, "{}/{} has a parent that nobody exported", span.service, span.name);
     }
 }
@@ -137,12 +142,16 @@ async fn a_large_item_is_referred_to() {
         world.api.patch("/items/articles/1?fields=id", json!({"content": text(letter)})).await.expect(200);
     }
     for version in 1..=3 {
-        let message = tokio::time::timeout(Duration::from_secs(10), subscription.next()).await.unwrap().unwrap();
+        let message =
+            tokio::time::timeout(Duration::from_secs(10), subscription.next()).await.unwrap().unwrap();
         let headers = message.headers.clone().unwrap();
         let reference = headers.get("ce-dataref").unwrap().as_str();
         assert!(message.payload.len() < 262_144);
         let event: Value = serde_json::from_slice(&message.payload).unwrap();
-        assert_eq!((&event["version"], &event["oversized"], &event["payload"]), (&json!(version), &json!(true), &json!(null)));
+        assert_eq!(
+            (&event["version"], &event["oversized"], &event["payload"]),
+            (&json!(version), &json!(true), &json!(null))
+        );
         let whole = world.api.get(reference).await.expect(200).data();
         let letter = ["a", "b", "c"][usize::try_from(version - 1).unwrap()];
         assert_eq!(whole["payload"]["content"], text(letter));

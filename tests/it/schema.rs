@@ -8,7 +8,8 @@ use crate::world::{Shape, World};
 async fn a_collection_is_made_changed_and_deleted() {
     let world = World::start(Shape::Split).await;
     let api = &world.api;
-    let fields = json!([{"field": "title", "type": "string", "meta": {"interface": "input", "note": "a note"}}]);
+    let fields =
+        json!([{"field": "title", "type": "string", "meta": {"interface": "input", "note": "a note"}}]);
     let body = json!({"collection": "posts", "schema": {}, "meta": {"icon": "article", "sort_field": "title"}, "fields": fields});
     let made = api.post("/collections", body.clone()).await.expect(200).data();
     assert_eq!(made["collection"], "posts");
@@ -16,13 +17,16 @@ async fn a_collection_is_made_changed_and_deleted() {
     assert_eq!(made["schema"], json!({"schema": "public", "name": "posts", "comment": null}));
     api.post("/collections", body).await.refused(400, "INVALID_PAYLOAD");
     for name in ["", "directus_x", "a/b"] {
-        api.post("/collections", json!({"collection": name, "schema": {}})).await.refused(400, "INVALID_PAYLOAD");
+        api.post("/collections", json!({"collection": name, "schema": {}}))
+            .await
+            .refused(400, "INVALID_PAYLOAD");
     }
     let id = api.get("/fields/posts/id").await.expect(200).data();
     assert_eq!((&id["type"], &id["schema"]["has_auto_increment"]), (&json!("integer"), &json!(true)));
     let title = api.get("/fields/posts/title").await.expect(200).data();
     assert_eq!((&title["schema"]["max_length"], &title["meta"]["note"]), (&json!(255), &json!("a note")));
-    let changed = api.patch("/collections/posts", json!({"meta": {"note": "texts"}})).await.expect(200).data();
+    let changed =
+        api.patch("/collections/posts", json!({"meta": {"note": "texts"}})).await.expect(200).data();
     assert_eq!((&changed["meta"]["note"], &changed["meta"]["icon"]), (&json!("texts"), &json!("article")));
     api.post("/items/posts", json!([{"title": "b"}, {"title": "a"}])).await.expect(200);
     let list = api.get("/items/posts?fields=title").await.expect(200).data();
@@ -30,7 +34,8 @@ async fn a_collection_is_made_changed_and_deleted() {
     api.delete("/collections/posts", None).await.expect(204);
     api.get("/items/posts").await.refused(403, "FORBIDDEN");
     api.delete("/collections/directus_users", None).await.refused(403, "FORBIDDEN");
-    let folder = api.post("/collections", json!({"collection": "group", "schema": null})).await.expect(200).data();
+    let folder =
+        api.post("/collections", json!({"collection": "group", "schema": null})).await.expect(200).data();
     assert_eq!(folder["schema"], json!(null));
 }
 
@@ -40,7 +45,8 @@ async fn fields_come_change_and_go() {
     let api = &world.api;
     world.collection("posts", json!([{"field": "title", "type": "string"}])).await;
     api.post("/items/posts", json!([{"title": "12"}, {"title": "x"}])).await.expect(200);
-    let count = json!({"field": "count", "type": "integer", "schema": {"default_value": 7, "is_indexed": true}});
+    let count =
+        json!({"field": "count", "type": "integer", "schema": {"default_value": 7, "is_indexed": true}});
     let made = api.post("/fields/posts", count.clone()).await.expect(200).data();
     assert_eq!((&made["schema"]["default_value"], &made["schema"]["is_indexed"]), (&json!(7), &json!(true)));
     api.post("/fields/posts", count).await.refused(400, "INVALID_PAYLOAD");
@@ -53,7 +59,10 @@ async fn fields_come_change_and_go() {
     assert_eq!(api.get("/items/posts/1?fields=title").await.expect(200).data(), json!({"title": 12}));
     let strict = json!({"schema": {"is_nullable": false, "is_unique": true}});
     let strict = api.patch("/fields/posts/title", strict).await.expect(200).data();
-    assert_eq!((&strict["schema"]["is_nullable"], &strict["schema"]["is_unique"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&strict["schema"]["is_nullable"], &strict["schema"]["is_unique"]),
+        (&json!(false), &json!(true))
+    );
     api.post("/items/posts", json!({"title": 12})).await.refused(400, "RECORD_NOT_UNIQUE");
     let loose = json!({"schema": {"is_nullable": true, "is_unique": false, "default_value": null}});
     api.patch("/fields/posts/title", loose).await.expect(200);
@@ -96,7 +105,9 @@ async fn a_reference_is_kept() {
 #[tokio::test]
 async fn a_schema_that_moves_under_a_plan_is_followed() {
     let world = World::start(Shape::AllInOne).await;
-    world.collection("posts", json!([{"field": "a", "type": "string"}, {"field": "b", "type": "string"}])).await;
+    world
+        .collection("posts", json!([{"field": "a", "type": "string"}, {"field": "b", "type": "string"}]))
+        .await;
     world.api.post("/items/posts", json!({"a": "1", "b": "2"})).await.expect(200);
     let pool = world.pool().await;
     sqlx::query("ALTER TABLE posts DROP COLUMN b").execute(&pool).await.unwrap();

@@ -107,10 +107,16 @@ impl World {
         let sets: Vec<(String, SocketAddr)> = match shape {
             Shape::AllInOne => vec![("all".to_owned(), addresses[1])],
             Shape::Split => {
-                for ((_, key), address) in ROLES.iter().zip(&addresses).filter(|((_, key), _)| !key.is_empty()) {
+                for ((_, key), address) in
+                    ROLES.iter().zip(&addresses).filter(|((_, key), _)| !key.is_empty())
+                {
                     shared.push((key, format!("http://{address}")));
                 }
-                ROLES.iter().zip(&addresses).map(|((role, _), address)| ((*role).to_owned(), *address)).collect()
+                ROLES
+                    .iter()
+                    .zip(&addresses)
+                    .map(|((role, _), address)| ((*role).to_owned(), *address))
+                    .collect()
             }
         };
         let mut shared: Vec<(String, String)> = shared.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
@@ -192,7 +198,12 @@ impl World {
                 if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
                     break;
                 }
-                assert!(Instant::now() < deadline, "{} is not ready: {answer:?}\n{}", process.roles, self.logs());
+                assert!(
+                    Instant::now() < deadline,
+                    "{} is not ready: {answer:?}\n{}",
+                    process.roles,
+                    self.logs()
+                );
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -233,11 +244,14 @@ impl World {
                        (SELECT count(*) FROM eventus.consumers) AS consumers, \
                        (SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'pending') AS deliveries, \
                        (SELECT count(*) FROM eventus.purges WHERE state IN ('pending', 'sending')) AS purges";
-            let row: (i64, i64, Option<i64>, i64, i64, i64) = sqlx::query_as(sql).fetch_one(&pool).await.unwrap();
+            let row: (i64, i64, Option<i64>, i64, i64, i64) =
+                sqlx::query_as(sql).fetch_one(&pool).await.unwrap();
             let (last, relayed, applied, _, deliveries, purges) = row;
             if relayed >= last && applied.is_some_and(|applied| applied >= last) && deliveries + purges == 0 {
-                let dead: i64 =
-                    sqlx::query_scalar("SELECT count(*) FROM eventus.dead_letters").fetch_one(&pool).await.unwrap();
+                let dead: i64 = sqlx::query_scalar("SELECT count(*) FROM eventus.dead_letters")
+                    .fetch_one(&pool)
+                    .await
+                    .unwrap();
                 assert_eq!(dead, 0, "unexpected dead letters\n{}", self.logs());
                 return;
             }
@@ -261,6 +275,7 @@ impl Drop for World {
 /// The program under test, beside the tests' own.
 pub fn binary() -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    let found = here.ancestors().skip(1).take(3).map(|folder| folder.join("eventus")).find(|path| path.is_file());
+    let found =
+        here.ancestors().skip(1).take(3).map(|folder| folder.join("eventus")).find(|path| path.is_file());
     found.expect("the program is not built: run `cargo build` first (script/test does)")
 }

@@ -9,6 +9,7 @@ use async_nats::connection::State as ConnectionState;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::Notify;
 
 use crate::{Config, Error, config};
@@ -69,10 +70,21 @@ impl Bus {
             return Err(Error::Config("NATS_URL holds no address".to_owned()));
         }
         let notice = Arc::new(Notice::default());
-        let client = options(name, notice.clone()).connect(servers).await;
+        // The client takes no credentials from addresses: those of the first address are for all.
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let options = match (servers[0].username(), servers[0].password()) {
+            (Some(user), Some(password)) => {
+                options(name, notice.clone()).user_and_password(decoded(user), decoded(password))
+            }
+            (Some(token), None) => options(name, notice.clone()).token(decoded(token)),
+            (None, _) => options(name, notice.clone()),
+        };
+        let client = options.connect(servers).await;
         let client = client.map_err(|error| Error::Config(error.to_string()))?;
-        let context =
-            ContextBuilder::new().timeout(Duration::from_secs(5)).max_ack_inflight(1000).build(client.clone());
+        let context = ContextBuilder::new()
+            .timeout(Duration::from_secs(5))
+            .max_ack_inflight(1000)
+            .build(client.clone());
         let bus = Self { inner: Arc::new(Inner { client, context, config: config.clone(), notice }) };
         match tokio::time::timeout(FIRST, bus.ready()).await {
             Ok(Err(error)) => Err(error),

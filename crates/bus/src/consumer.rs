@@ -1,8 +1,20 @@
 //! The one consumer loop that every worker uses.
 
+mod active;
+mod attach;
 mod config;
+mod delivery;
+mod errands;
+mod feed;
+mod hand;
+mod lanes;
+mod metrics;
+mod source;
+mod spans;
+mod work;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use chassis::BoxError;
 use model::{Event, Ledger};
@@ -35,17 +47,22 @@ pub enum Failure {
     Unavailable(#[source] BoxError),
 }
 
-/// Runs a durable consumer until the soft stop.
+/// Runs a durable consumer until the soft stop. Of several processes with the same name one is active, the others
+/// stand by.
+///
+/// The component is up while the consumer is attached, active or not.
 ///
 /// # Errors
-/// Only what waiting does not mend: a server that is too old, a configuration that the server refuses.
+/// Only what waiting does not mend: a server that is too old.
 pub async fn run<L: Ledger, H: Handler>(
-    _bus: Bus,
-    _config: ConsumerConfig,
-    _ledger: L,
-    _handler: H,
-    _shutdown: chassis::Shutdown,
-    _component: chassis::Component,
+    bus: Bus,
+    config: ConsumerConfig,
+    ledger: L,
+    handler: H,
+    shutdown: chassis::Shutdown,
+    component: chassis::Component,
 ) -> Result<(), Error> {
-    std::future::pending().await
+    let metrics = metrics::Metrics::new(&config.name);
+    let work = work::Work { config: Arc::new(config.clone()), ledger: Arc::new(ledger), handler, metrics };
+    active::Loop::new(bus, config, work, component).run(shutdown).await
 }

@@ -152,6 +152,18 @@ impl Env {
             .ok_or_else(|| ConfigError::invalid(key, "a duration such as 500 (milliseconds), 30s, 15m, 7d"))
     }
 
+    /// Spans of time between commas, each as `duration` takes it, or the default.
+    pub fn durations(&self, key: &str, default: &[Duration]) -> Result<Vec<Duration>, ConfigError> {
+        let parts = self.list(key)?;
+        if parts.is_empty() {
+            return Ok(default.to_vec());
+        }
+        let read: Option<Vec<Duration>> = parts.iter().map(|part| grammar::duration(part)).collect();
+        read.ok_or_else(|| {
+            ConfigError::invalid(key, "durations between commas such as 500 (milliseconds), 30s, 15m, 7d")
+        })
+    }
+
     /// A number of bytes as Directus writes it (`1mb`, `512kb`, `1024`; powers of 1024), or the default.
     pub fn bytes(&self, key: &str, default: u64) -> Result<u64, ConfigError> {
         let Some(text) = self.get(key)? else { return Ok(default) };

@@ -143,7 +143,8 @@ async fn probe(dir: &Path, launcher: &Launcher, identity: &Identity, program: &P
     let log = dir.join("probe.log");
     let mark = dir.join("probe");
     let _ = std::fs::remove_file(&log);
-    let script = "\"$1\" --version && : >\"$2\" && rm \"$2\"";
+    let script =
+        r#"test -x "$1" || { echo "$1 is out of reach"; exit 1; }; "$1" --version && : >"$2" && rm "$2""#;
     let launch = Launch {
         name: "probe",
         launcher,

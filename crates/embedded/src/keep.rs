@@ -10,7 +10,10 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, Gid, Pid, Uid};
-use rustix::thread::{CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities};
+use rustix::thread::{
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, configure_capability_in_ambient_set,
+    set_capabilities, set_capabilities_secure_bits,
+};
 
 /// Exit code when the starter was gone before the child could follow it.
 pub const ORPHANED: u8 = 123;
@@ -123,7 +126,9 @@ fn take_identity(wanted: &Become) -> Result<(), String> {
         }
         Become::Account(uid, gid) => become_account(uid, gid),
         Become::AccountAnywhere(uid, gid) => {
-            prctl::set_keepcaps(true).map_err(|errno| format!("capabilities are refused: {errno}"))?;
+            // Capabilities survive the change of user, and access(2), which initdb asks, counts them.
+            set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)
+                .map_err(|errno| format!("capabilities are refused: {errno}"))?;
             become_account(uid, gid)?;
             keep_passage().map_err(|errno| format!("capabilities are refused: {errno}"))
         }

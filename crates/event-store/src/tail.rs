@@ -29,6 +29,8 @@ const IDLE: Duration = Duration::from_millis(250);
 /// Pauses at a gap: most are a commit's time on the disk.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+/// The lock's number, as in the migration that made the table.
+const APPENDING: i64 = 7_306_085_839;
 
 /// Reads the log in position order, from behind a settled position. One reader, one `Tail`: it remembers gaps.
 #[derive(Debug)]
@@ -205,15 +207,16 @@ fn cut_suspected() -> usize {
     usize::try_from(BATCH_BYTES).unwrap_or(usize::MAX)
 }
 
-/// The transactions that may have taken positions: every INSERT holds this lock on the log's parent table from
-/// before it takes a position until its transaction has become visible or is rolled back.
+/// The transactions that have taken positions: each holds this shared lock (a default of the table takes it) from
+/// before it takes its first position until it has become visible or is rolled back.
 pub(crate) async fn appenders(db: &Db) -> Result<HashSet<String>, Error> {
     let holders: Vec<String> = sqlx::query_scalar(
         "SELECT virtualtransaction FROM pg_locks
-         WHERE locktype = 'relation' AND relation = 'eventus.events'::regclass
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-           AND mode = 'RowExclusiveLock' AND granted",
+         WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+           AND classid::bigint = $1 >> 32 AND objid::bigint = $1 & 4294967295
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     )
+    .bind(APPENDING)
     .fetch_all(db)
     .await?;
     Ok(holders.into_iter().collect())

@@ -16,6 +16,20 @@ pub(crate) struct Conditions<'a> {
     pub(crate) source: &'a str,
 }
 
+/// ` AND <filter>` over items read as `t`, or nothing.
+pub(crate) fn still_fits(
+    filter: Option<&Filter>,
+    collection: &Collection,
+    access: &Access,
+    builder: &mut Builder,
+) -> Result<String, Error> {
+    let conditions = Conditions { collection, access, source: "t" };
+    match filter {
+        Some(filter) => Ok(format!(" AND {}", conditions.write(filter, builder)?)),
+        None => Ok(String::new()),
+    }
+}
+
 impl Conditions<'_> {
     /// The SQL condition of a filter.
     pub(crate) fn write(&self, filter: &Filter, builder: &mut Builder) -> Result<String, Error> {

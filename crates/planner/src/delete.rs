@@ -1,20 +1,22 @@
 //! Deleting: keys -> one data-modifying statement that removes the items and appends their events.
 
 use access::{Access, Action};
-use model::{Collection, Errors, Field, quote_identifier};
+use model::{Collection, Errors, Field, Filter, quote_identifier};
 use uuid::Uuid;
 
 use crate::column::{json_row, sql_type};
+use crate::condition::still_fits;
 use crate::read::{answer_key, key_field, table};
 use crate::shape::check_collection;
 use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder, Statement};
 use crate::update::head;
 
-/// Plans a deletion: one statement with the column `keys text[]` (those that were there). All or none.
+/// Plans a deletion: items that, once locked, still fit `filter` (a deletion by query). One statement with the column `keys text[]` (those that were there). All or none.
 pub fn plan_delete(
     keys: &[String],
     event_ids: &[Uuid],
+    filter: Option<&Filter>,
     collection: &Collection,
     access: &Access,
     stamp: &Stamp,
@@ -22,6 +24,7 @@ pub fn plan_delete(
     check_collection(collection, access, Action::Delete)?;
     let key = key_field(collection)?;
     let mut b = Builder::default();
+    let fits = still_fits(filter, collection, access, &mut b)?;
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
     let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
@@ -31,7 +34,7 @@ pub fn plan_delete(
     b.push(&format!(
         "WITH doomed AS MATERIALIZED (SELECT u.* FROM unnest({key_list}, {ids}::uuid[]) \
          WITH ORDINALITY AS u(key, event_id, ord)), \
-         target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}) \
+         target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits} \
          ORDER BY t.{key_name} FOR UPDATE), \
          item AS (DELETE FROM {name} t USING target o JOIN doomed d ON d.key = o.{key_name} \
          WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \

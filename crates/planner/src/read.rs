@@ -106,7 +106,7 @@ pub fn plan_read_keys(
 }
 
 /// Plans the look-up of the keys that fit a query, sorted, for a change or deletion by query: rows of `key text`.
-/// The items are locked, so that what fits now is what is written.
+/// The statement that writes asks the filter again once it holds the locks.
 pub fn plan_keys(
     query: &Query,
     collection: &Collection,
@@ -122,15 +122,10 @@ pub fn plan_keys(
         None => String::new(),
     };
     let order = order_by(query, collection, access)?;
-    let key = format!("{SOURCE}.{}", quote_identifier(&key_field.name));
     let window = window(query)?;
-    let chosen = format!(
-        "SELECT {key} FROM {} {SOURCE}{filter}{order}{}",
-        table(collection),
-        window.sql(&mut builder)
-    );
+    let window = window.sql(&mut builder);
     builder.push(&format!(
-        "SELECT {} AS key FROM {} {SOURCE} WHERE {key} IN ({chosen}) ORDER BY {key} FOR UPDATE",
+        "SELECT {} AS key FROM {} {SOURCE}{filter}{order}{window}",
         answer_key(key_field, SOURCE),
         table(collection)
     ));

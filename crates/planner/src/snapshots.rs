@@ -83,7 +83,8 @@ fn a_change_is_one_statement() {
     let keys = ["1".to_owned(), "2".to_owned()];
     let plan = |body: &str| {
         let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
-        let change = UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, first_index: 0 };
+        let change =
+            UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, first_index: 0, filter: None };
         plan_update(&change, &query("fields=id"), &articles(), &Access::admin(), &stamp()).unwrap()
     };
     insta::assert_snapshot!(shown(&plan(r#"{"title":"a","words":3}"#).unwrap()));
@@ -93,8 +94,15 @@ fn a_change_is_one_statement() {
 
 #[test]
 fn a_deletion_is_one_statement() {
-    let plan = plan_delete(&["1".to_owned()], &[Uuid::from_u128(1)], &articles(), &Access::admin(), &stamp())
-        .unwrap();
+    let plan = plan_delete(
+        &["1".to_owned()],
+        &[Uuid::from_u128(1)],
+        query("filter[words][_gt]=5").filter.as_ref(),
+        &articles(),
+        &Access::admin(),
+        &stamp(),
+    )
+    .unwrap();
     insta::assert_snapshot!(shown(&plan));
     let keys = plan_keys(
         &query("filter[id][_gt]=5&limit=10"),
@@ -130,7 +138,7 @@ fn nobody_but_an_admin_gets_a_plan() {
     let none = Access::none();
     assert_eq!(plan_read(&query(""), &articles(), &none).unwrap_err().code, ErrorCode::Forbidden);
     assert_eq!(plan_read_one("1", &query(""), &articles(), &none).unwrap_err().code, ErrorCode::Forbidden);
-    assert!(plan_delete(&[], &[], &articles(), &none, &stamp()).is_err());
+    assert!(plan_delete(&[], &[], None, &articles(), &none, &stamp()).is_err());
 }
 
 #[test]

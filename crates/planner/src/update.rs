@@ -1,11 +1,12 @@
 //! Changing: keys and changes -> one data-modifying statement that changes the items and appends their events.
 
 use access::{Access, Action};
-use model::{Collection, Error, Errors, Field, Special, quote_identifier};
+use model::{Collection, Error, Errors, Field, Filter, Special, quote_identifier};
 use query::Query;
 use uuid::Uuid;
 
 use crate::column::{json_row, sql_type};
+use crate::condition::still_fits;
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::shape::{answer_fields, check_collection};
@@ -24,6 +25,8 @@ pub struct UpdateChange<'a> {
     pub event_ids: &'a [Uuid],
     /// Place of the first key within its batch.
     pub first_index: i32,
+    /// What the items must still fit once they are locked (a change by query).
+    pub filter: Option<&'a Filter>,
 }
 
 struct Column<'a> {
@@ -48,7 +51,18 @@ pub fn plan_update(
         return Ok(None);
     }
     let answer = answer_fields(query, collection, access)?;
-    Ok(Some(write(change, &columns, key, &answer, collection, stamp)))
+    let mut b = Builder::default();
+    let fits = still_fits(change.filter, collection, access, &mut b)?;
+    Ok(Some(write(b, change, &columns, &Shape { key, answer, collection, fits }, stamp)))
+}
+
+/// What the statement is about, beside the change itself.
+struct Shape<'a> {
+    key: &'a Field,
+    answer: Vec<&'a Field>,
+    collection: &'a Collection,
+    /// ` AND ...` over the locked items, or nothing.
+    fits: String,
 }
 
 fn is_stamped(field: &Field) -> bool {
@@ -115,14 +129,13 @@ fn value(
 /// `target` locks the items in key order and holds the old values, `item` changes them and reads back, `head`
 /// counts the version up, `event` appends after the locks are held.
 fn write(
+    mut b: Builder,
     change: &UpdateChange<'_>,
     columns: &[Column<'_>],
-    key: &Field,
-    answer: &[&Field],
-    collection: &Collection,
+    shape: &Shape<'_>,
     stamp: &Stamp,
 ) -> Statement {
-    let mut b = Builder::default();
+    let Shape { key, answer, collection, fits } = shape;
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
     let key_list = input(&mut b, change, columns, key);
@@ -140,7 +153,7 @@ fn write(
         .collect();
     let changed: Vec<&Field> = columns.iter().map(|column| column.field).collect();
     b.push(&format!(
-        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}) \
+        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits} \
          ORDER BY t.{key_name} FOR UPDATE), item AS (UPDATE {name} t SET {} \
          FROM target o JOIN change c ON c.key = o.{key_name} \
          WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \

@@ -68,11 +68,10 @@ impl Freshness {
     }
 
     /// Asks for the versions, every 500 ms and at every ping, for ever.
-    pub async fn keep(
-        &self,
-        bus: &Bus,
-        ask: impl AsyncFn() -> Result<HashMap<String, i64>, tonic::Status>,
-    ) -> Infallible {
+    pub async fn keep<F>(&self, bus: &Bus, ask: impl Fn() -> F + Send) -> Infallible
+    where
+        F: Future<Output = Result<HashMap<String, i64>, tonic::Status>> + Send,
+    {
         let mut pings = None;
         loop {
             let asked = Instant::now();

@@ -61,7 +61,8 @@ fn allowed(entries: &[String]) -> Result<CorsOrigin, ConfigError> {
         [] | ["false"] => Ok(CorsOrigin::Nobody),
         ["true" | "*"] => Ok(CorsOrigin::Anybody),
         listed => {
-            let wrong = || ConfigError::invalid("CORS_ORIGIN", "true, false, * or origins such as https://host");
+            let wrong =
+                || ConfigError::invalid("CORS_ORIGIN", "true, false, * or origins such as https://host");
             let origins = listed.iter().map(|entry| origin::of_url(entry).ok_or_else(wrong));
             origins.collect::<Result<_, _>>().map(CorsOrigin::Listed)
         }

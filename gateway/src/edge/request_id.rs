@@ -40,6 +40,9 @@ mod tests {
             let made = id(bad);
             assert_eq!(made.len(), 36, "{made}");
         }
-        assert_ne!(RequestId::of(&HeaderMap::new(), &RandomIds).0, RequestId::of(&HeaderMap::new(), &RandomIds).0);
+        assert_ne!(
+            RequestId::of(&HeaderMap::new(), &RandomIds).0,
+            RequestId::of(&HeaderMap::new(), &RandomIds).0
+        );
     }
 }

@@ -1,24 +1,104 @@
-//! Being written.
-#[derive(Debug)]
-pub struct Config;
-impl Config {
-    pub fn from_env(_: &chassis::Env) -> Result<Self, chassis::ConfigError> {
-        Ok(Self)
-    }
-}
+//! Durable webhook deliveries.
+//!
+//! `queueing` makes a delivery of every event that an endpoint wants, once; `sending` signs and posts what is due and
+//! tries again by schedule. The rows are in PostgreSQL, so all processes of this kind work on them side by side.
+
+mod config;
+mod create_endpoint;
+mod delete_endpoint;
+mod endpoints;
+mod error;
+mod get_endpoint;
+mod grpc;
+mod list_deliveries;
+mod list_endpoints;
+mod message;
+mod metrics;
+mod pattern;
+mod pruning;
+mod queueing;
+mod sending;
+mod state;
+mod update_endpoint;
+
+use std::sync::Arc;
+
+use bus::ConsumerConfig;
+use chassis::Runtime;
+use model::{Clock, Ids};
+use proto::webhooks::v1::webhooks_service_server::WebhooksServiceServer;
+use tokio::net::TcpListener;
+
+pub use config::Config;
+pub use error::Error;
+use state::State;
+
+/// What the webhooks worker works with.
+#[derive(Clone)]
 pub struct Links {
+    /// PostgreSQL.
     pub db: db::Db,
+    /// Events and pings.
     pub bus: bus::Bus,
+    /// Verifies accountability between processes.
     pub signer: rpc::Signer,
+    /// The auth service, for callers from outside the fleet.
     pub auth: rpc::Channel,
-    pub clock: std::sync::Arc<dyn model::Clock>,
-    pub ids: std::sync::Arc<dyn model::Ids>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn Ids>,
 }
+
+/// Where the webhooks worker is called.
+#[derive(Debug)]
 pub struct Face {
-    pub grpc: Option<tokio::net::TcpListener>,
+    /// gRPC on the network.
+    pub grpc: Option<TcpListener>,
+    /// gRPC within the process.
     pub local: rpc::LocalSlot,
 }
-pub async fn run(_: Config, _: Links, _: Face, runtime: chassis::Runtime) -> Result<(), std::io::Error> {
-    runtime.shutdown.soft().cancelled().await;
+
+/// Runs the worker until the soft stop and what runs then is done.
+///
+/// # Errors
+/// The gRPC face broke.
+pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> Result<(), Error> {
+    let database = runtime.health.component("webhooks-database");
+    let state = Arc::new(State::new(&config, &links));
+    start_queueing(&state, &runtime);
+    match db::wait_migrated(&links.db, &runtime.shutdown).await {
+        Err(db::Error::Stopped) => {
+            runtime.tasks.drain().await;
+            return Ok(());
+        }
+        result => result?,
+    }
+    database.up();
+    start_sending(&state, config, &runtime);
+    let auth = rpc::AuthClient::new(links.auth, links.signer.clone(), links.clock.clone(), "webhooks");
+    let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(auth)));
+    let service = WebhooksServiceServer::new(grpc::Service(state));
+    rpc::serve(rpc::Server::new(guard).service(service).tcp(face.grpc).local(face.local), &runtime).await?;
+    runtime.tasks.drain().await;
     Ok(())
+}
+
+/// Starts the consumer of all events that are not silent.
+fn start_queueing(state: &Arc<State>, runtime: &Runtime) {
+    let all = ConsumerConfig::new(queueing::CONSUMER, bus::topology::SUBJECTS.iter().copied());
+    let config = ConsumerConfig { process_silent: false, ..all };
+    let component = runtime.health.component("webhooks-consumer");
+    let ledger = event_store::PgLedger::new(state.db.clone(), queueing::CONSUMER);
+    let (bus, handler, shutdown) =
+        (state.bus.clone(), queueing::Queueing(state.clone()), runtime.shutdown.clone());
+    runtime.tasks.spawn("webhooks-consumer", async move {
+        bus::consumer::run(bus, config, ledger, handler, shutdown, component).await
+    });
+}
+
+/// Starts what sends, and what forgets.
+fn start_sending(state: &Arc<State>, config: Config, runtime: &Runtime) {
+    runtime.tasks.spawn("webhooks-sender", sending::run(state.clone(), runtime.clone()));
+    runtime.tasks.spawn("webhooks-pruning", pruning::run(state.clone(), config.retention, runtime.clone()));
 }

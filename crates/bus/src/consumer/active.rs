@@ -67,25 +67,34 @@ pub(super) struct Beats {
     pub attaching: bool,
     pub created: Option<time::OffsetDateTime>,
     pub failures: u32,
+    /// The log has been read to its end because the stream was empty.
+    pub combed: bool,
 }
 
-impl<L: Ledger, H: Handler> Loop<L, H> {
-    pub(super) fn new(bus: Bus, config: ConsumerConfig, work: Work<L, H>, component: chassis::Component) -> Self {
+impl Beats {
+    fn new(generation: u64) -> Self {
         let now = Instant::now();
-        let clock = Beats {
+        Self {
             last: now,
             progress: now,
             raised_at: now,
             looked_at: now,
             attach_at: now,
-            generation: bus.generation(),
+            generation,
             raised: 0,
             raising: false,
             looking: false,
             attaching: false,
             created: None,
             failures: 0,
-        };
+            combed: false,
+        }
+    }
+}
+
+impl<L: Ledger, H: Handler> Loop<L, H> {
+    pub(super) fn new(bus: Bus, config: ConsumerConfig, work: Work<L, H>, component: chassis::Component) -> Self {
+        let clock = Beats::new(bus.generation());
         Self {
             bus,
             lanes: Lanes::new(config.lanes, config.batch),
@@ -126,22 +135,22 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         self.fatal.map_or(Ok(()), Err)
     }
 
-    fn receive(&mut self, incoming: Incoming) {
-        let mut next = Some(incoming);
+    fn receive(&mut self, first: Incoming) {
+        self.came(first);
         for _ in 0..GULP {
-            match next.take() {
-                Some(Incoming::Message(message)) => self.message(&message),
-                Some(Incoming::PinLost) => {
-                    tracing::info!(consumer = self.config.name, "another process has taken over");
-                    self.stand_back();
-                }
-                Some(Incoming::Gone(reason)) => return self.detach(&reason),
-                None => return,
-            }
-            next = self.source.as_mut().and_then(Source::try_next);
+            let Some(next) = self.source.as_mut().and_then(Source::try_next) else { return };
+            self.came(next);
         }
-        if let Some(Incoming::Message(message)) = next {
-            self.message(&message);
+    }
+
+    fn came(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Message(message) => self.message(&message),
+            Incoming::PinLost => {
+                tracing::info!(consumer = self.config.name, "another process has taken over");
+                self.stand_back();
+            }
+            Incoming::Gone(reason) => self.detach(&reason),
         }
     }
 
@@ -171,6 +180,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         // After a long stop (SIGSTOP, a frozen machine) a stand-by has taken over.
         if self.active && now.duration_since(self.clock.last) > self.config.takeover {
             tracing::warn!(consumer = self.config.name, "this process stood still for too long");
+            self.clock.last = now;
             self.stand_back();
         }
         loop {
@@ -285,9 +295,13 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         if self.answers.is_empty() {
             return;
         }
+        if self.bus.require().is_err() {
+            self.answers.clear();
+            return;
+        }
         let client = self.bus.client();
         for (reply, answer) in self.answers.drain(..) {
-            let mut sent = Box::pin(client.publish(reply, Bytes::from_static(answer)));
+            let mut sent = std::pin::pin!(client.publish(reply, Bytes::from_static(answer)));
             if sent.as_mut().now_or_never().is_none() && tokio::time::timeout(BEAT, sent).await.is_err() {
                 break;
             }

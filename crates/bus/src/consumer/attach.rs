@@ -21,8 +21,7 @@ pub(super) struct Sight {
     pub first_position: Option<i64>,
     /// Position of the stream's last message; `None` when it holds none.
     pub last_position: Option<i64>,
-    /// The last message that was ever delivered to anybody, and its position if it is still there.
-    pub delivered_sequence: u64,
+    /// Position of the last message that was ever delivered to anybody, if it is still there.
     pub delivered_position: Option<i64>,
     /// Delivered, not acknowledged.
     pub ack_pending: u64,
@@ -32,6 +31,15 @@ pub(super) struct Sight {
     pub pinned: Option<String>,
     /// All copies of the stream are level, so what one says of the stream's end holds for all.
     pub level: bool,
+}
+
+impl Sight {
+    /// Events at or below this position will not come by themselves any more: they were delivered, or the
+    /// stream has lost them.
+    pub(super) fn known(&self) -> i64 {
+        let before_first = self.first_position.map_or(0, |first| first - 1);
+        before_first.max(self.delivered_position.unwrap_or(0))
+    }
 }
 
 /// Makes stream and consumer if they are missing, brings the consumer's settings up to date, and gives the time
@@ -78,8 +86,7 @@ pub(super) async fn look(bus: &Bus, config: &ConsumerConfig) -> Result<Option<Si
         last_position = position(&stream, state.last_sequence).await?;
     }
     let Some(info) = info(&stream, &config.name).await? else { return Ok(None) };
-    let delivered_sequence = info.delivered.stream_sequence;
-    let delivered_position = match delivered_sequence {
+    let delivered_position = match info.delivered.stream_sequence {
         0 => None,
         sequence if sequence == state.last_sequence => last_position,
         sequence => position(&stream, sequence).await?,
@@ -90,7 +97,6 @@ pub(super) async fn look(bus: &Bus, config: &ConsumerConfig) -> Result<Option<Si
         first_sequence: state.first_sequence,
         first_position,
         last_position,
-        delivered_sequence,
         delivered_position,
         ack_pending: info.num_ack_pending as u64,
         pending: info.num_pending,

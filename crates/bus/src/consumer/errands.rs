@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// An answer.
 pub(super) enum Errand {
-    Attached(Result<(OffsetDateTime, Source), Error>),
+    Attached(Result<(OffsetDateTime, Box<Source>), Error>),
     /// With the feed's epoch at the time of the question.
     Mark(u64, Result<i64, LedgerError>),
     Log(u64, Result<Vec<Event>, LedgerError>),
@@ -83,7 +83,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
                 let expires = config.takeover / 3;
                 let batch = config.max_in_flight.clamp(1, 500);
                 let source = Source::open(&bus, &stream, &config.name, batch, expires).await?;
-                Ok((created, source))
+                Ok((created, Box::new(source)))
             };
             Errand::Attached(attached.await)
         });
@@ -176,15 +176,16 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         Duration::from_millis(100 * 2_u64.pow(self.clock.failures.min(5)))
     }
 
-    fn attached(&mut self, result: Result<(OffsetDateTime, Source), Error>) {
+    fn attached(&mut self, result: Result<(OffsetDateTime, Box<Source>), Error>) {
         self.clock.attaching = false;
         match result {
             Ok((created, source)) => {
                 tracing::info!(consumer = self.config.name, "attached");
                 self.clock.failures = 0;
                 self.clock.created = Some(created);
+                self.clock.combed = false;
                 self.clock.generation = self.bus.generation();
-                self.source = Some(source);
+                self.source = Some(*source);
                 self.component.up();
             }
             Err(error @ Error::ServerTooOld { .. }) => self.fatal = Some(error),
@@ -225,21 +226,19 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
 
     /// Catches up with what never came, or notes that nothing is missing.
     fn settle(&mut self, before: &Sight, sight: &Sight) {
+        if !self.feed.is_marked() {
+            return self.feed.want_mark();
+        }
         // What is on its way to us for less than a second is not missing.
         let (known, frontier) = (before.known(), self.hand.frontier());
-        if !self.feed.is_marked() {
-            // A stand-by alone: has something been left undone?
-            if before.is_behind(self.clock.raised) {
-                self.feed.aim(known);
-            }
-            return;
-        }
-        if known > frontier {
+        let empty = sight.last_position.is_none() && !self.clock.combed;
+        if known > frontier || empty {
             if !self.active {
+                // Others may have gone on since we last read the mark.
                 self.feed.distrust();
             }
-            self.feed.aim(known);
-            return;
+            self.clock.combed |= empty;
+            return self.feed.aim(if empty { i64::MAX } else { known });
         }
         let quiet = self.feed.is_quiet() && self.hand.is_empty() && sight.pending == 0 && sight.ack_pending == 0;
         if let Some(last) = before.last_position

@@ -22,7 +22,7 @@ pub(super) enum Step {
     /// Read the log behind the frontier.
     AskLog,
     /// This delivery is next; everything before it is known.
-    Take(Delivery),
+    Take(Box<Delivery>),
 }
 
 /// Deliveries on their way in, and what has to be found out before.
@@ -37,6 +37,7 @@ pub(super) struct Feed {
     synced: bool,
     /// The frontier can be relied upon.
     marked: bool,
+    mark_wanted: bool,
     /// Read the log up to here.
     goal: i64,
     asking: bool,
@@ -84,6 +85,11 @@ impl Feed {
         self.synced = false;
     }
 
+    /// Read the mark even if there is nothing to do.
+    pub(super) fn want_mark(&mut self) {
+        self.mark_wanted = true;
+    }
+
     /// Whether the mark has been read.
     pub(super) fn is_marked(&self) -> bool {
         self.marked
@@ -107,7 +113,7 @@ impl Feed {
         self.not_before = None;
         if !self.marked {
             // Nobody needs the mark before there is something to do.
-            if self.intake.is_empty() && self.pending.is_none() && self.goal == 0 {
+            if !self.mark_wanted && self.goal == 0 && self.waiting().next().is_none() {
                 return Step::Wait;
             }
             self.asking = true;
@@ -143,13 +149,14 @@ impl Feed {
     /// first one nothing can be missing; behind a redelivery other redeliveries can.
     fn settled(&mut self, delivery: Delivery) -> Step {
         self.synced |= delivery.token.deliveries == 1;
-        Step::Take(delivery)
+        Step::Take(Box::new(delivery))
     }
 
     /// The mark has been read.
     pub(super) fn marked(&mut self) {
         self.asking = false;
         self.marked = true;
+        self.mark_wanted = false;
     }
 
     /// A part of the log has been read; `whole` when it gave less than was asked for.

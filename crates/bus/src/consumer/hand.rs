@@ -74,6 +74,11 @@ impl Hand {
         self.held.remove(&position)?.reply
     }
 
+    /// Where to answer for each unfinished event.
+    pub(super) fn replies(&self) -> impl Iterator<Item = Subject> {
+        self.held.values().filter_map(|held| held.reply.clone())
+    }
+
     /// The broker is another one: answers to it would hit other messages.
     pub(super) fn forget_replies(&mut self) {
         for held in self.held.values_mut() {

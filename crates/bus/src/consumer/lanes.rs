@@ -247,4 +247,4 @@ fn longer(rest: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

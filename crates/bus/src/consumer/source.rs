@@ -67,7 +67,6 @@ impl Source {
         consumer: &str,
         batch: usize,
         expires: Duration,
-        pin: Option<String>,
     ) -> Result<Self, Error> {
         let client = bus.client().clone();
         let inbox = client.new_inbox();
@@ -80,7 +79,7 @@ impl Source {
             subject: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             batch,
             expires,
-            pin,
+            pin: None,
             outstanding: 0,
             deadline: Instant::now() + expires + GRACE,
             pause: None,

@@ -2,7 +2,7 @@
 
 use access::{Access, Action};
 use bytes::Bytes;
-use model::{Collection, Error, Errors};
+use model::{Collection, Error, Errors, Filter};
 use proto::items::v1 as pb;
 use proto::items::v1::delete_items_request::Target;
 use rpc::Caller;
@@ -28,7 +28,7 @@ pub async fn items(
         let attempt = async {
             let snapshot = state.snapshots.present();
             let collection = writable(&snapshot, &request.collection)?;
-            let keys = target(state, &request, collection, &access).await?;
+            let (keys, filter) = target(state, &request, collection, &access).await?;
             if !keys.is_empty() && snapshot.has_filter("items.delete", &collection.name) {
                 let payload = Bytes::from(serde_json::to_vec(&keys).unwrap_or_default());
                 let question =
@@ -37,10 +37,10 @@ pub async fn items(
             }
             let chunks = keys.chunks(CHUNK).map(|keys| {
                 let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
-                planner::plan_delete(keys, &event_ids, collection, &access, &stamp)
+                planner::plan_delete(keys, &event_ids, filter.as_ref(), collection, &access, &stamp)
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
-            let reached = (!access.skips_missing()).then_some(keys.len());
+            let reached = (!access.skips_missing() && filter.is_none()).then_some(keys.len());
             let written = run(state, &statements, Ending { read_back: None, reached }).await?;
             Ok(pb::DeleteItemsResponse { keys: written.keys })
         };
@@ -56,12 +56,12 @@ async fn target(
     request: &pb::DeleteItemsRequest,
     collection: &Collection,
     access: &Access,
-) -> Result<Vec<String>, Failure> {
+) -> Result<(Vec<String>, Option<Filter>), Failure> {
     if !access.allows(&collection.name, Action::Delete) {
         return Err(Error::forbidden_collection(&collection.name).into());
     }
     match &request.target {
-        Some(Target::Keys(keys)) => Ok(checked_keys(&keys.keys, collection)?),
+        Some(Target::Keys(keys)) => Ok((checked_keys(&keys.keys, collection)?, None)),
         Some(Target::Matching(bytes)) => {
             matching_keys(state, &query(bytes)?, collection, access, Action::Delete).await
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use access::{Access, Action};
-use model::{Collection, Error, Errors};
+use model::{Collection, Error, Errors, Filter};
 use planner::{Payload, Stamp, Statement, UpdateChange, parse_key};
 use proto::items::v1 as pb;
 use proto::items::v1::update_items_request::Target;
@@ -41,7 +41,7 @@ pub async fn items(
             let snapshot = state.snapshots.present();
             let collection = writable(&snapshot, &request.collection)?;
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
-            let keys = target(state, &request, &payloads, collection, &access).await?;
+            let (keys, filter) = target(state, &request, &payloads, collection, &access).await?;
             let mut payloads = payloads;
             if !keys.is_empty() && snapshot.has_filter("items.update", &collection.name) {
                 let payload = as_array(&request.payload, one);
@@ -54,8 +54,9 @@ pub async fn items(
                 }
             }
             let groups = groups(&keys, payloads, matches!(request.target, Some(Target::Each(_))));
-            let statements = statements(state, &groups, &query, collection, &access, &stamp)?;
-            let reached = (!access.skips_missing()).then(|| distinct(&keys));
+            let statements =
+                statements(state, &groups, filter.as_ref(), &query, collection, &access, &stamp)?;
+            let reached = (!access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
             let ending = Ending { read_back: Some((&query, collection, &access)), reached };
             let mut written = run(state, &statements, ending).await?;
             if statements.is_empty() && !keys.is_empty() {
@@ -90,7 +91,7 @@ async fn target(
     payloads: &[Payload],
     collection: &Collection,
     access: &Access,
-) -> Result<Vec<String>, Failure> {
+) -> Result<(Vec<String>, Option<Filter>), Failure> {
     if !access.allows(&collection.name, Action::Update) {
         return Err(Error::forbidden_collection(&collection.name).into());
     }
@@ -98,11 +99,14 @@ async fn target(
         return Err(Error::invalid_payload("The changes must be one object").into());
     }
     match &request.target {
-        Some(Target::Keys(keys)) => Ok(checked_keys(&keys.keys, collection)?),
+        Some(Target::Keys(keys)) => Ok((checked_keys(&keys.keys, collection)?, None)),
         Some(Target::Matching(bytes)) => {
             matching_keys(state, &query(bytes)?, collection, access, Action::Update).await
         }
-        Some(Target::Each(_)) => payloads.iter().map(|payload| own_key(payload, collection)).collect(),
+        Some(Target::Each(_)) => {
+            let keys = payloads.iter().map(|payload| own_key(payload, collection));
+            Ok((keys.collect::<Result<_, Failure>>()?, None))
+        }
         None => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]").into()),
     }
 }
@@ -136,20 +140,21 @@ pub fn checked_keys(keys: &[String], collection: &Collection) -> Result<Vec<Stri
     Ok(checked)
 }
 
-/// Keys of the items that fit a query now.
+/// Keys of the items that fit a query now, and the filter that they must still fit once they are locked.
 pub async fn matching_keys(
     state: &State,
     query: &Query,
     collection: &Collection,
     access: &Access,
     action: Action,
-) -> Result<Vec<String>, Failure> {
+) -> Result<(Vec<String>, Option<Filter>), Failure> {
     let mut query = query.clone();
     // A change by query reaches everything that fits, as in the original, unless the query itself limits it.
     query.limit = query.limit.or(Some(-1));
     let statement = planner::plan_keys(&query, collection, access, action)?;
     let rows = execute::rows_alone(&state.db, &statement).await?;
-    Ok(rows.iter().map(|row| row.try_get("key")).collect::<Result<_, sqlx::Error>>()?)
+    let keys = rows.iter().map(|row| row.try_get("key")).collect::<Result<_, sqlx::Error>>()?;
+    Ok((keys, query.filter))
 }
 
 /// Changes that name the same fields go together; a key that comes twice goes into a later statement.
@@ -189,6 +194,7 @@ fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
 fn statements(
     state: &State,
     groups: &[Group],
+    filter: Option<&Filter>,
     query: &Query,
     collection: &Collection,
     access: &Access,
@@ -198,8 +204,13 @@ fn statements(
     let mut first_index = 0;
     for group in groups {
         let event_ids: Vec<_> = group.keys.iter().map(|_| state.ids.ordered()).collect();
-        let change =
-            UpdateChange { keys: &group.keys, payloads: &group.payloads, event_ids: &event_ids, first_index };
+        let change = UpdateChange {
+            keys: &group.keys,
+            payloads: &group.payloads,
+            event_ids: &event_ids,
+            first_index,
+            filter,
+        };
         statements.extend(planner::plan_update(&change, query, collection, access, stamp)?);
         first_index += i32::try_from(group.keys.len()).unwrap_or(i32::MAX);
     }

@@ -1,0 +1,14 @@
+// Prints every item event; started again, it goes on where it stopped. NATS_URL=nats://user:password@host:4222
+import { connect } from "@nats-io/transport-node";
+import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
+
+const { host: servers, username: user, password: pass } = new URL(process.env.NATS_URL);
+const bus = await connect({ servers, user, pass });
+const settings = { durable_name: "printer-js", filter_subject: "items.>", ack_policy: AckPolicy.Explicit };
+await (await jetstreamManager(bus)).consumers.add("EVENTS", settings);
+const consumer = await jetstream(bus).consumers.get("EVENTS", "printer-js");
+for await (const message of await consumer.consume()) {
+  const event = message.json();
+  console.log(event.position, event.name, event.collection, event.key, event.version);
+  message.ack();
+}

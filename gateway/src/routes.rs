@@ -1,0 +1,111 @@
+//! The routes: which path and method is which handler. What is not here is 404 `ROUTE_NOT_FOUND`.
+
+mod analytics;
+mod auth;
+mod collections;
+mod events;
+mod fields;
+mod hooks;
+mod items;
+mod relations;
+pub mod server;
+mod users;
+mod webhooks;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Uri};
+
+use crate::edge;
+use crate::failure::Failure;
+use crate::state::Gateway;
+
+/// Every route, surrounded by the edge.
+pub fn router(gateway: Gateway) -> Router {
+    Router::new()
+        .merge(content())
+        .merge(schema())
+        .merge(people())
+        .merge(operations())
+        .fallback(missing)
+        .layer(from_fn_with_state(gateway.clone(), edge::surround))
+        .with_state(gateway)
+}
+
+fn content() -> Router<Gateway> {
+    let collection = get(items::list)
+        .post(items::create)
+        .patch(items::update_many)
+        .delete(items::delete_many)
+        .fallback(items::search);
+    let item = get(items::read).patch(items::update).delete(items::delete);
+    Router::new()
+        .route("/items/{collection}", collection)
+        .route("/items/{collection}/{key}", only(item, "GET,HEAD,PATCH,DELETE"))
+}
+
+fn schema() -> Router<Gateway> {
+    let collection = get(collections::read).patch(collections::update).delete(collections::delete);
+    let field = get(fields::read).patch(fields::update).delete(fields::delete);
+    let relations_of_all = get(relations::list).post(relations::create);
+    Router::new()
+        .route("/collections", only(get(collections::list).post(collections::create), "GET,HEAD,POST"))
+        .route("/collections/{collection}", only(collection, "GET,HEAD,PATCH,DELETE"))
+        .route("/fields", only(get(fields::list), "GET,HEAD"))
+        .route("/fields/{collection}", only(get(fields::list_of).post(fields::create), "GET,HEAD,POST"))
+        .route("/fields/{collection}/{field}", only(field, "GET,HEAD,PATCH,DELETE"))
+        .route("/relations", only(relations_of_all, "GET,HEAD,POST"))
+        .route("/relations/{collection}", only(get(relations::list_of), "GET,HEAD"))
+}
+
+fn people() -> Router<Gateway> {
+    Router::new()
+        .route("/auth", only(get(auth::providers), "GET,HEAD"))
+        .route("/auth/login", only(post(auth::login), "POST"))
+        .route("/auth/refresh", only(post(auth::refresh), "POST"))
+        .route("/auth/logout", only(post(auth::logout), "POST"))
+        .route("/users/me", only(get(users::me), "GET,HEAD"))
+}
+
+fn operations() -> Router<Gateway> {
+    let endpoint =
+        get(webhooks::read_endpoint).patch(webhooks::update_endpoint).delete(webhooks::delete_endpoint);
+    let endpoints = get(webhooks::list_endpoints).post(webhooks::create_endpoint);
+    Router::new()
+        .route("/server/ping", only(get(server::ping), "GET,HEAD"))
+        .route("/server/info", only(get(server::info), "GET,HEAD"))
+        .route("/server/health", only(get(server::health), "GET,HEAD"))
+        .route("/events", only(get(events::subscribe), "GET"))
+        .route("/events/{position}", only(get(events::read), "GET,HEAD"))
+        .route("/analytics/metrics", only(get(analytics::metrics), "GET,HEAD"))
+        .route("/hooks/runs", only(get(hooks::runs), "GET,HEAD"))
+        .route("/webhooks/endpoints", only(endpoints, "GET,HEAD,POST"))
+        .route("/webhooks/endpoints/{id}", only(endpoint, "GET,HEAD,PATCH,DELETE"))
+        .route("/webhooks/deliveries", only(get(webhooks::list_deliveries), "GET,HEAD"))
+}
+
+/// These methods and no others; OPTIONS names them.
+fn only(methods: MethodRouter<Gateway>, allowed: &'static str) -> MethodRouter<Gateway> {
+    methods.fallback(move |method: Method, uri: Uri| async move { other(&method, &uri, allowed) })
+}
+
+/// What a route says to a method that it does not know.
+fn other(method: &Method, uri: &Uri, allowed: &'static str) -> Response {
+    if method != Method::OPTIONS {
+        return Failure::route_not_found(uri.path()).into_response();
+    }
+    let mut response = Response::new(Body::from(allowed));
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+async fn missing(request: Request) -> Failure {
+    Failure::route_not_found(request.uri().path())
+}

@@ -1,0 +1,156 @@
+//! Which items a body means: `{keys}`, `{query}`, or an array. Payloads are cut out of the body, not copied.
+
+use bytes::Bytes;
+use model::Error;
+use proto::items::v1::update_items_request::Target;
+use proto::items::v1::{Keys, delete_items_request};
+use query::Query;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::body::JsonBody;
+
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    keys: Option<&'a RawValue>,
+    #[serde(borrow)]
+    query: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// What a DELETE of many means.
+///
+/// # Errors
+/// 400 when it means nothing, or two things.
+pub fn delete(body: &JsonBody) -> Result<delete_items_request::Target, Error> {
+    if body.is_array() {
+        return Ok(delete_items_request::Target::Keys(keys(&body.parse::<Vec<&RawValue>>()?)?));
+    }
+    Ok(match which(&body.parse()?)? {
+        Which::Keys(keys) => delete_items_request::Target::Keys(keys),
+        Which::Matching(query) => delete_items_request::Target::Matching(query),
+    })
+}
+
+/// What a PATCH of many means, and its payload.
+///
+/// # Errors
+/// 400 when it means nothing, or two things.
+pub fn update(body: &JsonBody) -> Result<(Target, Bytes), Error> {
+    if body.is_array() {
+        return Ok((Target::Each(true), body.0.clone()));
+    }
+    let batch: Batch = body.parse()?;
+    let which = which(&batch)?;
+    let payload = batch.data.ok_or_else(|| Error::invalid_payload("\"data\" is required"))?;
+    if !payload.get().starts_with('{') {
+        return Err(Error::invalid_payload("\"data\" must be of type object"));
+    }
+    let payload = body.0.slice_ref(payload.get().as_bytes());
+    Ok(match which {
+        Which::Keys(keys) => (Target::Keys(keys), payload),
+        Which::Matching(query) => (Target::Matching(query), payload),
+    })
+}
+
+/// The query of a SEARCH.
+///
+/// # Errors
+/// 400.
+pub fn search(body: &JsonBody) -> Result<Bytes, Error> {
+    let batch: Batch = if body.is_array() { return Err(unsupported()) } else { body.parse()? };
+    if batch.keys.is_some() {
+        return Err(unsupported());
+    }
+    let query =
+        batch.query.map_or_else(|| Ok(Query::default()), |query| Query::from_json_text(query.get()))?;
+    Ok(query.to_bytes().into())
+}
+
+fn unsupported() -> Error {
+    Error::invalid_payload("SEARCH by \"keys\" is not supported yet, use \"query\"")
+}
+
+enum Which {
+    Keys(Keys),
+    Matching(Bytes),
+}
+
+fn which(batch: &Batch) -> Result<Which, Error> {
+    match (batch.keys, batch.query) {
+        (Some(raw), None) => {
+            let list: Vec<&RawValue> = serde_json::from_str(raw.get())
+                .map_err(|_| Error::invalid_payload("\"keys\" must be an array"))?;
+            keys(&list).map(Which::Keys)
+        }
+        (None, Some(query)) => Ok(Which::Matching(Query::from_json_text(query.get())?.to_bytes().into())),
+        (None, None) => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]")),
+        (Some(_), Some(_)) => {
+            Err(Error::invalid_payload("\"value\" contains a conflict between exclusive peers [query, keys]"))
+        }
+    }
+}
+
+/// Keys as text, whatever their type; long numbers keep their digits.
+fn keys(list: &[&RawValue]) -> Result<Keys, Error> {
+    let key = |raw: &&RawValue| match raw.get().as_bytes().first() {
+        Some(b'"') => serde_json::from_str(raw.get()).ok(),
+        Some(b'-' | b'0'..=b'9') => Some(raw.get().to_owned()),
+        _ => None,
+    };
+    let keys: Option<Vec<String>> = list.iter().map(key).collect();
+    let keys = keys.ok_or_else(|| Error::invalid_payload("A key must be a string or a number"))?;
+    Ok(Keys { keys })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{delete, search, update};
+    use crate::body::JsonBody;
+
+    fn body(text: &'static str) -> JsonBody {
+        JsonBody(Bytes::from_static(text.as_bytes()))
+    }
+
+    fn deleted(text: &'static str) -> String {
+        format!("{:?}", delete(&body(text)).map_err(|error| error.message))
+    }
+
+    fn updated(text: &'static str) -> String {
+        format!("{:?}", update(&body(text)).map_err(|error| error.message))
+    }
+
+    #[test]
+    fn deletes() {
+        insta::assert_snapshot!(deleted(r#"[1,"a",9007199254740993]"#), @r#"Ok(Keys(Keys { keys: ["1", "a", "9007199254740993"] }))"#);
+        insta::assert_snapshot!(deleted(r#"{"keys":["\u0061"]}"#), @r#"Ok(Keys(Keys { keys: ["a"] }))"#);
+        insta::assert_snapshot!(deleted(r#"{"query":{"filter":{"id":1}}}"#), @r#"Ok(Matching(b"{\"filter\":{\"compare\":{\"field\":\"id\",\"operator\":\"_eq\",\"value\":1}}}"))"#);
+        insta::assert_snapshot!(deleted("{}"), @r#"Err("Invalid payload. \"value\" must contain at least one of [query, keys].")"#);
+        insta::assert_snapshot!(deleted(r#"{"keys":[1],"query":{}}"#), @r#"Err("Invalid payload. \"value\" contains a conflict between exclusive peers [query, keys].")"#);
+        insta::assert_snapshot!(deleted("[null]"), @r#"Err("Invalid payload. A key must be a string or a number.")"#);
+        insta::assert_snapshot!(deleted("[{}]"), @r#"Err("Invalid payload. A key must be a string or a number.")"#);
+        insta::assert_snapshot!(deleted(r#"{"keys":5}"#), @r#"Err("Invalid payload. \"keys\" must be an array.")"#);
+        insta::assert_snapshot!(deleted(r#"{"query":{"limit":-7}}"#), @r#"Err("Invalid query. \"limit\" must be greater than or equal to -1.")"#);
+    }
+
+    #[test]
+    fn updates() {
+        insta::assert_snapshot!(updated(r#"[{"id":1,"a":2}]"#), @r#"Ok((Each(true), b"[{\"id\":1,\"a\":2}]"))"#);
+        insta::assert_snapshot!(updated(r#"{"keys":[1],"data":{"a":1.50}}"#), @r#"Ok((Keys(Keys { keys: ["1"] }), b"{\"a\":1.50}"))"#);
+        insta::assert_snapshot!(updated(r#"{"keys":[1]}"#), @r#"Err("Invalid payload. \"data\" is required.")"#);
+        insta::assert_snapshot!(updated(r#"{"keys":[1],"data":[]}"#), @r#"Err("Invalid payload. \"data\" must be of type object.")"#);
+        insta::assert_snapshot!(updated(r#"{"title":"x"}"#), @r#"Err("Invalid payload. \"value\" must contain at least one of [query, keys].")"#);
+    }
+
+    #[test]
+    fn searches() {
+        assert_eq!(search(&body(r#"{"query":{"limit":1}}"#)).unwrap(), r#"{"limit":1}"#);
+        assert_eq!(search(&body("{}")).unwrap(), "");
+        assert!(search(&body(r#"{"keys":[1]}"#)).is_err());
+        assert!(search(&body("[1]")).is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! `/relations`: references between collections.
+
+use axum::extract::State;
+use axum::response::Response;
+use proto::schema::v1::{CreateRelationRequest, ListFieldsRequest};
+
+use crate::answer;
+use crate::body::JsonBody;
+use crate::caller::Caller;
+use crate::failure::Failure;
+use crate::path::Names;
+use crate::state::Gateway;
+
+/// GET /relations
+pub async fn list(gateway: State<Gateway>, caller: Caller) -> Result<Response, Failure> {
+    list_of(gateway, caller, Names(String::new())).await
+}
+
+/// GET /relations/:collection
+pub async fn list_of(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Names(collection): Names<String>,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, ListFieldsRequest { collection });
+    Ok(answer::of(&gateway.schema().list_relations(request).await?.into_inner().json))
+}
+
+/// POST /relations
+pub async fn create(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    body: JsonBody,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, CreateRelationRequest { definition: body.0 });
+    Ok(answer::of(&gateway.schema().create_relation(request).await?.into_inner().json))
+}

@@ -1,0 +1,51 @@
+//! `/server`: whether we live, what we are, how we are.
+
+mod health;
+mod project;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use model::Error;
+use serde_json::{Value, json};
+
+use crate::answer;
+use crate::caller::Caller;
+use crate::failure::Failure;
+use crate::state::Gateway;
+
+pub use health::Health;
+pub use project::Project;
+
+/// GET /server/ping: before any credential is looked at.
+pub async fn ping() -> Response {
+    let mut response = Response::new(axum::body::Body::from("pong"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+/// GET /server/info: the project for everybody, limits for users, the version for admins.
+pub async fn info(State(gateway): State<Gateway>, caller: Caller) -> Result<Response, Failure> {
+    let mut info = json!({ "project": gateway.project.read(&gateway).await?, "setupCompleted": true });
+    if !caller.accountability.is_public() {
+        info["rateLimit"] = Value::Bool(false);
+        info["rateLimitGlobal"] = Value::Bool(false);
+        info["extensions"] = json!({ "limit": null });
+        info["queryLimit"] = json!({ "default": 100, "max": -1 });
+        info["websocket"] = Value::Bool(false);
+    }
+    if caller.accountability.admin {
+        info["version"] = Value::from(env!("CARGO_PKG_VERSION"));
+    }
+    Ok(answer::value(&info))
+}
+
+/// GET /server/health: for users; only admins see which parts are how.
+pub async fn health(State(gateway): State<Gateway>, caller: Caller) -> Result<Response, Failure> {
+    if caller.accountability.is_public() {
+        return Err(Error::forbidden().into());
+    }
+    let report = gateway.health.read(&gateway).await;
+    Ok(report.answer(caller.accountability.admin))
+}
