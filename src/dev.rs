@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use chassis::telemetry::{self, TelemetryConfig};
 use chassis::{Env, Runtime, Shutdown};
-use embedded::{Launcher, Nats, Postgres, Search, Tools};
+use embedded::tools::{NatsInstall, PostgresInstalls};
+use embedded::{Launcher, Nats, Postgres, Search};
 
 use crate::platform::{self, Addresses, Settings};
 use crate::{Error, Role};
@@ -103,14 +104,14 @@ async fn start_servers(
         return Ok(());
     }
     let bin = PathBuf::from(env.get("EVENTUS_BIN")?.map_or_else(|| home.join("bin"), PathBuf::from));
-    let tools = Tools::find(&Search::new(bin, env.get("PATH")?.map(Into::into)));
-    let tools = tools.map_err(|error| Error::part("servers", error))?;
+    let search = Search::new(bin, env.get("PATH")?.map(Into::into));
     let program = std::env::current_exe().map_err(|error| Error::part("own program", error))?;
     let launcher = Launcher::new(program, ["keep".into()]);
     if own_database {
         println!("eventus: starting a private PostgreSQL under {}/postgres", home.display());
         let options = embedded::postgres::Options::new(launcher.clone());
-        let started = Postgres::start(&tools.postgres, &home.join("postgres"), &options).await;
+        let installs = PostgresInstalls::find(&search).map_err(|error| Error::part("PostgreSQL", error))?;
+        let started = Postgres::start(&installs, &home.join("postgres"), &options).await;
         let postgres = started.map_err(|error| Error::part("private PostgreSQL", error))?;
         pairs.push(("DATABASE_URL".to_owned(), postgres.url()));
         servers.postgres = Some(postgres);
@@ -118,7 +119,8 @@ async fn start_servers(
     if own_bus {
         println!("eventus: starting a private nats-server under {}/nats", home.display());
         let options = embedded::nats::Options::new(launcher);
-        let started = Nats::start(&tools.nats, &home.join("nats"), &options).await;
+        let install = NatsInstall::find(&search).map_err(|error| Error::part("nats-server", error))?;
+        let started = Nats::start(&install, &home.join("nats"), &options).await;
         let nats = started.map_err(|error| Error::part("private nats-server", error))?;
         pairs.push(("NATS_URL".to_owned(), nats.url()));
         servers.nats = Some(nats);

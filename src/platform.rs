@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use chassis::{BoxError, ConfigError, Env, Runtime};
@@ -12,6 +13,9 @@ use rpc::{Channel, LocalSlot, Signer};
 use tokio::net::TcpListener;
 
 use crate::role::Role;
+
+/// How often a starting role is looked at.
+const BOUND: Duration = Duration::from_millis(5);
 
 /// A process that could not start or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +78,7 @@ impl Settings {
         let needs_db = roles.iter().any(|role| *role != Role::Gateway);
         let urls = Role::all().into_iter().filter_map(|role| Some((role, role.url_key()?)));
         let urls = urls.map(|(role, key)| Ok((role, env.get(key)?))).collect::<Result<_, ConfigError>>()?;
+        know_all(env);
         let default_grpc = dev.then(|| "127.0.0.1:9090".to_owned());
         Ok(Self {
             secret: env.required("SECRET")?,
@@ -101,6 +106,18 @@ impl Settings {
     pub fn grace(&self) -> Duration {
         self.grace
     }
+}
+
+/// Settings of roles that don't run here are known too: a fleet shares one set of them.
+fn know_all(env: &Env) {
+    let _ = db::Config::from_env(env);
+    let _ = gateway::Config::from_env(env);
+    let _ = items_service::Config::from_env(env);
+    let _ = auth_service::Config::from_env(env);
+    let _ = hooks_worker::Config::from_env(env);
+    let _ = analytics_worker::Config::from_env(env);
+    let _ = webhooks_worker::Config::from_env(env);
+    let _ = cdn_purge_worker::Config::from_env(env);
 }
 
 /// The first admin, when ADMIN_EMAIL names one.
@@ -148,6 +165,8 @@ impl Wiring {
 
 /// Runs the roles until the stop; `started` is told the addresses as soon as they are bound.
 pub async fn run(settings: Settings, runtime: Runtime, started: impl FnOnce(&Addresses)) -> Result<(), Error> {
+    // First of all: the admin port must not say ready before there is anything to be ready.
+    let database = runtime.health.component("database prepared");
     let wiring = wire(&settings).await?;
     let mut addresses = Addresses::default();
     let admin = listen(&settings.admin).await?;
@@ -166,6 +185,7 @@ pub async fn run(settings: Settings, runtime: Runtime, started: impl FnOnce(&Add
     }
     prepare_database(&settings, &wiring, &runtime).await?;
     start_roles(settings, &wiring, http, &runtime)?;
+    database.up();
     started(&addresses);
     let failed = tokio::select! {
         failure = runtime.tasks.failed() => Some(failure),
@@ -268,12 +288,31 @@ pub async fn migrate(
     Ok(())
 }
 
-fn spawn<F, E>(runtime: &Runtime, name: &'static str, work: F)
+/// Starts a role. The process is not ready before the role has registered what it depends on and, if it serves
+/// gRPC, can be called.
+fn spawn<F, E>(runtime: &Runtime, role: Role, slot: Option<LocalSlot>, work: F)
 where
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Into<BoxError> + Send + 'static,
 {
-    runtime.tasks.spawn_to_the_end(name, work);
+    let begun = runtime.health.component(role.name());
+    runtime.tasks.spawn_to_the_end(role.name(), async move {
+        let mut work = Box::pin(work);
+        if let Poll::Ready(done) = futures_util::poll!(&mut work) {
+            return done;
+        }
+        let bound = async {
+            while slot.as_ref().is_some_and(|slot| !slot.is_bound()) {
+                tokio::time::sleep(BOUND).await;
+            }
+            begun.up();
+            std::future::pending::<std::convert::Infallible>().await
+        };
+        tokio::select! {
+            done = &mut work => done,
+            never = bound => match never {},
+        }
+    });
 }
 
 fn start_roles(
@@ -293,7 +332,7 @@ fn start_roles(
             ids: Arc::clone(&ids),
         };
         let face = auth_service::Face { grpc: None, local: wiring.slot(Role::Auth) };
-        spawn(runtime, "auth", auth_service::run(config, links, face, runtime.child()));
+        spawn(runtime, Role::Auth, Some(wiring.slot(Role::Auth)), auth_service::run(config, links, face, runtime.child()));
     }
     if let Some(config) = settings.items {
         let links = items_service::Links {
@@ -306,7 +345,7 @@ fn start_roles(
             ids: Arc::clone(&ids),
         };
         let face = items_service::Face { grpc: None, local: wiring.slot(Role::Items) };
-        spawn(runtime, "items", items_service::run(config, links, face, runtime.child()));
+        spawn(runtime, Role::Items, Some(wiring.slot(Role::Items)), items_service::run(config, links, face, runtime.child()));
     }
     start_workers(
         (settings.hooks, settings.analytics, settings.webhooks, settings.cdn_purge),
@@ -325,7 +364,7 @@ fn start_roles(
             clock,
             ids,
         };
-        spawn(runtime, "gateway", gateway::run(config, links, listener, runtime.child()));
+        spawn(runtime, Role::Gateway, None, gateway::run(config, links, listener, runtime.child()));
     }
     Ok(())
 }
@@ -351,7 +390,7 @@ fn start_workers(configs: WorkerConfigs, wiring: &Wiring, runtime: &Runtime) -> 
             ids: Arc::clone(&ids),
         };
         let face = hooks_worker::Face { grpc: None, local: wiring.slot(Role::Hooks) };
-        spawn(runtime, "hooks", hooks_worker::run(config, links, face, runtime.child()));
+        spawn(runtime, Role::Hooks, Some(wiring.slot(Role::Hooks)), hooks_worker::run(config, links, face, runtime.child()));
     }
     if let Some(config) = analytics {
         let links = analytics_worker::Links {
@@ -362,7 +401,7 @@ fn start_workers(configs: WorkerConfigs, wiring: &Wiring, runtime: &Runtime) -> 
             clock: Arc::clone(&clock),
         };
         let face = analytics_worker::Face { grpc: None, local: wiring.slot(Role::Analytics) };
-        spawn(runtime, "analytics", analytics_worker::run(config, links, face, runtime.child()));
+        spawn(runtime, Role::Analytics, Some(wiring.slot(Role::Analytics)), analytics_worker::run(config, links, face, runtime.child()));
     }
     if let Some(config) = webhooks {
         let links = webhooks_worker::Links {
@@ -374,11 +413,11 @@ fn start_workers(configs: WorkerConfigs, wiring: &Wiring, runtime: &Runtime) -> 
             ids: Arc::clone(&ids),
         };
         let face = webhooks_worker::Face { grpc: None, local: wiring.slot(Role::Webhooks) };
-        spawn(runtime, "webhooks", webhooks_worker::run(config, links, face, runtime.child()));
+        spawn(runtime, Role::Webhooks, Some(wiring.slot(Role::Webhooks)), webhooks_worker::run(config, links, face, runtime.child()));
     }
     if let Some(config) = cdn_purge {
         let links = cdn_purge_worker::Links { db: wiring.db()?, bus, clock, ids };
-        spawn(runtime, "cdn-purge", cdn_purge_worker::run(config, links, runtime.child()));
+        spawn(runtime, Role::CdnPurge, None, cdn_purge_worker::run(config, links, runtime.child()));
     }
     Ok(())
 }

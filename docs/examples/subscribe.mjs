@@ -7,7 +7,7 @@ const bus = await connect({ servers, user, pass });
 const settings = { durable_name: "printer-js", filter_subject: "items.>", ack_policy: AckPolicy.Explicit };
 await (await jetstreamManager(bus)).consumers.add("EVENTS", settings);
 const consumer = await jetstream(bus).consumers.get("EVENTS", "printer-js");
-for await (const message of await consumer.consume()) {
+for await (const message of await consumer.consume({ abort_on_missing_resource: true })) {
   const event = message.json();
   console.log(event.position, event.name, event.collection, event.key, event.version);
   message.ack();

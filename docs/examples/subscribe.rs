@@ -1,19 +1,33 @@
 //! Prints every item event; started again, it goes on where it stopped. NATS_URL=nats://user:password@host:4222
+#![expect(clippy::disallowed_methods, reason = "a program of its own, outside the house")]
 
 use async_nats::jetstream::{self, consumer::pull};
 use futures_util::StreamExt as _;
 
+#[derive(serde::Deserialize)]
+struct Event {
+    position: i64,
+    name: String,
+    collection: String,
+    key: String,
+    version: i64,
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let url = std::env::args().nth(1).ok_or("usage: subscribe NATS_URL")?;
-    let stream = jetstream::new(async_nats::connect(url).await?).get_stream("EVENTS").await?;
-    let name = Some("printer-rs".to_owned());
-    let settings = pull::Config { durable_name: name, filter_subject: "items.>".to_owned(), ..Default::default() };
-    let mut messages = stream.get_or_create_consumer("printer-rs", settings).await?.messages().await?;
+    let bus = jetstream::new(async_nats::connect(std::env::var("NATS_URL")?).await?);
+    let name = "printer-rs".to_owned();
+    let settings = pull::Config {
+        durable_name: Some(name.clone()),
+        filter_subject: "items.>".to_owned(),
+        ..Default::default()
+    };
+    let consumer = bus.get_stream("EVENTS").await?.get_or_create_consumer(&name, settings).await?;
+    let mut messages = consumer.messages().await?;
     while let Some(message) = messages.next().await {
         let message = message?;
-        let event: serde_json::Value = serde_json::from_slice(&message.payload)?;
-        println!("{} {} {} {} {}", event["position"], event["name"], event["collection"], event["key"], event["version"]);
+        let Event { position, name, collection, key, version } = serde_json::from_slice(&message.payload)?;
+        println!("{position} {name} {collection} {key} {version}");
         message.ack().await?;
     }
     Ok(())

@@ -1,5 +1,8 @@
 //! Request bodies: read up to the limit, checked in one fast pass to be a JSON object or array, kept as bytes.
 
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -8,12 +11,16 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::{Error, ErrorCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tokio::time::timeout;
 
 use crate::failure::Failure;
 use crate::state::Gateway;
 
 /// Nesting of arrays and objects.
 const DEPTH_LIMIT: usize = 64;
+/// How long, and how many bytes, a body that is too large is read for nothing.
+const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_BYTES: usize = 32 * 1024 * 1024;
 
 /// A JSON object or array. Another content type, or nothing at all, is read as `{}`, as the original does.
 #[derive(Debug, Clone)]
@@ -46,10 +53,8 @@ impl FromRequest<Gateway> for JsonBody {
             return Err(Error::new(ErrorCode::UnsupportedMediaType).into());
         }
         let limit = gateway.config.max_payload;
-        if declared(headers).is_some_and(|length| length > limit) {
-            return Err(Error::new(ErrorCode::ContentTooLarge).into());
-        }
-        let body = Limited::new(request.into_body(), limit).collect().await.map_err(broken)?.to_bytes();
+        let too_large = declared(headers).is_some_and(|length| length > limit);
+        let body = read(request.into_body(), limit, too_large).await?;
         if body.is_empty() {
             return Ok(Self(Bytes::from_static(b"{}")));
         }
@@ -67,11 +72,27 @@ fn declared(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn broken(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    if error.is::<LengthLimitError>() {
-        return Error::new(ErrorCode::ContentTooLarge);
+/// The whole body, if it fits.
+async fn read(mut body: Body, limit: usize, too_large: bool) -> Result<Bytes, Error> {
+    if !too_large {
+        match Limited::new(&mut body, limit).collect().await {
+            Ok(whole) => return Ok(whole.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {}
+            Err(_) => return Err(Error::invalid_payload("The request body ended early")),
+        }
     }
-    Error::invalid_payload("The request body ended early")
+    // A client that still sends while we close would never see the answer.
+    let _ = timeout(DRAIN, drain(body)).await;
+    Err(Error::new(ErrorCode::ContentTooLarge))
+}
+
+async fn drain(mut body: Body) {
+    let mut left = DRAIN_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(length) else { return };
+        left = rest;
+    }
 }
 
 /// An object or array, well-formed, not nested too deeply.

@@ -1,6 +1,6 @@
 //! A whole fleet of its own for one test: database, nats-server, processes, clients.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -85,7 +85,8 @@ impl World {
 
     async fn over(shape: Shape, options: Options, database: testkit::TestDatabase) -> Self {
         let nats = testkit::Nats::start().await;
-        let http = testkit::free_address();
+        let mut ports = Ports::new();
+        let http = ports.next();
         let mut shared = vec![
             ("DATABASE_URL", database.url.clone()),
             ("NATS_URL", nats.url()),
@@ -103,7 +104,7 @@ impl World {
             ("HASH_MEMORY_COST", "1024".to_owned()),
             ("EVENTUS_RELAY_LEASE", "2s".to_owned()),
         ];
-        let addresses: Vec<SocketAddr> = ROLES.iter().map(|_| testkit::free_address()).collect();
+        let addresses: Vec<SocketAddr> = ROLES.iter().map(|_| ports.next()).collect();
         let sets: Vec<(String, SocketAddr)> = match shape {
             Shape::AllInOne => vec![("all".to_owned(), addresses[1])],
             Shape::Split => {
@@ -122,7 +123,7 @@ impl World {
         let mut shared: Vec<(String, String)> = shared.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         shared.extend(options.env);
         let processes = sets.into_iter().map(|(roles, grpc)| {
-            let admin = testkit::free_address();
+            let admin = ports.next();
             let mut env = shared.clone();
             env.push(("EVENTUS_ADMIN_LISTEN".to_owned(), admin.to_string()));
             if roles != "gateway" && roles != "cdn-purge" {
@@ -267,6 +268,28 @@ impl Drop for World {
             if let Some(mut child) = process.child.take() {
                 let _ = child.kill();
                 let _ = child.wait();
+            }
+        }
+    }
+}
+
+/// Ports below those that the system hands out by itself, a block per test process: children bind them later.
+struct Ports {
+    next: u16,
+}
+
+impl Ports {
+    fn new() -> Self {
+        let block = u16::try_from(std::process::id() % 500).unwrap();
+        Self { next: 10_000 + block * 40 }
+    }
+
+    fn next(&mut self) -> SocketAddr {
+        loop {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next));
+            self.next += 1;
+            if TcpListener::bind(address).is_ok() {
+                return address;
             }
         }
     }

@@ -87,26 +87,30 @@ async fn refusals_are_alike_in_body_and_time() {
         ("elsewhere@example.com", PASSWORD),
         ("empty@example.com", PASSWORD),
     ];
-    const ROUNDS: u32 = 3;
-    let mut means = Vec::new();
+    // The best of some rounds: a busy machine slows single ones.
+    let mut best = [Duration::MAX; 5];
     let mut bodies = Vec::new();
-    for (email, password) in cases {
-        let started = Instant::now();
-        for _ in 0..ROUNDS {
+    for _ in 0..3 {
+        for (best, (email, password)) in best.iter_mut().zip(cases) {
+            let started = Instant::now();
             bodies.push(world.login(email, password).await.unwrap_err());
+            *best = started.elapsed().min(*best);
         }
-        means.push(started.elapsed() / ROUNDS);
     }
     assert_eq!(bodies[0].0[0].code, ErrorCode::InvalidCredentials);
     assert!(bodies.iter().all(|body| body == &bodies[0]), "{bodies:?}");
-    let (least, most) = (means.iter().min().unwrap(), means.iter().max().unwrap());
-    assert!(*least >= Duration::from_millis(500), "{means:?}");
-    assert!(*most - *least < Duration::from_millis(100), "{means:?}");
+    let (least, most) = (best.iter().min().unwrap(), best.iter().max().unwrap());
+    assert!(*least >= Duration::from_millis(500), "{best:?}");
+    assert!(*most - *least < Duration::from_millis(100), "{best:?}");
 
     // A success is not held back.
-    let started = Instant::now();
-    world.login(ADMIN, PASSWORD).await.unwrap();
-    assert!(started.elapsed() < Duration::from_millis(500));
+    let mut success = Duration::MAX;
+    for _ in 0..3 {
+        let started = Instant::now();
+        world.login(ADMIN, PASSWORD).await.unwrap();
+        success = started.elapsed().min(success);
+    }
+    assert!(success < Duration::from_millis(500), "{success:?}");
     world.stop().await;
 }
 

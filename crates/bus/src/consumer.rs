@@ -63,6 +63,6 @@ pub async fn run<L: Ledger, H: Handler>(
     component: chassis::Component,
 ) -> Result<(), Error> {
     let metrics = metrics::Metrics::new(&config.name);
-    let work = work::Work { config: Arc::new(config.clone()), ledger: Arc::new(ledger), handler, metrics };
+    let work = work::Work { config: Arc::new(config.clone()), ledger, handler, metrics };
     active::Loop::new(bus, config, work, component).run(shutdown).await
 }

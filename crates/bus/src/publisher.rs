@@ -98,7 +98,9 @@ impl Publisher {
         let info = stream.cached_info();
         let created = to_micros(info.created);
         let last_sequence = info.state.last_sequence;
-        let resume = if last_sequence == 0 {
+        // Marks that name no stream: a new log, or a reset one. Then an empty stream is as good as a new one.
+        let unnamed = info.state.messages == 0 && stored.stream_created.is_none();
+        let resume = if last_sequence == 0 || unnamed {
             Resume::Fresh
         } else {
             self.find_end(&stream, last_sequence, created, stored).await?
@@ -221,11 +223,14 @@ impl Publisher {
             && info.state.last_sequence == chain.last_sequence)
     }
 
-    /// Empties the stream for `relay reset`. Gives the marks to store, with the position behind which all is to
-    /// be published again; make a new epoch and a new publisher for it.
+    /// Empties the stream for `relay reset`, while no relay runs. Gives the marks to store, with the position behind
+    /// which all is to be published again; make a new epoch for it. Marks that name no stream do as well.
     pub async fn purge(bus: &Bus, position: i64) -> Result<Marks, Error> {
         topology::ensure(bus).await?;
         stream(bus).await?.purge().await.map_err(|error| Error::refused("emptying the stream", error))?;
+        // The server still remembers the ids and would swallow the same events as duplicates.
+        topology::forget_ids(bus).await?;
+        topology::ensure(bus).await?;
         let stream = stream(bus).await?;
         let info = stream.cached_info();
         let stream_created = Some(to_micros(info.created));

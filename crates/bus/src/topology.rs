@@ -123,6 +123,17 @@ pub(crate) async fn look(bus: &Bus) -> Result<Option<Stream>, Error> {
     }
 }
 
+/// Makes the server forget all message ids, by a window that is over at once. `ensure` puts the window right again.
+pub(crate) async fn forget_ids(bus: &Bus) -> Result<(), Error> {
+    let window = Duration::from_millis(100);
+    let shrunk = StreamConfig { duplicate_window: window, ..stream(bus.config()) };
+    let updated = bus.jetstream().update_stream(shrunk).await;
+    updated.map_err(|error| refused("changing the stream", error))?;
+    // There is nothing to ask whether it has forgotten; it looks once per window.
+    tokio::time::sleep(window * 5).await;
+    Ok(())
+}
+
 fn refused(action: &'static str, error: CreateStreamError) -> Error {
     match error.kind() {
         CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable => Error::Unavailable(error.to_string()),

@@ -195,6 +195,8 @@ CREATE TABLE eventus.webhook_endpoints (
     secret  text        NOT NULL,
     events  text[]      NOT NULL,
     enabled boolean     NOT NULL DEFAULT true,
+    -- End of the log when it was made: what stands above is its business, however late it is looked at.
+    since   bigint      NOT NULL DEFAULT 0,
     created timestamptz NOT NULL DEFAULT now()
 );
 

@@ -1,6 +1,5 @@
 //! Sends a request and reads what is wanted of the answer, within one deadline.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,6 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::connector::Connector;
 use crate::guard::Guard;
-use crate::url::{Host, host, port};
 use crate::{Class, Config, Error, Resolve, SystemResolver, Url};
 
 /// What is to be sent.
@@ -115,14 +113,7 @@ impl Client {
     /// # Errors
     /// `Invalid` for the URL's form, `Blocked` for a literal address that may not be reached.
     pub fn check(&self, url: &str) -> Result<Url, Error> {
-        let url = Url::parse(url)?;
-        let port = port(url.uri()).ok_or(Class::Invalid)?;
-        match host(url.uri()) {
-            Some(Host::Address(ip)) if !self.inner.guard.permits(SocketAddr::new(ip, port)) => {
-                Err(Class::Blocked.into())
-            }
-            _ => Ok(url),
-        }
+        self.inner.guard.check(url)
     }
 
     /// Sends a request once and gives the answer, whatever its status: redirects are not followed. Once the status

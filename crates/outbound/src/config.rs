@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::guard::Guard;
+use crate::{Error, Url};
+
 /// How a process may speak to the outside world.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -34,6 +37,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Refuses at once what would be refused without looking a name up: for checking what somebody configures.
+    ///
+    /// # Errors
+    /// `Invalid` for the URL's form, `Blocked` for a literal address that may not be reached.
+    pub fn check(&self, url: &str) -> Result<Url, Error> {
+        Guard::new(self).check(url)
+    }
+
     /// Networks (`10.1.0.0/16`, `fd00::/8`) and single addresses (`127.0.0.1`).
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::Config;
+use crate::url::{Host, host, port};
+use crate::{Class, Config, Error, Url};
 
 const fn v4(a: u8, b: u8, c: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, 0), prefix)
@@ -64,6 +65,16 @@ impl Guard {
             || (!is_special(ip) && !is_own(ip) && (self.ports.is_empty() || self.ports.contains(&to.port())));
         // Whoever is let through to a translator must not reach by it what is blocked directly.
         permitted && embedded(ip).into_iter().flatten().all(|v4| self.is_allowed(v4) || !is_special(v4))
+    }
+
+    /// Reads a URL; refuses one with a literal address or a port that may not be reached.
+    pub fn check(&self, url: &str) -> Result<Url, Error> {
+        let url = Url::parse(url)?;
+        let port = port(url.uri()).ok_or(Class::Invalid)?;
+        match host(url.uri()) {
+            Some(Host::Address(ip)) if !self.permits(SocketAddr::new(ip, port)) => Err(Class::Blocked.into()),
+            _ => Ok(url),
+        }
     }
 
     fn is_allowed(&self, ip: IpAddr) -> bool {

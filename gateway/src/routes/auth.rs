@@ -45,9 +45,11 @@ pub async fn login(
     body: JsonBody,
 ) -> Result<Response, Failure> {
     let Credentials { email, password, otp, mode } = body.parse()?;
-    let required = |name: &str| Error::invalid_payload(format!("\"{name}\" is required"));
-    let email = email.ok_or_else(|| required("email"))?;
-    let password = password.ok_or_else(|| required("password"))?;
+    let email = email.ok_or_else(|| Error::invalid_payload("\"email\" is required"))?;
+    if !email.contains('@') {
+        return Err(Error::invalid_payload("\"email\" must be a valid email").into());
+    }
+    let password = password.ok_or_else(|| Error::invalid_payload("\"password\" is required"))?;
     let mode = mode.unwrap_or(Mode::Json);
     let request = LoginRequest { email, password, otp, session_token: mode == Mode::Session };
     let tokens = gateway.auth().login(gateway.call(&caller, request)).await?.into_inner();

@@ -110,24 +110,12 @@ async fn a_worker_without_a_database_is_not_ready() {
     let worker = world.begin(Registry::new().filter(Odd), Config::default());
     testkit::eventually(PATIENCE, || async { !worker.runtime.health.report().is_empty() }).await;
     assert!(!worker.runtime.health.ready());
-    assert_eq!(
-        ask(&world, &worker, request("items.create", "a", &json!([]))).await.unwrap_err().status(),
-        503
-    );
+    let early = ask(&world, &worker, request("items.create", "a", &json!([]))).await.unwrap_err();
+    assert_eq!(early.code, ErrorCode::ServiceUnavailable);
     sqlx::query("ALTER TABLE eventus.away RENAME TO filter_registrations").execute(&world.db).await.unwrap();
-    testkit::eventually(PATIENCE, || async { worker.runtime.health.ready() }).await;
+    worker.ready().await;
     assert_eq!(world.number(ROWS).await, 1);
     worker.stop().await;
-}
-
-trait Status {
-    fn status(&self) -> u16;
-}
-
-impl Status for model::Error {
-    fn status(&self) -> u16 {
-        self.code.status()
-    }
 }
 
 /// Does what the collection's name says.

@@ -39,7 +39,7 @@ impl World {
         let (database, nats) = tokio::join!(testkit::database(db::migrate_url), Nats::start());
         let db = db::connect(&db::Config::new(&database.url).unwrap(), "hooks-test");
         let bus = Bus::connect(&bus::Config::new(nats.url()), "hooks-test").await.unwrap();
-        bus.ready().await.unwrap();
+        tokio::time::timeout(PATIENCE, bus.ready()).await.expect("nats-server answers").unwrap();
         bus::topology::ensure(&bus).await.unwrap();
         let (signer, runtime) = (Signer::new("a secret of the fleet"), Runtime::new(Shutdown::new()));
         Self { db, bus, nats, signer, runtime, _database: database }
@@ -88,7 +88,7 @@ impl World {
     /// Starts a worker and waits until it is ready.
     pub async fn worker(&self, registry: Registry, config: Config) -> Worker {
         let worker = self.begin(registry, config);
-        eventually(PATIENCE, || async { worker.runtime.health.ready() }).await;
+        worker.ready().await;
         worker
     }
 
@@ -146,6 +146,12 @@ impl Drop for World {
 }
 
 impl Worker {
+    /// Waits until it is ready: it has reported something, and nothing bad.
+    pub async fn ready(&self) {
+        let health = &self.runtime.health;
+        eventually(PATIENCE, || async { health.ready() && !health.report().is_empty() }).await;
+    }
+
     /// Soft stop; waits until everything has ended, and sees that nothing went wrong.
     pub async fn stop(self) {
         self.runtime.shutdown.begin();

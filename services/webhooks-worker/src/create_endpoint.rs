@@ -7,7 +7,9 @@ use crate::endpoints::{TOPIC, check_events, check_name, check_url, columns, read
 use crate::state::State;
 
 const CREATE: &str = concat!(
-    "INSERT INTO eventus.webhook_endpoints (id, url, events, name, secret) VALUES ($1, $2, $3, $4, $5) RETURNING ",
+    "INSERT INTO eventus.webhook_endpoints (id, url, events, name, secret, since) \
+     SELECT $1, $2, $3, $4, $5, CASE WHEN is_called THEN last_value ELSE 0 END FROM eventus.events_position \
+     RETURNING ",
     columns!()
 );
 

@@ -113,14 +113,25 @@ WHERE endpoint = $1 AND state = 'pending' AND next_attempt = 'infinity'";
 #[derive(Debug)]
 pub(crate) struct Wishes {
     version: i64,
-    endpoints: Vec<(Uuid, Vec<Pattern>)>,
+    endpoints: Vec<Wish>,
+}
+
+/// What one endpoint wants.
+#[derive(Debug)]
+struct Wish {
+    endpoint: Uuid,
+    /// Events behind this position.
+    since: i64,
+    patterns: Vec<Pattern>,
 }
 
 impl Wishes {
     /// Endpoints that want the event.
     pub fn of(&self, event: &Event) -> impl Iterator<Item = Uuid> {
-        let wanted = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(event));
-        self.endpoints.iter().filter(move |(_, patterns)| wanted(patterns)).map(|(id, _)| *id)
+        let wants = move |wish: &&Wish| {
+            event.position > wish.since && wish.patterns.iter().any(|pattern| pattern.matches(event))
+        };
+        self.endpoints.iter().filter(wants).map(|wish| wish.endpoint)
     }
 }
 
@@ -132,7 +143,7 @@ const VERSION: &str = "SELECT version FROM eventus.control WHERE topic = $1";
 
 // One statement, one snapshot: the endpoints are those of this version.
 const READ: &str = "
-SELECT control.version, endpoint.id, endpoint.events
+SELECT control.version, endpoint.id, endpoint.since, endpoint.events
 FROM eventus.control LEFT JOIN eventus.webhook_endpoints endpoint ON endpoint.enabled
 WHERE control.topic = $1";
 
@@ -150,18 +161,10 @@ impl Known {
         let mut wishes = Wishes { version, endpoints: Vec::new() };
         for row in &rows {
             wishes.version = row.try_get(0)?;
-            let (Some(id), Some(events)) = (row.try_get(1)?, row.try_get::<Option<Vec<String>>, _>(2)?)
-            else {
-                continue;
-            };
-            let patterns = events.iter().filter_map(|text| {
-                let pattern = Pattern::parse(text);
-                if pattern.is_none() {
-                    tracing::warn!(endpoint = %id, pattern = text, "a pattern is not understood, nothing matches it");
-                }
-                pattern
-            });
-            wishes.endpoints.push((id, patterns.collect()));
+            let Some(endpoint) = row.try_get(1)? else { continue };
+            let events: Vec<String> = row.try_get(3)?;
+            let patterns = events.iter().filter_map(|text| known_pattern(endpoint, text)).collect();
+            wishes.endpoints.push(Wish { endpoint, since: row.try_get(2)?, patterns });
         }
         tracing::debug!(
             version = wishes.version,
@@ -172,4 +175,12 @@ impl Known {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(wishes.clone());
         Ok(wishes)
     }
+}
+
+fn known_pattern(endpoint: Uuid, text: &str) -> Option<Pattern> {
+    let pattern = Pattern::parse(text);
+    if pattern.is_none() {
+        tracing::warn!(%endpoint, pattern = text, "a pattern is not understood, nothing matches it");
+    }
+    pattern
 }

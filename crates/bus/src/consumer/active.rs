@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::attach::Sight;
 use super::errands::Errand;
-use super::feed::{CHUNK, Feed, Step};
+use super::feed::{Feed, Step};
 use super::hand::Hand;
 use super::lanes::{Lanes, Worked};
 use super::source::{Incoming, Source};
@@ -254,7 +254,8 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
     /// Events from the log, in order.
     pub(super) fn took_log(&mut self, events: Vec<Event>) {
         let now = Instant::now();
-        let whole = events.len() < CHUNK;
+        // Less than a chunk may mean a gap that is not settled yet; only nothing means the end.
+        let end = events.is_empty();
         for event in events {
             while let Some(delivery) = self.feed.overtaken(self.hand.frontier(), event.position) {
                 self.take(delivery.event, Some(delivery.token.reply), now);
@@ -263,7 +264,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
                 self.take(event, None, now);
             }
         }
-        self.feed.read(whole);
+        self.feed.read(end);
     }
 
     /// Another process is the active one now, or may be: what has not begun is left to it.

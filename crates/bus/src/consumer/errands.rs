@@ -36,7 +36,8 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
 
     pub(super) fn ask_log(&mut self) {
         let (work, epoch, after) = (self.work.clone(), self.feed.epoch, self.hand.frontier());
-        self.errands.spawn(async move { Errand::Log(epoch, work.ledger.read_log(after, CHUNK).await) });
+        let pending = self.feed.pending();
+        self.errands.spawn(async move { Errand::Log(epoch, read_log(&work.ledger, after, pending).await) });
     }
 
     /// Looks after everything that time brings.
@@ -250,4 +251,17 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
             self.hand.advance(last);
         }
     }
+}
+
+/// Events behind `after`. Nothing means that the log holds nothing more, not even the event that we have in hand;
+/// if it does hold that one, the log is only slow to settle what stands before it, and nothing may be skipped.
+async fn read_log<L: Ledger>(ledger: &L, after: i64, pending: Option<i64>) -> Result<Vec<Event>, LedgerError> {
+    let events = ledger.read_log(after, CHUNK).await?;
+    if events.is_empty()
+        && let Some(position) = pending
+        && ledger.read_event(position).await?.is_some()
+    {
+        return Err(LedgerError("the log is not settled yet".into()));
+    }
+    Ok(events)
 }

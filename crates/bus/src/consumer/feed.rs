@@ -69,6 +69,11 @@ impl Feed {
         self.synced = false;
     }
 
+    /// Position of the delivery that waits for the log.
+    pub(super) fn pending(&self) -> Option<i64> {
+        self.pending.as_ref().map(|delivery| delivery.event.position)
+    }
+
     /// Stream sequence of the last delivery.
     pub(super) fn last_stream_sequence(&self) -> u64 {
         self.last.map_or(0, |(_, stream)| stream)
@@ -159,10 +164,10 @@ impl Feed {
         self.mark_wanted = false;
     }
 
-    /// A part of the log has been read; `whole` when it gave less than was asked for.
-    pub(super) fn read(&mut self, whole: bool) {
+    /// A part of the log has been read; `end` when there was nothing more.
+    pub(super) fn read(&mut self, end: bool) {
         self.asking = false;
-        if whole {
+        if end {
             self.goal = 0;
         }
     }
@@ -181,7 +186,7 @@ impl Feed {
     /// The delivery that waits, if it stands before this position but behind the frontier: the log did not hold
     /// it, so it is next.
     pub(super) fn overtaken(&mut self, frontier: i64, position: i64) -> Option<Delivery> {
-        let stands = self.pending.as_ref().map(|delivery| delivery.event.position)?;
+        let stands = self.pending()?;
         (frontier < stands && stands < position).then(|| self.pending.take()).flatten()
     }
 }

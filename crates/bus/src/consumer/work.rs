@@ -16,7 +16,7 @@ use super::{ConsumerConfig, Failure, Handler, spans};
 /// What every batch needs.
 pub(super) struct Work<L, H> {
     pub config: Arc<ConsumerConfig>,
-    pub ledger: Arc<L>,
+    pub ledger: L,
     pub handler: H,
     pub metrics: Metrics,
 }

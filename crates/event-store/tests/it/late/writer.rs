@@ -15,15 +15,19 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 /// Hot items that all writers fight for.
 pub const ITEMS: u64 = 50;
 
-/// Heads and events in one statement, as the planner writes it. The sort makes the difference between a moment and a
-/// queue: positions are taken when all heads are locked, not while the next one is waited for.
+/// Heads and events in one statement, as the planner writes it: updates of hot items, and creations that need no head.
+/// The sort makes the difference between a moment and a queue: positions are taken when all heads are locked, not
+/// while the next one is waited for.
 const APPEND: &str = "
     WITH head AS (
         INSERT INTO eventus.heads AS head (collection, key, version) SELECT 'hot', key, 1 FROM unnest($1::text[]) key
         ON CONFLICT (collection, key) DO UPDATE SET version = head.version + 1 RETURNING key, version
+    ), change AS (
+        SELECT 'items.update' AS name, key, version FROM head
+        UNION ALL SELECT 'items.create', gen_random_uuid()::text, 1 FROM generate_series(1, $2)
     )
     INSERT INTO eventus.events (id, name, collection, key, version, payload)
-    SELECT gen_random_uuid(), 'items.update', 'hot', key, version, json_build_object('version', version) FROM head
+    SELECT gen_random_uuid(), name, 'hot', key, version, json_build_object('version', version) FROM change
     ORDER BY key";
 
 /// A small generator, so that a run can be repeated.
@@ -38,8 +42,8 @@ impl Dice {
     }
 }
 
-/// Writes until there is enough: half of the writers take a transaction id early, half of the commits are delayed by up
-/// to 30 ms, 7 % are rolled back.
+/// Writes until there is enough: half of the writers take a transaction id early, commits are delayed by up to 30 ms,
+/// 7 % are rolled back.
 pub async fn write(db: db::Db, number: u64, count: Arc<AtomicUsize>, enough: Arc<AtomicBool>) {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ ((number + 1) << 20));
     while !enough.load(Ordering::SeqCst) {
@@ -49,12 +53,13 @@ pub async fn write(db: db::Db, number: u64, count: Arc<AtomicUsize>, enough: Arc
             early.execute(&mut *transaction).await.unwrap();
         }
         // Sorted, as every statement takes its locks: no two writers lock each other up.
-        let mut items: Vec<u64> = (0..=dice.roll(5)).map(|_| dice.roll(ITEMS)).collect();
+        let mut items: Vec<u64> = (0..=dice.roll(3)).map(|_| dice.roll(ITEMS)).collect();
         items.sort_unstable();
         items.dedup();
         let keys: Vec<String> = items.iter().map(|item| format!("{item:02}")).collect();
-        let done = sqlx::query(APPEND).bind(&keys).execute(&mut *transaction).await.unwrap();
-        if dice.roll(2) == 0 {
+        let creations = dice.roll(6) as i32;
+        let done = sqlx::query(APPEND).bind(&keys).bind(creations).execute(&mut *transaction).await.unwrap();
+        if dice.roll(3) == 0 {
             tokio::time::sleep(Duration::from_millis(dice.roll(31))).await;
         }
         if dice.roll(100) < 7 {
@@ -97,6 +102,12 @@ impl Stopped {
         let from = Instant::now();
         let pid = Pid::from_raw(self.child.id().unwrap() as i32);
         kill(pid, Signal::SIGSTOP).unwrap();
+        // The signal takes its time on a busy machine: told too early, it would commit before it stands still.
+        testkit::eventually(crate::DEADLINE, || async {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.rsplit(')').next().unwrap().starts_with(" T")
+        })
+        .await;
         self.input.write_all(b"commit\n").await.unwrap();
         tokio::time::sleep(time).await;
         kill(pid, Signal::SIGCONT).unwrap();
@@ -125,7 +136,7 @@ fn process() {
     runtime.block_on(async {
         let mut connection = PgConnection::connect(&url).await.unwrap();
         let mut transaction = connection.begin().await.unwrap();
-        sqlx::query(APPEND).bind(["stopped"]).execute(&mut *transaction).await.unwrap();
+        sqlx::query(APPEND).bind(["stopped"]).bind(0).execute(&mut *transaction).await.unwrap();
         println!("\nappended");
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).unwrap();
