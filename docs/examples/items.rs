@@ -13,7 +13,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let channel = Endpoint::from_shared(std::env::var("EVENTUS_GRPC")?)?.timeout(Duration::from_secs(5)).connect().await?;
+    let channel = Endpoint::from_shared(std::env::var("EVENTUS_GRPC")?)?
+        .timeout(Duration::from_secs(5))
+        .connect()
+        .await?;
     let bearer = format!("Bearer {}", std::env::var("EVENTUS_TOKEN")?).parse()?;
     let authorized = move |mut request: Request<()>| {
         request.metadata_mut().insert("authorization", Clone::clone(&bearer));

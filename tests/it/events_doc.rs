@@ -48,7 +48,8 @@ fn body(message: &jetstream::Message) -> Value {
 /// Names in the first column of the tables below a heading of the document.
 fn documented(heading: &str) -> BTreeSet<String> {
     let text = example::read(DOCUMENT);
-    let section = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}")).1;
+    let section =
+        text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}")).1;
     let section = section.split("\n## ").next().unwrap();
     let names = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     names.map(|(name, _)| name.to_owned()).collect()
@@ -136,7 +137,10 @@ async fn the_tables_are_complete() {
             message.headers.as_ref().unwrap().iter().map(|(name, _)| name.to_string()).collect();
         assert!(found.is_subset(&headers), "{found:?}");
         let absent: Vec<&String> = headers.difference(&found).collect();
-        assert!(absent.iter().all(|name| ["ce-dataref", "Nats-Expected-Last-Sequence"].contains(&name.as_str())), "{absent:?}");
+        assert!(
+            absent.iter().all(|name| ["ce-dataref", "Nats-Expected-Last-Sequence"].contains(&name.as_str())),
+            "{absent:?}"
+        );
         assert_eq!(header(message, "ce-id"), event["id"]);
         assert_eq!(header(message, "Nats-Msg-Id"), event["id"]);
         assert_eq!(header(message, "ce-type"), event["name"]);
@@ -160,17 +164,27 @@ async fn the_tables_are_complete() {
 fn bodies(events: &[Value]) {
     let versions: Vec<&Value> = events[..3].iter().map(|event| &event["version"]).collect();
     assert_eq!(versions, [1, 2, 3]);
-    assert_eq!((&events[0]["payload"], &events[0]["previous"]), (&json!({"id": 1, "title": "a"}), &Value::Null));
-    assert_eq!((&events[1]["payload"], &events[1]["previous"]), (&json!({"title": "b"}), &json!({"title": "a"})));
+    assert_eq!(
+        (&events[0]["payload"], &events[0]["previous"]),
+        (&json!({"id": 1, "title": "a"}), &Value::Null)
+    );
+    assert_eq!(
+        (&events[1]["payload"], &events[1]["previous"]),
+        (&json!({"title": "b"}), &json!({"title": "a"}))
+    );
     assert_eq!(events[1]["fields"], json!(["title"]));
-    assert_eq!((&events[2]["payload"], &events[2]["previous"]), (&Value::Null, &json!({"id": 1, "title": "b"})));
+    assert_eq!(
+        (&events[2]["payload"], &events[2]["previous"]),
+        (&Value::Null, &json!({"id": 1, "title": "b"}))
+    );
     assert!(events.iter().all(|event| event["user"].is_string() && event["oversized"] == false));
 }
 
 /// Ids, positions and source of the first messages.
 async fn identities(world: &World, count: usize) -> Vec<(String, String, String)> {
     let messages = messages(world, ">", count).await;
-    let identity = |message| (header(message, "ce-id"), header(message, "ce-sequence"), header(message, "ce-source"));
+    let identity =
+        |message| (header(message, "ce-id"), header(message, "ce-sequence"), header(message, "ce-source"));
     messages.iter().map(identity).collect()
 }
 
@@ -194,7 +208,9 @@ async fn a_wiped_bus_is_filled_again() {
     reset(&mut world).await;
     filled(&world, count).await;
     let after = identities(&world, count).await;
-    let without_source = |of: &[(String, String, String)]| of.iter().map(|(id, at, _)| (id.clone(), at.clone())).collect::<Vec<_>>();
+    let without_source = |of: &[(String, String, String)]| {
+        of.iter().map(|(id, at, _)| (id.clone(), at.clone())).collect::<Vec<_>>()
+    };
     assert_eq!(without_source(&after), without_source(&before));
     assert!(after.iter().all(|(_, _, source)| *source != before[0].2), "a reset begins a new source");
     world.api.post("/items/articles", json!({"title": "last"})).await.expect(200);

@@ -29,14 +29,21 @@ pub fn is_shown(document: &str, example: &str) {
     let head = |line: &&str| line.is_empty() || line.starts_with("//") || line.starts_with('#');
     let code: Vec<&str> = text.lines().skip_while(head).collect();
     let code = code.join("\n");
-    assert!(!code.is_empty() && read(document).contains(&code), "{document} does not show {example} as it is:\n{code}");
+    assert!(
+        !code.is_empty() && read(document).contains(&code),
+        "{document} does not show {example} as it is:\n{code}"
+    );
 }
 
 /// A Rust example, which cargo builds beside the tests.
 pub fn rust(name: &str) -> Command {
     let here = std::env::current_exe().unwrap();
-    let found = here.ancestors().skip(1).map(|folder| folder.join("examples").join(name)).find(|path| path.is_file());
-    Command::new(found.unwrap_or_else(|| panic!("the example {name} is not built: run the tests of the whole package")))
+    let found =
+        here.ancestors().skip(1).map(|folder| folder.join("examples").join(name)).find(|path| path.is_file());
+    Command::new(
+        found
+            .unwrap_or_else(|| panic!("the example {name} is not built: run the tests of the whole package")),
+    )
 }
 
 /// python3 with the packages of the tests and these folders on its path.
@@ -64,7 +71,9 @@ fn tools() -> PathBuf {
 pub async fn run(mut command: Command) -> String {
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let ended = tokio::time::timeout(PATIENCE, running).await;
-    let output = ended.unwrap_or_else(|_| panic!("{command:?} does not end")).unwrap_or_else(|error| missing(&command, &error));
+    let output = ended
+        .unwrap_or_else(|_| panic!("{command:?} does not end"))
+        .unwrap_or_else(|error| missing(&command, &error));
     let Output { status, stdout, stderr } = output;
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
@@ -104,5 +113,8 @@ impl Program {
 }
 
 fn missing(command: &Command, error: &std::io::Error) -> ! {
-    panic!("{:?} cannot be run ({error}): script/test installs what the tests need", command.as_std().get_program())
+    panic!(
+        "{:?} cannot be run ({error}): script/test installs what the tests need",
+        command.as_std().get_program()
+    )
 }

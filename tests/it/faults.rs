@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::world::{Options, Shape, World};
+use crate::world::{Options, Shape, World, subscriber};
 
 /// Creates per storm.
 const ITEMS: usize = 2_000;
@@ -151,7 +151,7 @@ async fn create(api: &crate::api::Api, token: &str, acked: &Mutex<BTreeSet<Strin
 
 /// A plain subscriber: counts messages by `ce-id`.
 async fn listen(url: &str, seen: Arc<Mutex<BTreeMap<String, usize>>>) -> tokio::task::JoinHandle<()> {
-    let client = async_nats::connect(url).await.unwrap();
+    let client = subscriber(url).await;
     let mut subscription = client.subscribe("items.create.articles").await.unwrap();
     client.flush().await.unwrap();
     spawn(async move {

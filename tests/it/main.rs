@@ -2,7 +2,10 @@
 
 mod api;
 mod direction;
+mod events_doc;
+mod example;
 mod faults;
+mod grpc;
 mod items;
 mod k8s;
 mod road;

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 
-use crate::world::{Options, Shape, World};
+use crate::world::{Options, Shape, World, subscriber};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -38,7 +38,7 @@ async fn road(shape: Shape) -> Road {
 async fn one_item(shape: Shape) {
     let road = road(shape).await;
     let api = &road.world.api;
-    let client = async_nats::connect(road.world.nats.url()).await.unwrap();
+    let client = subscriber(&road.world.nats.url()).await;
     let mut subscription = client.subscribe("items.create.>").await.unwrap();
     client.flush().await.unwrap();
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
@@ -133,7 +133,7 @@ async fn a_large_item_is_referred_to() {
     world.collection("articles", json!([{"field": "content", "type": "text"}])).await;
     let endpoint = json!({"url": receiver.url("/"), "events": ["items.*"]});
     world.api.post("/webhooks/endpoints", endpoint).await.expect(200);
-    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let client = subscriber(&world.nats.url()).await;
     let mut subscription = client.subscribe("items.>").await.unwrap();
     client.flush().await.unwrap();
     let text = |letter: &str| letter.repeat(900_000);

@@ -5,7 +5,9 @@ mod acks;
 
 use std::time::Duration;
 
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use futures_util::StreamExt as _;
 use model::Event;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -14,6 +16,9 @@ use crate::{Bus, Error, envelope, topology};
 
 /// Messages under way at once.
 const WINDOW: usize = 1000;
+
+/// How much of the stream's end is checked for foreign messages at most.
+const CHECK: u64 = 5000;
 
 /// How long the broker may stay silent while it owes answers.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -68,6 +73,8 @@ pub struct Publisher {
     bus: Bus,
     source: String,
     chain: Option<Chain>,
+    /// What we have published ourselves, if anything.
+    own: Marks,
 }
 
 /// The end of the chain as we know it.
@@ -82,7 +89,7 @@ struct Chain {
 impl Publisher {
     /// A publisher for the log of this epoch. Call `resume` before anything else.
     pub fn new(bus: Bus, epoch: Uuid) -> Self {
-        Self { bus, source: envelope::source(epoch), chain: None }
+        Self { bus, source: envelope::source(epoch), chain: None, own: Marks::default() }
     }
 
     /// Finds the end of the stream (and makes the stream if there is none). Call it at the start, after every
@@ -120,10 +127,10 @@ impl Publisher {
         // Not a direct get: a follower may lag behind its leader.
         match stream.get_raw_message(last_sequence).await {
             Ok(message) => {
-                let place = envelope::place(&message.headers)
-                    .map_err(|error| Error::ChainLost(format!("its last message is not ours: {error}")))?;
-                if place.source != self.source {
-                    return Err(Error::ChainLost(format!("its last message is of {}", place.source)));
+                let place = self.place(&message)?;
+                let named = [stored, self.own].into_iter().filter(|marks| marks.stream_created == Some(created));
+                if let Some(checked) = named.map(|marks| marks.stream_sequence).max() {
+                    self.check(stream, checked, last_sequence).await?;
                 }
                 Ok(Resume::Behind { position: place.position, id: place.id, stream_sequence: last_sequence })
             }
@@ -136,6 +143,36 @@ impl Publisher {
             }
             Err(error) => Err(Error::refused("reading the stream's last message", error)),
         }
+    }
+
+    /// Reads what stands between the last known mark and the end. A foreign message there takes the sequence of one of
+    /// ours: that one is refused, while those behind it find the sequence that they were to follow.
+    async fn check(&self, stream: &Stream, checked: u64, last_sequence: u64) -> Result<(), Error> {
+        let first = (checked + 1).max(last_sequence.saturating_sub(CHECK));
+        let mut messages = futures_util::stream::iter(first..last_sequence)
+            .map(|sequence| stream.get_raw_message(sequence))
+            .buffer_unordered(64);
+        while let Some(message) = messages.next().await {
+            match message {
+                Ok(message) => {
+                    self.place(&message)?;
+                }
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
+                Err(error) => return Err(Error::refused("reading the stream's end", error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a message of the stream stands in our log.
+    fn place(&self, message: &StreamMessage) -> Result<envelope::Place, Error> {
+        let sequence = message.sequence;
+        let place = envelope::place(&message.headers)
+            .map_err(|error| Error::ChainLost(format!("message {sequence} is foreign: {error}")))?;
+        if place.source != self.source {
+            return Err(Error::ChainLost(format!("message {sequence} is of {}", place.source)));
+        }
+        Ok(place)
     }
 
     /// Publishes events behind the last one, in order, many at a time, and waits for all answers.
@@ -152,6 +189,7 @@ impl Publisher {
             stream_sequence: base + acked as u64,
             stream_created: Some(chain.created),
         });
+        self.own = marks.unwrap_or(self.own);
         chain.last_sequence = base + acked as u64;
         if error.is_none() {
             self.chain = Some(chain);

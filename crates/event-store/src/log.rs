@@ -39,7 +39,6 @@ impl Log {
     /// When the database is away; `Corrupt`.
     pub async fn read(&self, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
         let rows = sqlx::query(bounded!("eventus.events WHERE position > $1", "$2", "$3"))
-            .persistent(false)
             .bind(after)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(BATCH_BYTES)

@@ -22,9 +22,9 @@ impl Cluster {
         for (n, address) in routes.iter().enumerate() {
             let mut extra = format!("server_name: n{n}\ncluster {{\n  name: c\n  listen: \"{address}\"\n  routes: [");
             for route in &routes {
-                let _ = write!(extra, " \"nats://{route}\"");
+                let _ = write!(extra, "\"nats://{route}\", ");
             }
-            extra.push_str(" ]\n}\n");
+            extra.push_str("]\n}\n");
             servers.push(Nats::start_with(&extra).await);
         }
         let urls: Vec<String> = servers.iter().map(Nats::url).collect();

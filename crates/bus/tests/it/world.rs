@@ -265,6 +265,7 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
+        let _ = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).with_test_writer().try_init();
         let nats = Nats::start().await;
         let config = Config::new(nats.url());
         let log = Log::default();
