@@ -6,6 +6,7 @@ use std::time::Duration;
 use proto::items::v1::items_service_client::ItemsServiceClient;
 use proto::items::v1::{CreateItemsRequest, ReadItemRequest};
 use serde_json::{Value, json};
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
@@ -17,9 +18,9 @@ async fn main() -> Result<(), Failure> {
         .timeout(Duration::from_secs(5))
         .connect()
         .await?;
-    let bearer = format!("Bearer {}", std::env::var("EVENTUS_TOKEN")?).parse()?;
+    let bearer: AsciiMetadataValue = format!("Bearer {}", std::env::var("EVENTUS_TOKEN")?).parse()?;
     let authorized = move |mut request: Request<()>| {
-        request.metadata_mut().insert("authorization", Clone::clone(&bearer));
+        request.metadata_mut().insert("authorization", bearer.clone());
         Ok(request)
     };
     let mut items = ItemsServiceClient::with_interceptor(channel, authorized);

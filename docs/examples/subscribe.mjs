@@ -1,8 +1,9 @@
-// Prints every item event; started again, it goes on where it stopped. NATS_URL=nats://user:password@host:4222
+// Prints every item event; started again, it goes on where it stopped.
+// NATS_URL=nats://host:4222 NATS_USER=... NATS_PASSWORD=...
 import { connect } from "@nats-io/transport-node";
 import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 
-const { host: servers, username: user, password: pass } = new URL(process.env.NATS_URL);
+const { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: pass } = process.env;
 const bus = await connect({ servers, user, pass });
 const settings = { durable_name: "printer-js", filter_subject: "items.>", ack_policy: AckPolicy.Explicit };
 await (await jetstreamManager(bus)).consumers.add("EVENTS", settings);

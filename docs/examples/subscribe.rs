@@ -1,6 +1,10 @@
-//! Prints every item event; started again, it goes on where it stopped. NATS_URL=nats://user:password@host:4222
+//! Prints every item event; started again, it goes on where it stopped.
+//! NATS_URL=nats://host:4222 NATS_USER=... NATS_PASSWORD=...
 #![expect(clippy::disallowed_methods, reason = "a program of its own, outside the house")]
 
+use std::env::var;
+
+use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, consumer::pull};
 use futures_util::StreamExt as _;
 
@@ -15,7 +19,8 @@ struct Event {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let bus = jetstream::new(async_nats::connect(std::env::var("NATS_URL")?).await?);
+    let options = ConnectOptions::with_user_and_password(var("NATS_USER")?, var("NATS_PASSWORD")?);
+    let bus = jetstream::new(options.connect(var("NATS_URL")?).await?);
     let name = "printer-rs".to_owned();
     let settings = pull::Config {
         durable_name: Some(name.clone()),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::example::{self, Program};
-use crate::world::{Options, Shape, World};
+use crate::world::{Options, Shape, World, subscriber};
 
 const DOCUMENT: &str = "docs/EVENTS.md";
 const SOON: Duration = Duration::from_secs(20);
@@ -21,7 +21,7 @@ async fn world(shape: Shape) -> World {
 }
 
 async fn stream(world: &World) -> jetstream::stream::Stream {
-    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let client = subscriber(&world.nats.url()).await;
     jetstream::new(client).get_stream("EVENTS").await.unwrap()
 }
 
@@ -35,6 +35,13 @@ async fn messages(world: &World, filter: &str, count: usize) -> Vec<jetstream::M
     let messages = stream(world).await.create_consumer(settings).await.unwrap().messages().await.unwrap();
     let all = messages.take(count).map(Result::unwrap).collect::<Vec<_>>();
     tokio::time::timeout(SOON, all).await.unwrap_or_else(|_| panic!("not {count} messages\n{}", world.logs()))
+}
+
+/// User, password and address of `nats://user:password@host:port`.
+fn parts(url: &str) -> (String, String, String) {
+    let (credentials, address) = url.strip_prefix("nats://").and_then(|rest| rest.split_once('@')).unwrap();
+    let (user, password) = credentials.split_once(':').unwrap();
+    (user.to_owned(), password.to_owned(), format!("nats://{address}"))
 }
 
 fn header(message: &jetstream::Message, name: &str) -> String {
@@ -64,11 +71,12 @@ fn the_document_shows_the_programs_that_run() {
 
 /// A subscriber gets what is in the stream, then what comes; killed, it goes on where it was, and misses nothing of
 /// what happened meanwhile.
-async fn subscriber(name: &str, program: impl Fn() -> Command) {
+async fn goes_on(name: &str, program: impl Fn() -> Command) {
     let world = world(Shape::AllInOne).await;
     let start = || {
         let mut command = program();
-        command.env("NATS_URL", world.nats.url());
+        let (user, password, address) = parts(&world.nats.url());
+        command.env("NATS_URL", address).env("NATS_USER", user).env("NATS_PASSWORD", password);
         Program::start(command)
     };
     for title in ["a", "b"] {
@@ -109,12 +117,12 @@ async fn the_python_subscriber_goes_on_where_it_stopped() {
         command.arg(example::root().join("docs/examples/subscribe.py"));
         command
     };
-    subscriber("printer-py", program).await;
+    goes_on("printer-py", program).await;
 }
 
 #[tokio::test]
 async fn the_rust_subscriber_goes_on_where_it_stopped() {
-    subscriber("printer-rs", || example::rust("subscribe")).await;
+    goes_on("printer-rs", || example::rust("subscribe")).await;
 }
 
 /// Headers, members and subjects of real messages are the documented ones.
@@ -219,7 +227,7 @@ async fn a_wiped_bus_is_filled_again() {
 
 /// Waits until the stream is there again and holds so many messages.
 async fn filled(world: &World, count: usize) {
-    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let client = subscriber(&world.nats.url()).await;
     let bus = jetstream::new(client);
     testkit::eventually(SOON, || async {
         let stream = bus.get_stream("EVENTS").await;

@@ -135,17 +135,23 @@ mod tests {
         assert_eq!((config.options.get_host(), config.options.get_port()), ("db.example", 6432));
         assert_eq!(config.max_connections, 3);
         assert!(!format!("{config:?}").contains("secret"));
-        let parts =
-            [("DB_HOST", "db.example"), ("DB_DATABASE", "shop"), ("DB_USER", "me"), ("DB_PASSWORD", "secret")];
+        let parts = [
+            ("DB_HOST", "db.example"),
+            ("DB_DATABASE", "shop"),
+            ("DB_USER", "me"),
+            ("DB_PASSWORD", "secret"),
+        ];
         let config = Config::from_env(&Env::from_pairs(parts)).unwrap();
         assert_eq!((config.options.get_database(), config.options.get_port()), (Some("shop"), 5432));
     }
 
     #[test]
     fn a_wrong_setting_is_named_and_not_shown() {
-        for (key, value) in
-            [("DATABASE_URL", "mysql://me:secret@h/d"), ("DB_CONNECTION_STRING", "secret"), ("DB_X", "secret")]
-        {
+        for (key, value) in [
+            ("DATABASE_URL", "mysql://me:secret@h/d"),
+            ("DB_CONNECTION_STRING", "secret"),
+            ("DB_X", "secret"),
+        ] {
             let text = Config::from_env(&Env::from_pairs([(key, value)])).unwrap_err().to_string();
             assert!(!text.contains("secret"), "{text}");
         }

@@ -150,10 +150,7 @@ mod tests {
     #[test]
     fn a_list_is_quoted_as_postgres_reads_it() {
         let values = ["a", "b c", "quote\"", "back\\slash", "{,}", "NULL", ""].map(str::to_owned);
-        assert_eq!(
-            array_literal(&values),
-            r#"{"a","b c","quote\"","back\\slash","{,}","NULL",""}"#
-        );
+        assert_eq!(array_literal(&values), r#"{"a","b c","quote\"","back\\slash","{,}","NULL",""}"#);
         assert_eq!(array_literal(&[]), "{}");
     }
 }

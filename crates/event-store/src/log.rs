@@ -52,8 +52,11 @@ impl Log {
     /// # Errors
     /// When the database is away; `Corrupt`.
     pub async fn get(&self, position: i64) -> Result<Option<StoredEvent>, Error> {
-        const ONE: &str =
-            concat!("SELECT ", columns!(), ", ip, user_agent, origin FROM eventus.events WHERE position = $1");
+        const ONE: &str = concat!(
+            "SELECT ",
+            columns!(),
+            ", ip, user_agent, origin FROM eventus.events WHERE position = $1"
+        );
         let row = sqlx::query(ONE).bind(position).fetch_optional(&self.db).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(StoredEvent {

@@ -74,8 +74,10 @@ pub fn errors(status: Status) -> Errors {
     if let Some(errors) = from_trailer(&status).or_else(|| from_details(&status)) {
         return errors;
     }
+    // Only a connection that broke leaves a status with a source: whatever its code, the peer did not say it.
+    let broken = std::error::Error::source(&status).is_some();
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+        code if broken || matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled) => {
             let mut error = Error::new(ErrorCode::ServiceUnavailable);
             error.retry_after = Some(1);
             tracing::debug!(%status, "peer is away");

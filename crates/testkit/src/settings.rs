@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use embedded::{Launcher, Search};
 
@@ -25,6 +26,12 @@ fn root() -> &'static Path {
 /// Where the migrations stand.
 pub(crate) fn migrations() -> PathBuf {
     root().join("crates/db/migrations")
+}
+
+/// When this program was built.
+pub(crate) fn built() -> SystemTime {
+    let exe = std::env::current_exe().and_then(std::fs::metadata);
+    exe.and_then(|exe| exe.modified()).expect("a process has a program, and that has a time")
 }
 
 /// Where the servers' programs are: `EVENTUS_BIN`, else `.eventus/bin` of the workspace, then PATH.

@@ -35,7 +35,10 @@ pub struct Question<'a> {
 impl Filters {
     /// Filters behind a channel; a call that takes longer than `deadline` counts as no answer.
     pub fn new(channel: Channel, signer: Signer, clock: Arc<dyn Clock>, deadline: Duration) -> Self {
-        Self { client: HooksServiceClient::new(channel), signer, clock, deadline }
+        let client = HooksServiceClient::new(channel)
+            .max_decoding_message_size(rpc::MAX_MESSAGE)
+            .max_encoding_message_size(rpc::MAX_MESSAGE);
+        Self { client, signer, clock, deadline }
     }
 
     /// The payload as the hooks left it. Their refusal, or 503 when they did not answer in time.

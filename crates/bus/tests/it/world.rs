@@ -263,9 +263,12 @@ pub struct World {
     pub tasks: JoinSet<()>,
 }
 
+pub fn trace() {
+    let _ = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).with_ansi(false).with_test_writer().try_init();
+}
+
 impl World {
     pub async fn new() -> Self {
-        let _ = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).with_test_writer().try_init();
         let nats = Nats::start().await;
         let config = Config::new(nats.url());
         let log = Log::default();

@@ -20,10 +20,14 @@ async fn errors_are_sorted_by_what_can_be_done() {
     .await
     .unwrap();
     let text = |text: &str| text.to_owned();
-    let unique = Class::Unique { constraint: text("author_mail"), table: text("author"), columns: vec![text("mail")] };
+    let unique =
+        Class::Unique { constraint: text("author_mail"), table: text("author"), columns: vec![text("mail")] };
     assert_eq!(class(&db, "INSERT INTO author VALUES (2, 'a', 3)").await, unique);
-    let foreign =
-        Class::ForeignKey { constraint: text("book_author"), table: text("book"), columns: vec![text("author")] };
+    let foreign = Class::ForeignKey {
+        constraint: text("book_author"),
+        table: text("book"),
+        columns: vec![text("author")],
+    };
     assert_eq!(class(&db, "INSERT INTO book VALUES (1, 9)").await, foreign);
     let null = Class::NotNull { table: text("book"), column: text("author") };
     assert_eq!(class(&db, "INSERT INTO book VALUES (1, NULL)").await, null);
@@ -48,7 +52,10 @@ async fn errors_are_sorted_by_what_can_be_done() {
 async fn a_plan_that_outlived_its_table_is_told_apart() {
     let (_database, db) = open().await;
     let mut connection = db.acquire().await.unwrap();
-    sqlx::raw_sql("CREATE TABLE t (a int); INSERT INTO t VALUES (1)").execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
     sqlx::query("SELECT * FROM t").fetch_all(&mut *connection).await.unwrap();
     sqlx::raw_sql("ALTER TABLE t ALTER a TYPE text").execute(&mut *connection).await.unwrap();
     // 0A000: cached plan must not change result type.

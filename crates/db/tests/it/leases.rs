@@ -70,8 +70,10 @@ async fn holders_relieve_each_other_and_never_work_together() {
     });
     futures_util::future::join_all(holders).await;
     assert_eq!(most.load(Ordering::SeqCst), 1);
-    let fence: i64 =
-        sqlx::query_scalar("SELECT fence FROM eventus.leases WHERE name = 'relay'").fetch_one(&db).await.unwrap();
+    let fence: i64 = sqlx::query_scalar("SELECT fence FROM eventus.leases WHERE name = 'relay'")
+        .fetch_one(&db)
+        .await
+        .unwrap();
     assert!(fence >= 6, "{fence}");
 }
 

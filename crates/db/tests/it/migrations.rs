@@ -57,7 +57,10 @@ async fn an_edited_step_is_refused_and_a_newer_one_is_left_alone() {
         .await
         .unwrap();
     assert_eq!(db::migrate(&db).await.unwrap().now.len(), 0);
-    sqlx::raw_sql("UPDATE eventus.migrations SET checksum = 'x' WHERE version = 2").execute(&db).await.unwrap();
+    sqlx::raw_sql("UPDATE eventus.migrations SET checksum = 'x' WHERE version = 2")
+        .execute(&db)
+        .await
+        .unwrap();
     let error = db::migrate(&db).await.unwrap_err();
     assert!(matches!(error, db::Error::MigrationChanged { version: 2, .. }), "{error}");
 }

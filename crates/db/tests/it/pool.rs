@@ -10,7 +10,8 @@ async fn fill(db: &db::Db) {
     let all = futures_util::future::join_all((0..8).map(|_| db.acquire())).await;
     let mut pids = std::collections::HashSet::new();
     for mut connection in all.into_iter().map(Result::unwrap) {
-        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await.unwrap();
+        let pid: i32 =
+            sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await.unwrap();
         pids.insert(pid);
     }
     assert_eq!(pids.len(), 8);
@@ -56,8 +57,7 @@ async fn sessions_that_were_ended_are_replaced_without_an_error() {
         fill(&db).await;
         terminate_all(&database).await;
         for number in 0..16 {
-            let found: i32 =
-                sqlx::query_scalar("SELECT $1::int").bind(number).fetch_one(&db).await.unwrap();
+            let found: i32 = sqlx::query_scalar("SELECT $1::int").bind(number).fetch_one(&db).await.unwrap();
             assert_eq!(found, number);
         }
         fill(&db).await;

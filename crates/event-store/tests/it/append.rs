@@ -43,7 +43,10 @@ async fn an_event_comes_back_as_it_went_in() {
         assert_eq!((&found.fields, &found.request_id), (&new.fields, &new.request_id));
         assert_eq!((&found.traceparent, found.causation_id), (&new.traceparent, new.causation_id));
         assert_eq!((found.depth, found.batch_id, found.batch_index), (2, new.batch_id, 7));
-        assert_eq!((found.user, found.role, found.silent, found.oversized), (who.user, who.role, true, false));
+        assert_eq!(
+            (found.user, found.role, found.silent, found.oversized),
+            (who.user, who.role, true, false)
+        );
     }
     assert_eq!((stored.ip, stored.user_agent, stored.origin), (who.ip, who.user_agent, who.origin));
     assert!(log.get(positions[0] + 1).await.unwrap().is_none());

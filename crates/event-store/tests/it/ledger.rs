@@ -48,7 +48,11 @@ async fn the_second_of_two_waits_for_the_first() {
         let backwards: Vec<_> = events.iter().rev().copied().collect();
         let mut waiting = std::pin::pin!(inbox::claim(&mut second, consumer, &backwards));
         assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err());
-        if commit { first.commit().await.unwrap() } else { first.rollback().await.unwrap() }
+        if commit {
+            first.commit().await.unwrap()
+        } else {
+            first.rollback().await.unwrap()
+        }
         assert_eq!(waiting.await.unwrap().len(), if commit { 0 } else { 3 });
     }
 }
@@ -150,6 +154,9 @@ async fn a_buried_event_is_recorded_once() {
     ledger.bury(letter.clone()).await.unwrap();
     ledger.bury(letter).await.unwrap();
     let rows: Vec<(String, String, i32)> =
-        sqlx::query_as("SELECT consumer, reason, attempts FROM eventus.dead_letters").fetch_all(&db).await.unwrap();
+        sqlx::query_as("SELECT consumer, reason, attempts FROM eventus.dead_letters")
+            .fetch_all(&db)
+            .await
+            .unwrap();
     assert_eq!(rows, [("a".to_owned(), "no\u{fffd}use".to_owned(), 5)]);
 }

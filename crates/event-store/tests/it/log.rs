@@ -38,7 +38,10 @@ async fn batches_of_large_events_are_small() {
 async fn an_unreadable_event_stops_the_reader_and_is_named() {
     let (_database, db) = open().await;
     crate::append(&db, 3).await;
-    sqlx::raw_sql("UPDATE eventus.events SET name = 'No Name' WHERE position = 2").execute(&db).await.unwrap();
+    sqlx::raw_sql("UPDATE eventus.events SET name = 'No Name' WHERE position = 2")
+        .execute(&db)
+        .await
+        .unwrap();
     let error = Log::new(db.clone()).read(0, 10).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt { position: 2, .. }), "{error}");
     let mut tail = Tail::new(db.clone(), 0);

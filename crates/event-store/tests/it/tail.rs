@@ -212,7 +212,10 @@ async fn partitions_are_made_ahead_without_stopping_anybody() {
     }
     assert_eq!(seen, expected);
     let several = (0..4).map(|_| async {
-        sqlx::query_scalar::<_, i32>("SELECT eventus.ensure_event_partitions(5)").fetch_one(&db).await.unwrap()
+        sqlx::query_scalar::<_, i32>("SELECT eventus.ensure_event_partitions(5)")
+            .fetch_one(&db)
+            .await
+            .unwrap()
     });
     assert_eq!(futures_util::future::join_all(several).await.iter().sum::<i32>(), 3);
 }

@@ -83,7 +83,12 @@ impl Service {
         Ok(self.items().create_items(self.ask(request)).await?.into_inner())
     }
 
-    async fn update(&self, collection: &str, target: Target, payload: Value) -> Result<WriteItemsResponse, Status> {
+    async fn update(
+        &self,
+        collection: &str,
+        target: Target,
+        payload: Value,
+    ) -> Result<WriteItemsResponse, Status> {
         let request = UpdateItemsRequest {
             collection: collection.to_owned(),
             target: Some(target),
@@ -213,7 +218,8 @@ async fn text_is_only_text() {
         let made = service.create("texts", json!({"id": key, "body": key})).await.unwrap();
         let items: Value = serde_json::from_slice(&made.items).unwrap();
         assert_eq!(items, json!([{"id": key, "body": key}]));
-        let read = ReadItemRequest { collection: "texts".to_owned(), key: key.to_owned(), query: Vec::new().into() };
+        let read =
+            ReadItemRequest { collection: "texts".to_owned(), key: key.to_owned(), query: Vec::new().into() };
         let item = service.items().read_item(service.ask(read)).await.unwrap().into_inner().item;
         assert_eq!(serde_json::from_slice::<Value>(&item).unwrap()["body"], key);
         service.update("texts", keys(&[key]), json!({"body": null})).await.unwrap();
