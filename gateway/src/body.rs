@@ -27,11 +27,15 @@ const DRAIN_BYTES: usize = 32 * 1024 * 1024;
 pub struct JsonBody(pub Bytes);
 
 impl JsonBody {
-    /// The body as a typed value.
+    /// The body, an object, as a typed value.
     ///
     /// # Errors
     /// `INVALID_PAYLOAD` with what does not fit.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        if self.is_array() {
+            // The derived readers would take the values of a list for the members in order.
+            return Err(Error::invalid_payload("The body must be an object"));
+        }
         serde_json::from_slice(&self.0).map_err(|error| Error::invalid_payload(error.to_string()))
     }
 

@@ -8,6 +8,7 @@ mod faults;
 mod grpc;
 mod items;
 mod k8s;
+mod operations_doc;
 mod road;
 mod schema;
 mod sse;

@@ -20,6 +20,9 @@ const MINIMUM: (u32, u32, &str) = (2, 12, "2.12.0");
 /// How long `connect` waits for the first connection before it leaves it to the background.
 const FIRST: Duration = Duration::from_secs(2);
 
+/// How long an answer may take: in a cluster without a leader none comes, and asking again is what helps.
+const ANSWER: Duration = Duration::from_secs(3);
+
 /// The connection to the broker. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct Bus {
@@ -184,7 +187,7 @@ fn options(name: &str, notice: Arc<Notice>) -> ConnectOptions {
         .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(2))
         .ping_interval(Duration::from_secs(5))
-        .request_timeout(Some(Duration::from_secs(5)))
+        .request_timeout(Some(ANSWER))
         .reconnect_delay_callback(|attempts| match attempts {
             0 | 1 => Duration::ZERO,
             // Some spread, so that a fleet does not come back in step.

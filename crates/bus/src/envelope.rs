@@ -53,7 +53,8 @@ pub fn encode(prefix: &str, source: &str, event: &Event) -> Result<Message, Erro
     let mut headers = headers(source, event)?;
     let room = MAX_MESSAGE - FRAME - headers_len(&headers);
     // Serialising first what can't fit anyway is not worth it.
-    let bodies = [&event.payload, &event.previous].into_iter().flatten().map(|body| body.get().len()).sum::<usize>();
+    let bodies =
+        [&event.payload, &event.previous].into_iter().flatten().map(|body| body.get().len()).sum::<usize>();
     if !event.oversized && bodies <= room {
         let body = json(event)?;
         if body.len() <= room {

@@ -128,7 +128,8 @@ impl Publisher {
         match stream.get_raw_message(last_sequence).await {
             Ok(message) => {
                 let place = self.place(&message)?;
-                let named = [stored, self.own].into_iter().filter(|marks| marks.stream_created == Some(created));
+                let named =
+                    [stored, self.own].into_iter().filter(|marks| marks.stream_created == Some(created));
                 if let Some(checked) = named.map(|marks| marks.stream_sequence).max() {
                     self.check(stream, checked, last_sequence).await?;
                 }
@@ -180,7 +181,11 @@ impl Publisher {
     pub async fn publish(&mut self, events: &[Event]) -> Published {
         let Some(mut chain) = self.chain.take() else {
             let reason = "not resumed".to_owned();
-            return Published { acked: 0, marks: None, error: Some(Error::ChainBroken { expected: 0, reason }) };
+            return Published {
+                acked: 0,
+                marks: None,
+                error: Some(Error::ChainBroken { expected: 0, reason }),
+            };
         };
         let base = chain.last_sequence;
         let (acked, error) = self.run(&mut chain, events).await;

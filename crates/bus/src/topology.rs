@@ -100,7 +100,9 @@ pub async fn ensure_present(bus: &Bus) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err(error) => match error.kind() {
             // Somebody else was faster, with other settings.
-            CreateStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NAME_EXIST => {
+            CreateStreamErrorKind::JetStream(answer)
+                if answer.error_code() == ErrorCode::STREAM_NAME_EXIST =>
+            {
                 Ok(())
             }
             _ => Err(refused("making the stream", error)),
@@ -136,7 +138,9 @@ pub(crate) async fn forget_ids(bus: &Bus) -> Result<(), Error> {
 
 fn refused(action: &'static str, error: CreateStreamError) -> Error {
     match error.kind() {
-        CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable => Error::Unavailable(error.to_string()),
+        CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable => {
+            Error::Unavailable(error.to_string())
+        }
         _ => Error::refused(action, error),
     }
 }

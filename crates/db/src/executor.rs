@@ -1,6 +1,7 @@
 //! `&Db` as a sqlx executor: a statement that met a dead connection, and so was never run, is run again on another.
 //!
-//! "Dead" is decided by `gone_before_use` only; whatever may have been executed is never repeated.
+//! "Dead" is decided by `gone_before_use` only; whatever may have been executed is never repeated. That leaves out texts
+//! of several statements (`raw_sql`): a COMMIT among them may have happened.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -49,9 +50,10 @@ impl Execute<'_, Postgres> for Again {
 }
 
 impl Db {
-    /// How often a dead connection is put aside: each connection of the pool may be one.
-    fn tries(&self) -> u32 {
-        self.pool().options().get_max_connections()
+    /// How often a dead connection is put aside: each connection of the pool may be one. A text without a list of
+    /// arguments (be it empty) goes by the simple protocol and may hold several statements.
+    fn tries(&self, query: &Again) -> u32 {
+        if query.arguments.is_some() { self.pool().options().get_max_connections() } else { 0 }
     }
 }
 
@@ -66,7 +68,7 @@ impl<'p> Executor<'p> for &'p Db {
         let query = Again::of(query);
         let start = async move {
             let query = query?;
-            let mut tries = self.tries();
+            let mut tries = self.tries(&query);
             loop {
                 let mut steps = self.pool().fetch_many(query.clone());
                 match steps.next().await {
@@ -94,7 +96,7 @@ impl<'p> Executor<'p> for &'p Db {
         let query = Again::of(query);
         Box::pin(async move {
             let query = query?;
-            let mut tries = self.tries();
+            let mut tries = self.tries(&query);
             loop {
                 match self.pool().fetch_optional(query.clone()).await {
                     Err(error) if tries > 0 && gone_before_use(&error) => tries -= 1,

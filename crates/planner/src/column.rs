@@ -62,7 +62,8 @@ pub(crate) fn json_row<'a>(fields: impl IntoIterator<Item = &'a Field>, source: 
     if columns.is_empty() {
         return "'{}'::json".to_owned();
     }
-    format!("(SELECT row_to_json(r) FROM (SELECT {}) r)", columns.join(", "))
+    // `r.*` and not `r`, which would be the field of that name if there is one.
+    format!("(SELECT row_to_json(r.*) FROM (SELECT {}) r)", columns.join(", "))
 }
 
 #[cfg(test)]

@@ -68,13 +68,13 @@ impl Conditions<'_> {
             }
             Operator::In | Operator::Nin => return one_of(&column, field, operator, value, builder),
             Operator::Contains => {
-                let Some(text) =
-                    value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|n| n.to_string()))
-                else {
-                    return Err(Error::invalid_query(format!(
-                        "\"{}\" needs a text for _contains",
-                        field.name
-                    )));
+                let text = match value {
+                    Value::String(text) => text.clone(),
+                    Value::Number(_) | Value::Bool(_) => value.to_string(),
+                    _ => {
+                        let reason = format!("\"{}\" needs a text for _contains", field.name);
+                        return Err(Error::invalid_query(reason));
+                    }
                 };
                 if text.contains('\0') {
                     return Err(Error::invalid_query(format!("\"{}\" must not hold NUL", field.name)));
@@ -168,7 +168,7 @@ fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
                 | T::Timestamp
         ),
         O::In | O::Nin => !matches!(field.kind, T::Boolean | T::Hash | T::Json | T::Unknown | T::Binary),
-        O::Contains => matches!(field.kind, T::String | T::Text | T::Csv | T::Uuid),
+        O::Contains => matches!(field.kind, T::String | T::Text | T::Csv),
     };
     if allowed {
         return Ok(());

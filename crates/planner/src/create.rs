@@ -68,6 +68,10 @@ fn keys(
             Some(raw) => payload_text(raw, key, &collection.name)?,
             None => None,
         };
+        if given.as_deref() == Some("") {
+            // No path can name it.
+            return Err(Error::invalid_payload(format!("\"{}\" must not be empty", key.name)).into());
+        }
         keys.given.push(given.is_some());
         keys.texts.push(match (given, &collection.key_source) {
             (Some(text), _) => Some(text),
@@ -167,12 +171,13 @@ fn write(
         _ => None,
     };
     input(&mut b, columns, keys, key, sequence, needs);
-    let names: Vec<String> = columns.iter().map(|column| quote_identifier(&column.field.name)).collect();
-    let listed = |prefix: &str| names.iter().map(|n| format!(", {prefix}{n}")).collect::<String>();
+    let names: String =
+        columns.iter().map(|column| format!(", {}", quote_identifier(&column.field.name))).collect();
+    let values: String = (0..columns.len()).map(|index| format!(", i.v{index}")).collect();
     let all: Vec<&Field> = collection.fields.iter().filter(|field| field.is_stored()).collect();
     let same = all == answer;
-    b.push(&format!(", item AS (INSERT INTO {name} AS t ({key_name}{})", listed("")));
-    b.push(&format!(" SELECT i.{key_name}{} FROM input i ORDER BY i.ord", listed("i.")));
+    b.push(&format!(", item AS (INSERT INTO {name} AS t ({key_name}{names})"));
+    b.push(&format!(" SELECT i.key{values} FROM input i ORDER BY i.ord"));
     b.push(&format!(
         " RETURNING t.{key_name} AS key, {} AS name, {} AS body",
         answer_key(key, "t"),
@@ -186,7 +191,7 @@ fn write(
     if any_given {
         b.push(&format!(
             ", head AS (INSERT INTO eventus.heads AS h (collection, key, version) \
-             SELECT {collection_name}::text, item.name, 1 FROM item JOIN input i ON i.{key_name} = item.key \
+             SELECT {collection_name}::text, item.name, 1 FROM item JOIN input i ON i.key = item.key \
              WHERE i.given ORDER BY item.name \
              ON CONFLICT (collection, key) DO UPDATE SET version = h.version + 1 RETURNING h.key, h.version)"
         ));
@@ -201,7 +206,7 @@ fn write(
     b.push(&format!(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, batch_index, {}) \
          SELECT i.event_id, {event}::text, {collection_name}::text, item.name, {version}, item.body, \
-         (i.ord - 1)::integer, {stamped} FROM item JOIN input i ON i.{key_name} = item.key{head} ORDER BY i.ord)",
+         (i.ord - 1)::integer, {stamped} FROM item JOIN input i ON i.key = item.key{head} ORDER BY i.ord)",
         Stamp::COLUMNS
     ));
     let shown = if same { "item.body" } else { "item.answer" };
@@ -217,6 +222,8 @@ fn write(
     b.finish("items.create")
 }
 
+/// The columns of `input` have names of our own (`key`, `event_id`, `given`, `ord`, `v0` ...): a field of the client's
+/// may be called like any of them.
 fn input(
     b: &mut Builder,
     columns: &[Column<'_>],
@@ -225,7 +232,6 @@ fn input(
     sequence: Option<&String>,
     needs: &CreateNeeds<'_>,
 ) {
-    let key_name = quote_identifier(&key.name);
     let key_type = sql_type(key);
     let mut arrays = Vec::with_capacity(columns.len() + 3);
     let mut names = Vec::with_capacity(columns.len() + 3);
@@ -245,7 +251,7 @@ fn input(
             let default = column.field.default.as_deref().unwrap_or("NULL");
             value = format!("CASE WHEN u.p{index} THEN {value} ELSE {default} END");
         }
-        chosen.push(format!(", {value} AS {}", quote_identifier(&column.field.name)));
+        chosen.push(format!(", {value} AS v{index}"));
     }
     let own_key = format!("u.k::{key_type}");
     let key_value = match sequence {
@@ -262,7 +268,7 @@ fn input(
         _ => own_key,
     };
     b.push(&format!(
-        "WITH input AS MATERIALIZED (SELECT {key_value} AS {key_name}, u.event_id AS event_id, u.given AS given, \
+        "WITH input AS MATERIALIZED (SELECT {key_value} AS key, u.event_id AS event_id, u.given AS given, \
          u.ord AS ord{} FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
         chosen.concat(),
         arrays.join(", "),

@@ -1,7 +1,7 @@
 //! Reading: a query -> one statement whose answer is JSON text.
 
 use access::{Access, Action};
-use model::{Collection, Error, Field, quote_identifier};
+use model::{Collection, Error, Field, FieldType, quote_identifier};
 use query::Query;
 
 use crate::column::{answer_value, json_row, sql_type};
@@ -17,6 +17,7 @@ const DEFAULT_LIMIT: i64 = 100;
 const SOURCE: &str = "t";
 
 /// How to answer a list: one statement with the columns `items text`, `total_count bigint`, `filter_count bigint`.
+/// Of a singleton `items` is its one item, an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadPlan {
     /// The one statement. Counts that were not asked for are null.
@@ -44,9 +45,16 @@ pub fn plan_read(query: &Query, collection: &Collection, access: &Access) -> Res
     let window = window(query)?;
     let table = table(collection);
     let filtered = filter.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
-    let page = format!("SELECT * FROM {table} {SOURCE}{filtered}{order}{}", window.sql(&mut builder));
-    builder.push("SELECT (SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' FROM (SELECT ");
-    builder.push(&json_row(fields, SOURCE)).push(&format!(" AS j FROM ({page}) {SOURCE}) p) AS items, "));
+    if collection.singleton {
+        let first = format!("SELECT * FROM {table} {SOURCE}{filtered}{order} LIMIT 1");
+        let item = json_row(fields.iter().copied(), SOURCE);
+        builder.push(&format!("SELECT coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), "));
+        builder.push(&unwritten(&fields, collection)).push("::text) AS items, ");
+    } else {
+        let page = format!("SELECT * FROM {table} {SOURCE}{filtered}{order}{}", window.sql(&mut builder));
+        builder.push("SELECT (SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' FROM (SELECT ");
+        builder.push(&json_row(fields, SOURCE)).push(&format!(" AS j FROM ({page}) {SOURCE}) p) AS items, "));
+    }
     let count = |wanted: bool, condition: &str| match wanted {
         true => format!("(SELECT count(*) FROM {table} {SOURCE}{condition})"),
         false => "NULL::bigint".to_owned(),
@@ -54,6 +62,21 @@ pub fn plan_read(query: &Query, collection: &Collection, access: &Access) -> Res
     builder.push(&count(query.meta.total_count, "")).push(" AS total_count, ");
     builder.push(&count(query.meta.filter_count, &filtered)).push(" AS filter_count");
     Ok(ReadPlan { statement: builder.finish("items.read") })
+}
+
+/// A singleton that was never written, as JSON: its defaults, without a key.
+fn unwritten(fields: &[&Field], collection: &Collection) -> String {
+    let value = |field: &&Field| {
+        let default = match &field.default {
+            Some(default) if field.name != collection.primary_key && !field.generated => default.as_str(),
+            _ => "NULL",
+        };
+        format!("{default}::{} AS {}", sql_type(field), quote_identifier(&field.name))
+    };
+    let values: Vec<String> = fields.iter().map(value).collect();
+    let none = if values.is_empty() { "NULL" } else { "" };
+    let item = json_row(fields.iter().copied(), SOURCE);
+    format!("(SELECT {item} FROM (SELECT {none}{}) {SOURCE})", values.join(", "))
 }
 
 /// Plans the read of one item by its key's text. A malformed key is 403, as a missing item is.
@@ -158,10 +181,14 @@ fn order_by(query: &Query, collection: &Collection, access: &Access) -> Result<S
         if field.is_concealed() {
             return Err(Error::forbidden_field(&collection.name, &field.name));
         }
+        if field.kind == FieldType::Json {
+            return Err(Error::invalid_query(format!("\"{}\" has no order: it is json", field.name)));
+        }
         has_key |= field.name == *key;
         parts.push(format!("{}{}", column(&field.name), if sort.descending { " DESC" } else { "" }));
     }
-    let sort_field = collection.sort_field.as_deref().filter(|name| collection.field(name).is_some());
+    let ordered = |name: &&str| collection.field(name).is_some_and(|field| field.kind != FieldType::Json);
+    let sort_field = collection.sort_field.as_deref().filter(ordered);
     if let (true, Some(sort_field)) = (parts.is_empty(), sort_field) {
         has_key |= sort_field == key;
         parts.push(column(sort_field));
@@ -194,8 +221,8 @@ fn window(query: &Query) -> Result<Window, Error> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     let too_far = || Error::invalid_query("\"offset\" is too large");
     let offset = match (query.page, query.offset) {
-        (Some(page), _) if limit >= 0 => {
-            i64::try_from(page.saturating_sub(1)).ok().and_then(|p| p.checked_mul(limit))
+        (Some(page @ 1..), _) if limit >= 0 => {
+            i64::try_from(page - 1).ok().and_then(|p| p.checked_mul(limit))
         }
         (_, Some(offset)) => i64::try_from(offset).ok(),
         _ => Some(0),

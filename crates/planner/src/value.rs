@@ -18,7 +18,8 @@ pub fn parse_key(text: &str, field: &Field) -> Result<KeyText, Error> {
         FieldType::BigInteger => text.parse::<i64>().map(|n| n.to_string()).map_err(|_| Error::forbidden()),
         FieldType::Uuid => uuid::Uuid::parse_str(text).map(|id| id.to_string()).map_err(forbidden),
         _ if text.contains('\0') || text.is_empty() => Err(Error::forbidden()),
-        _ => Ok(text.to_owned()),
+        FieldType::String | FieldType::Text | FieldType::Csv | FieldType::Unknown => Ok(text.to_owned()),
+        kind => scalar_text(text, false, kind, field, "").map_err(|_| Error::forbidden()),
     }
 }
 

@@ -126,6 +126,11 @@ fn compare(field: &str, name: &str, value: &Value) -> Result<Filter, Error> {
     let (operator, value) = match operator {
         Operator::In | Operator::Nin => (operator, list_value(name, value)?),
         Operator::Null | Operator::Nnull => (operator, flag(name, value)?),
+        // A part of a text: `true` and `null` are letters here.
+        Operator::Contains if value.as_str().is_some_and(|text| !text.is_empty()) => {
+            variables::refuse(value.as_str().unwrap_or_default())?;
+            (operator, value.clone())
+        }
         _ => match (operator, scalar(name, value)?) {
             // Nothing equals null; who asks this wants to know whether there is a value.
             (Operator::Eq, Value::Null) => (Operator::Null, Value::Bool(true)),

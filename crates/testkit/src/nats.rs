@@ -43,6 +43,17 @@ impl Nats {
         self.url.clone()
     }
 
+    /// A plain client, as any program outside the fleet would be (async-nats leaves out what the address says of the user).
+    pub async fn client(&self) -> async_nats::Client {
+        let (_, rest) = self.url.split_once("://").expect("an address has a scheme");
+        let (user, address) = rest.split_once('@').expect("a private server has a user");
+        let (name, password) = user.split_once(':').expect("a user has a password");
+        async_nats::ConnectOptions::with_user_and_password(name.to_owned(), password.to_owned())
+            .connect(address)
+            .await
+            .expect("the nats-server answers")
+    }
+
     /// Its port on 127.0.0.1; the same after a restart.
     pub fn port(&self) -> u16 {
         self.port

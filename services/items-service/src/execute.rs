@@ -37,6 +37,10 @@ fn prepared(statement: &Statement) -> Query<'_, Postgres, PgArguments> {
 /// What a refused write means to the client. `None` when it is not the client's doing.
 pub fn refusal(error: &sqlx::Error, collection: &str) -> Option<Error> {
     let refused = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    if refused.schema() == Some("eventus") {
+        // Our own tables: no client can have done this, and none needs to know them.
+        return None;
+    }
     let table = refused.table().unwrap_or(collection);
     let (field, value) = refused.detail().and_then(key_of).unwrap_or_default();
     let field = refused.column().map_or(field, str::to_owned);
@@ -61,10 +65,14 @@ pub fn refusal(error: &sqlx::Error, collection: &str) -> Option<Error> {
             format!("Value for field \"{field}\" in collection \"{table}\" can't be null."),
         ),
         "22001" => of(ErrorCode::ValueTooLong, format!("A value in collection \"{table}\" is too long.")),
+        "54000" => of(
+            ErrorCode::ValueTooLong,
+            format!("A value in collection \"{table}\" is too long for its index."),
+        ),
         "22003" => {
             of(ErrorCode::ValueOutOfRange, format!("A value in collection \"{table}\" is out of range."))
         }
-        "22P02" | "22007" | "22008" | "22P05" => {
+        "22P02" | "22007" | "22008" | "22009" | "22P05" => {
             Error::invalid_payload(format!("A value does not fit the type of its field in \"{table}\""))
         }
         "23514" | "23P01" => {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chassis::Runtime;
 use tokio::time::{Instant, sleep};
 
+pub(crate) use self::record::Records;
 pub(crate) use self::slots::Slots;
 use crate::Error;
 use crate::state::State;

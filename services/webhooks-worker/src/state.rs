@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::endpoints::Known;
 use crate::metrics::Metrics;
-use crate::sending::Slots;
+use crate::sending::{Records, Slots};
 use crate::{Config, Links};
 
 /// How much longer than an attempt its delivery is taken: time to load it before and to record it after.
@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub schedule: Schedule,
     /// Attempts that run.
     pub slots: Slots,
+    /// Outcomes that are to be written down.
+    pub records: Records,
     /// So long a delivery is taken by one sender.
     pub lock: Duration,
     /// Endpoints as the consumer knows them.
@@ -56,6 +58,7 @@ impl State {
             outbound: outbound::Client::new(config.outbound.clone()),
             schedule: config.schedule.clone(),
             slots: Slots::new(config.concurrency, config.endpoint_concurrency),
+            records: Records::default(),
             lock: config.outbound.timeout + MARGIN,
             known: Known::default(),
             queued: Notify::new(),

@@ -93,7 +93,12 @@ impl Beats {
 }
 
 impl<L: Ledger, H: Handler> Loop<L, H> {
-    pub(super) fn new(bus: Bus, config: ConsumerConfig, work: Work<L, H>, component: chassis::Component) -> Self {
+    pub(super) fn new(
+        bus: Bus,
+        config: ConsumerConfig,
+        work: Work<L, H>,
+        component: chassis::Component,
+    ) -> Self {
         let clock = Beats::new(bus.generation());
         Self {
             bus,
@@ -320,7 +325,8 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
     /// Finishes what runs, keeps the mark, and hands the rest over so that a successor gets it at once.
     async fn drain(&mut self, shutdown: &chassis::Shutdown) {
         self.source = None;
-        let mut returned: Vec<Subject> = self.feed.waiting().map(|delivery| delivery.token.reply.clone()).collect();
+        let mut returned: Vec<Subject> =
+            self.feed.waiting().map(|delivery| delivery.token.reply.clone()).collect();
         self.lanes.drop_waiting();
         loop {
             tokio::select! {

@@ -44,7 +44,11 @@ impl Sight {
 
 /// Makes stream and consumer if they are missing, brings the consumer's settings up to date, and gives the time
 /// at which the consumer was made. A new one begins behind `low_water`.
-pub(super) async fn attach(bus: &Bus, config: &ConsumerConfig, low_water: i64) -> Result<OffsetDateTime, Error> {
+pub(super) async fn attach(
+    bus: &Bus,
+    config: &ConsumerConfig,
+    low_water: i64,
+) -> Result<OffsetDateTime, Error> {
     topology::ensure_present(bus).await?;
     let stream = stream(bus).await?;
     let wanted = match info(&stream, &config.name).await? {
@@ -64,10 +68,8 @@ pub(super) async fn attach(bus: &Bus, config: &ConsumerConfig, low_water: i64) -
             pull_config(bus, config, DeliverPolicy::ByStartSequence { start_sequence })
         }
     };
-    let made: Consumer<PullConfig> = stream
-        .create_consumer(wanted)
-        .await
-        .map_err(|error| Error::refused("making the consumer", error))?;
+    let made: Consumer<PullConfig> =
+        stream.create_consumer(wanted).await.map_err(|error| Error::refused("making the consumer", error))?;
     tracing::info!(consumer = config.name, "consumer made or changed");
     Ok(made.cached_info().created)
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use model::{Event, Ledger, LedgerError};
 use time::OffsetDateTime;
 
+use super::Handler;
 use super::active::Loop;
 use super::attach::{self, Sight};
 use super::feed::CHUNK;
 use super::source::Source;
-use super::Handler;
 use crate::{Error, topology};
 
 /// Between two writes of the mark.
@@ -241,7 +241,8 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
             self.clock.combed |= empty;
             return self.feed.aim(if empty { i64::MAX } else { known });
         }
-        let quiet = self.feed.is_quiet() && self.hand.is_empty() && sight.pending == 0 && sight.ack_pending == 0;
+        let quiet =
+            self.feed.is_quiet() && self.hand.is_empty() && sight.pending == 0 && sight.ack_pending == 0;
         if let Some(last) = before.last_position
             && quiet
             && sight.known() <= frontier
@@ -255,7 +256,11 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
 
 /// Events behind `after`. Nothing means that the log holds nothing more, not even the event that we have in hand;
 /// if it does hold that one, the log is only slow to settle what stands before it, and nothing may be skipped.
-async fn read_log<L: Ledger>(ledger: &L, after: i64, pending: Option<i64>) -> Result<Vec<Event>, LedgerError> {
+async fn read_log<L: Ledger>(
+    ledger: &L,
+    after: i64,
+    pending: Option<i64>,
+) -> Result<Vec<Event>, LedgerError> {
     let events = ledger.read_log(after, CHUNK).await?;
     if events.is_empty()
         && let Some(position) = pending

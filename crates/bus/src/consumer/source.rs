@@ -174,7 +174,8 @@ impl Source {
             }
             _ => {
                 self.outstanding = self.outstanding.saturating_sub(self.rest(&message));
-                (status == StatusCode::PIN_ID_MISMATCH && self.pin.take().is_some()).then_some(Incoming::PinLost)
+                (status == StatusCode::PIN_ID_MISMATCH && self.pin.take().is_some())
+                    .then_some(Incoming::PinLost)
             }
         }
     }

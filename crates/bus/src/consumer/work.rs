@@ -124,7 +124,8 @@ impl<L: Ledger, H: Handler> Work<L, H> {
     async fn call(&self, events: &[Event]) -> Result<(), Failure> {
         let spans = spans::Spans::open(&self.config.name, events);
         let begun = Instant::now();
-        let result = AssertUnwindSafe(self.handler.handle(events)).catch_unwind().instrument(spans.around()).await;
+        let result =
+            AssertUnwindSafe(self.handler.handle(events)).catch_unwind().instrument(spans.around()).await;
         self.metrics.seconds.observe(begun.elapsed().as_secs_f64());
         let result = result.unwrap_or_else(|_| Err(Failure::Retry("the handler panicked".into())));
         if result.is_ok() {
@@ -140,7 +141,9 @@ impl<L: Ledger, H: Handler> Work<L, H> {
         for event in events.iter_mut().filter(|event| event.oversized) {
             match self.ledger.read_event(event.position).await? {
                 Some(full) => *event = full,
-                None => tracing::warn!(position = event.position, "the log no longer holds the event's bodies"),
+                None => {
+                    tracing::warn!(position = event.position, "the log no longer holds the event's bodies")
+                }
             }
         }
         Ok(())

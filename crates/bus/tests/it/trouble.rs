@@ -41,7 +41,9 @@ async fn neighbours_in_the_lane_do_not_wait_for_the_poison() {
             config.backoff = vec![Duration::from_hours(1)];
         })
         .await;
-    world.effects.judge(|event, _| if event.key == "bad" { Err(Failure::Retry("no".into())) } else { Ok(()) });
+    world
+        .effects
+        .judge(|event, _| if event.key == "bad" { Err(Failure::Retry("no".into())) } else { Ok(()) });
     world.log.append("bad");
     for n in 0..100 {
         world.log.append(&format!("good{}", n % 7));
@@ -117,7 +119,9 @@ async fn what_can_not_be_buried_is_tried_again() {
     *world.memory.away.lock().unwrap() = true;
     let away = world.memory.away.clone();
     // The failure is of the same outage, but does not say so.
-    world.effects.judge(move |_, _| if *away.lock().unwrap() { Err(Failure::Retry("?".into())) } else { Ok(()) });
+    world
+        .effects
+        .judge(move |_, _| if *away.lock().unwrap() { Err(Failure::Retry("?".into())) } else { Ok(()) });
     world.log.append("a");
     eventually(SOON, || async { world.effects.calls(2) >= 4 }).await;
     *world.memory.away.lock().unwrap() = false;

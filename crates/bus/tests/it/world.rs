@@ -32,7 +32,13 @@ impl Log {
         self.append_as("items.update", "a", key, |_| {})
     }
 
-    pub fn append_as(&self, name: &str, collection: &str, key: &str, change: impl FnOnce(&mut Event)) -> Event {
+    pub fn append_as(
+        &self,
+        name: &str,
+        collection: &str,
+        key: &str,
+        change: impl FnOnce(&mut Event),
+    ) -> Event {
         let mut events = self.all();
         let position = events.last().map_or(0, |event| event.position) + 1;
         let same = |event: &&Event| event.collection == collection && event.key == key;
@@ -264,7 +270,11 @@ pub struct World {
 }
 
 pub fn trace() {
-    let _ = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).with_ansi(false).with_test_writer().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_ansi(false)
+        .with_test_writer()
+        .try_init();
 }
 
 impl World {

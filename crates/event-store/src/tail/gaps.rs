@@ -83,3 +83,104 @@ impl Gaps {
         self.0 = open;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use model::{Event, EventName, Ids as _, RandomIds};
+    use time::OffsetDateTime;
+
+    use super::Gaps;
+
+    fn at(positions: &[i64]) -> Vec<Event> {
+        let event = |position: &i64| Event {
+            position: *position,
+            id: RandomIds.ordered(),
+            name: EventName::new("items", "update"),
+            collection: String::new(),
+            key: String::new(),
+            version: 1,
+            payload: None,
+            previous: None,
+            oversized: false,
+            fields: None,
+            user: None,
+            role: None,
+            request_id: None,
+            traceparent: None,
+            causation_id: None,
+            depth: 0,
+            batch_id: None,
+            batch_index: 0,
+            silent: false,
+            time: OffsetDateTime::UNIX_EPOCH,
+        };
+        positions.iter().map(event).collect()
+    }
+
+    fn holders(names: &[&str]) -> HashSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn open(gaps: &Gaps) -> Vec<(i64, i64)> {
+        let (firsts, lasts) = gaps.ranges();
+        firsts.into_iter().zip(lasts).collect()
+    }
+
+    #[test]
+    fn a_gap_lasts_as_long_as_one_of_its_owners() {
+        let mut gaps = Gaps::default();
+        gaps.note(10, &at(&[11, 14, 15, 17]));
+        assert_eq!(open(&gaps), [(12, 13), (16, 16)]);
+        gaps.mark(&holders(&["3/1", "4/7"]));
+        gaps.close(&[], i64::MAX);
+        gaps.note(17, &at(&[19]));
+        // The first owner has ended; a newcomer owns nothing of the old gaps, but may own the new one.
+        gaps.mark(&holders(&["4/7", "5/1"]));
+        gaps.close(&[], i64::MAX);
+        assert_eq!(open(&gaps), [(12, 13), (16, 16), (18, 18)]);
+        gaps.mark(&holders(&["5/1"]));
+        gaps.close(&[], i64::MAX);
+        assert_eq!(open(&gaps), [(18, 18)]);
+        gaps.mark(&holders(&[]));
+        gaps.close(&[], i64::MAX);
+        assert!(gaps.is_empty());
+    }
+
+    #[test]
+    fn what_was_found_is_taken_out_and_the_rest_stays() {
+        let mut gaps = Gaps::default();
+        gaps.note(0, &at(&[10]));
+        gaps.mark(&holders(&["3/1"]));
+        gaps.close(&at(&[1, 4, 5, 9]), i64::MAX);
+        assert_eq!(open(&gaps), [(2, 3), (6, 8)]);
+        // The last owner ended, but the read that followed was cut at 7: behind it nothing is known yet.
+        gaps.mark(&holders(&[]));
+        gaps.close(&at(&[3, 7]), 7);
+        assert_eq!(open(&gaps), [(8, 8)]);
+        gaps.close(&[], i64::MAX);
+        assert!(gaps.is_empty());
+    }
+
+    #[test]
+    fn a_gap_is_never_given_up_before_its_owners_were_asked_for() {
+        let mut gaps = Gaps::default();
+        gaps.note(0, &at(&[2]));
+        gaps.close(&[], i64::MAX);
+        assert_eq!(open(&gaps), [(1, 1)]);
+    }
+
+    #[test]
+    fn a_prepared_transaction_is_an_owner_by_its_new_name() {
+        let mut gaps = Gaps::default();
+        gaps.note(0, &at(&[2]));
+        gaps.mark(&holders(&["3/1"]));
+        gaps.mark(&holders(&["-1/812"]));
+        gaps.close(&[], i64::MAX);
+        assert_eq!(open(&gaps), [(1, 1)]);
+        gaps.mark(&holders(&[]));
+        gaps.close(&[], i64::MAX);
+        assert!(gaps.is_empty());
+    }
+}

@@ -49,8 +49,7 @@ async fn databases_are_copies_of_one_template_and_go_away() {
 async fn a_nats_server_survives_kill_and_forgets_when_wiped() {
     let mut nats = Nats::start().await;
     let url = nats.url();
-    let client = async_nats::connect(&url).await.unwrap();
-    let jetstream = async_nats::jetstream::new(client);
+    let jetstream = async_nats::jetstream::new(nats.client().await);
     let config = async_nats::jetstream::stream::Config {
         name: "S".to_owned(),
         subjects: vec!["s".to_owned()],
@@ -62,12 +61,12 @@ async fn a_nats_server_survives_kill_and_forgets_when_wiped() {
     assert_eq!(nats.pid(), None);
     nats.restart().await;
     assert_eq!(nats.url(), url);
-    let fresh = async_nats::jetstream::new(async_nats::connect(&url).await.unwrap());
+    let fresh = async_nats::jetstream::new(nats.client().await);
     assert_eq!(fresh.get_stream("S").await.unwrap().cached_info().state.messages, 1);
     nats.stop().await;
     nats.wipe_store();
     nats.restart().await;
-    let fresh = async_nats::jetstream::new(async_nats::connect(&url).await.unwrap());
+    let fresh = async_nats::jetstream::new(nats.client().await);
     assert_eq!(fresh.stream_names().count().await, 0);
 }
 

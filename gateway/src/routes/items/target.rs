@@ -26,7 +26,9 @@ struct Batch<'a> {
 /// 400 when it means nothing, or two things.
 pub fn delete(body: &JsonBody) -> Result<delete_items_request::Target, Error> {
     if body.is_array() {
-        return Ok(delete_items_request::Target::Keys(keys(&body.parse::<Vec<&RawValue>>()?)?));
+        let list: Vec<&RawValue> =
+            serde_json::from_slice(&body.0).map_err(|error| Error::invalid_payload(error.to_string()))?;
+        return Ok(delete_items_request::Target::Keys(keys(&list)?));
     }
     Ok(match which(&body.parse()?)? {
         Which::Keys(keys) => delete_items_request::Target::Keys(keys),

@@ -3,4 +3,5 @@
 mod coalescing;
 mod failing;
 mod purging;
+mod traced;
 mod world;

@@ -2,7 +2,7 @@
 
 use access::Access;
 use bytes::Bytes;
-use model::{Error, Errors};
+use model::{Error, ErrorCode, Errors};
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
@@ -16,6 +16,16 @@ use crate::state::State;
 /// The query of a request; absent means the default one.
 pub fn query(bytes: &[u8]) -> Result<Query, Error> {
     if bytes.is_empty() { Ok(Query::default()) } else { Query::from_bytes(bytes) }
+}
+
+/// Nothing is written here: a value that PostgreSQL can't read stands in the filter.
+fn of_the_query(mut errors: Errors) -> Errors {
+    for error in &mut errors.0 {
+        if matches!(error.code, ErrorCode::InvalidPayload | ErrorCode::ValueOutOfRange) {
+            *error = Error::invalid_query("A value does not fit the type of its field");
+        }
+    }
+    errors
 }
 
 /// Answers a list.
@@ -42,7 +52,9 @@ pub async fn items(
         };
         match attempt.await {
             Ok(done) => return Ok(done),
-            Err(failure) => tries.after(failure, state, &request.collection).await?,
+            Err(failure) => {
+                tries.after(failure, state, &request.collection).await.map_err(of_the_query)?;
+            }
         }
     }
 }
@@ -67,7 +79,9 @@ pub async fn item(
         };
         match attempt.await {
             Ok(done) => return Ok(done),
-            Err(failure) => tries.after(failure, state, &request.collection).await?,
+            Err(failure) => {
+                tries.after(failure, state, &request.collection).await.map_err(of_the_query)?;
+            }
         }
     }
 }

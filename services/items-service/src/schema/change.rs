@@ -76,6 +76,10 @@ fn log(error: event_store::Error) -> Failure {
     Error::unavailable("database").into()
 }
 
+/// The advisory lock that schema changes queue for. Not the one that appenders of the log share (migration 2): whoever
+/// holds that alone makes every write fail.
+const QUEUE: i64 = 7_306_085_841;
+
 /// The transaction of a schema change.
 pub struct Change {
     transaction: Transaction<'static, Postgres>,
@@ -90,7 +94,7 @@ impl Change {
             sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '30s'")
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query("SELECT pg_advisory_xact_lock(7306085839)").execute(&mut *transaction).await?;
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(QUEUE).execute(&mut *transaction).await?;
             Ok::<_, db::Error>(transaction)
         };
         match begin.await {
@@ -151,7 +155,9 @@ impl Change {
 fn refused(state: &State, error: &sqlx::Error) -> Errors {
     let code = error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned);
     let reason = match code.as_deref() {
-        Some("42P07" | "42701") => "The name is already taken",
+        Some("42P07" | "42701" | "42710") => "The name is already taken",
+        Some("54011") => "A collection has at most 1600 fields",
+        Some("42704") => "A field of this type can't be a key, unique or indexed",
         Some("42703" | "42P01") => "It is not there any more",
         Some("42804" | "42846" | "22P02" | "22007" | "22003" | "22001") => {
             "The present values don't fit the definition"

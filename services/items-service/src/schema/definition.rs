@@ -112,8 +112,11 @@ pub struct ForeignKeyDefinition {
     pub on_delete: Option<String>,
 }
 
-/// Reads a JSON body.
+/// Reads a JSON body, which has to be an object: a list of values in order would do for the derived reader.
 pub fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Error> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Error::invalid_payload("The definition must be an object"));
+    }
     serde_json::from_slice(body).map_err(|error| Error::invalid_payload(error.to_string()))
 }
 
@@ -201,5 +204,6 @@ mod tests {
         assert_eq!(column.default_value, Some(Value::Null));
         let column: ColumnDefinition = parse(b"{}").unwrap();
         assert_eq!(column.default_value, None);
+        assert!(parse::<CollectionDefinition>(br#"["f"]"#).is_err());
     }
 }

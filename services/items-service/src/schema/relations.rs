@@ -18,6 +18,9 @@ pub async fn create(state: &State, caller: &Caller, body: &[u8]) -> Result<Value
     let definition: RelationDefinition = definition::parse(body)?;
     let snapshot = state.snapshots.present();
     let many = snapshot.collection(&definition.collection)?;
+    if many.system {
+        return Err(Error::forbidden().into());
+    }
     let field = many.field(&definition.field).ok_or_else(Error::forbidden)?;
     let Some(related) = &definition.related_collection else {
         return Err(Error::invalid_payload("Many-to-any relations are not supported yet").into());

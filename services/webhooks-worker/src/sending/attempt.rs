@@ -33,13 +33,13 @@ pub(super) async fn run(state: Arc<State>, delivery: Delivery, slot: Slot) {
         http.response.status_code = field::Empty,
     );
     chassis::trace::continue_from(&span, delivery.traceparent.as_ref());
-    attempt(&state, &delivery, &slot, &span).instrument(span.clone()).await;
+    attempt(&state, &delivery, slot, &span).instrument(span.clone()).await;
 }
 
-async fn attempt(state: &State, delivery: &Delivery, slot: &Slot, span: &Span) {
+async fn attempt(state: &State, delivery: &Delivery, slot: Slot, span: &Span) {
     let begun = Instant::now();
     let (status, class, verdict) = match prepare(state, delivery, span).await {
-        Ok(request) => judge(state, delivery, state.outbound.send(request).await, slot),
+        Ok(request) => judge(state, delivery, state.outbound.send(request).await, &slot),
         Err(Trouble::Hopeless(class)) => (0, class, Verdict::Failed),
         // Nobody has tried anything: it is as if it had not been taken, a little later.
         Err(Trouble::Away(error)) => {
@@ -55,6 +55,8 @@ async fn attempt(state: &State, delivery: &Delivery, slot: &Slot, span: &Span) {
     let label = if outcome.verdict == Verdict::Succeeded { "succeeded" } else { class };
     state.metrics.attempted(label, outcome.took);
     log(delivery, &outcome);
+    // The receiver is done with: another attempt may begin while this one is written down.
+    drop(slot);
     record::record(state, delivery, &outcome).await;
 }
 

@@ -94,6 +94,8 @@ async fn two_workers_share_the_work_and_double_none() {
     first.endpoint(&sink.url("/"), &["items.*"]).await;
     let begun = Instant::now();
     world.append("items.update", 0..1_000).await;
+    world.until("SELECT count(*) FROM eventus.webhook_deliveries", 1_000).await;
+    eprintln!("queued: {:?}, sent meanwhile {}", begun.elapsed(), sink.requests().len());
     let received = sink.wait_for(1_000, PATIENCE).await;
     let took = begun.elapsed();
     world.until("SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'succeeded'", 1_000).await;

@@ -4,4 +4,5 @@ mod delivering;
 mod endpoints;
 mod failing;
 mod faults;
+mod traced;
 mod world;
