@@ -71,7 +71,14 @@ pub async fn run(arguments: Arguments, env: Env) -> Result<(), Error> {
 }
 
 /// Says where everything is as soon as the first request would be answered.
-async fn tell(addresses: &Addresses, token: &str, nats_url: &str, begun: Instant, demo: bool, runtime: &Runtime) {
+async fn tell(
+    addresses: &Addresses,
+    token: &str,
+    nats_url: &str,
+    begun: Instant,
+    demo: bool,
+    runtime: &Runtime,
+) {
     let deadline = begun + Duration::from_secs(60);
     while !runtime.health.ready() {
         if Instant::now() > deadline {
@@ -103,7 +110,7 @@ async fn start_servers(
     if !own_database && !own_bus {
         return Ok(());
     }
-    let bin = PathBuf::from(env.get("EVENTUS_BIN")?.map_or_else(|| home.join("bin"), PathBuf::from));
+    let bin = env.get("EVENTUS_BIN")?.map_or_else(|| home.join("bin"), PathBuf::from);
     let search = Search::new(bin, env.get("PATH")?.map(Into::into));
     let program = std::env::current_exe().map_err(|error| Error::part("own program", error))?;
     let launcher = Launcher::new(program, ["keep".into()]);

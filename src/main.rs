@@ -10,7 +10,11 @@ use eventus::platform::{self, Settings};
 use eventus::{Error, Role, dev, doctor};
 
 #[derive(Parser)]
-#[command(name = "eventus", version, about = "A headless data platform that speaks Directus's language and loses nothing")]
+#[command(
+    name = "eventus",
+    version,
+    about = "A headless data platform that speaks Directus's language and loses nothing"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -150,7 +154,8 @@ async fn reset_relay(env: &Env) -> Result<(), Error> {
     let config = bus::Config::from_env(env)?;
     let bus = bus::Bus::connect(&config, "relay-reset").await.map_err(|error| Error::part("bus", error))?;
     let reset = tokio::time::timeout(Duration::from_secs(60), items_service::relay::reset(&db, &bus)).await;
-    let from = reset.map_err(|error| Error::part("bus", error))?.map_err(|error| Error::part("relay", error))?;
+    let from =
+        reset.map_err(|error| Error::part("bus", error))?.map_err(|error| Error::part("relay", error))?;
     println!("the stream is purged; the relay republishes after position {from}");
     Ok(())
 }

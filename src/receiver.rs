@@ -13,7 +13,10 @@ use standardwebhooks::Webhook;
 use tokio::net::TcpListener;
 
 /// Serves `POST /` until the process is stopped. `secret` is the endpoint's `whsec_...`.
-pub async fn serve(listener: TcpListener, secret: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub async fn serve(
+    listener: TcpListener,
+    secret: &str,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let webhook = Arc::new(Webhook::new(secret)?);
     println!("receiver: listening on http://{}", listener.local_addr()?);
     let router = Router::new().route("/", post(receive)).with_state(webhook);
@@ -21,7 +24,8 @@ pub async fn serve(listener: TcpListener, secret: &str) -> Result<(), Box<dyn st
 }
 
 async fn receive(State(webhook): State<Arc<Webhook>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
+    let header =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
     match webhook.verify(&body, &headers) {
         Ok(()) => {
             println!("receiver: signature verified, webhook-id {}", header("webhook-id"));

@@ -27,5 +27,7 @@ pub fn print(addresses: &Addresses, token: &str, nats_url: &str, shop: bool) {
         "  grpcurl -plaintext -H 'authorization: Bearer {token}' -d '{{\"collection\":\"{collection}\"}}' \\\n    \
          {grpc} eventus.items.v1.ItemsService/ReadItems\n"
     );
-    println!("  nats --server '{nats_url}' sub 'items.create.>'\n\nCtrl-C stops everything; the data stay.\n");
+    println!(
+        "  nats --server '{nats_url}' sub 'items.create.>'\n\nCtrl-C stops everything; the data stay.\n"
+    );
 }

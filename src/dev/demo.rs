@@ -30,11 +30,21 @@ pub async fn make(addresses: &Addresses, token: &str) -> Result<Child, Failure> 
     let http = addresses.http.ok_or("the gateway is not here")?;
     let shop = Shop { client: Client::builder(TokioExecutor::new()).build_http(), http, token };
     let field = |name: &str, kind: &str| json!({"field": name, "type": kind});
-    let customers = shop.collection("customers", json!([field("name", "string"), field("email", "string")])).await?;
-    let products = [field("title", "string"), field("slug", "string"), field("content", "text"), field("price", "decimal")];
+    let customers =
+        shop.collection("customers", json!([field("name", "string"), field("email", "string")])).await?;
+    let products = [
+        field("title", "string"),
+        field("slug", "string"),
+        field("content", "text"),
+        field("price", "decimal"),
+    ];
     let products = shop.collection("products", json!(products)).await?;
-    let orders =
-        [field("title", "string"), field("customer", "integer"), field("product", "integer"), field("quantity", "integer")];
+    let orders = [
+        field("title", "string"),
+        field("customer", "integer"),
+        field("product", "integer"),
+        field("quantity", "integer"),
+    ];
     let orders = shop.collection("orders", json!(orders)).await?;
     if orders {
         shop.relation("orders", "customer", "customers").await?;
@@ -52,7 +62,9 @@ pub async fn make(addresses: &Addresses, token: &str) -> Result<Child, Failure> 
         shop.send(Method::POST, "/items/products", goods).await?;
     }
     let receiver = shop.receiver().await?;
-    println!("eventus: demo shop is there: customers, products, orders; products get a slug from a filter hook");
+    println!(
+        "eventus: demo shop is there: customers, products, orders; products get a slug from a filter hook"
+    );
     Ok(receiver)
 }
 
@@ -68,7 +80,8 @@ impl Shop<'_> {
         if self.call(Method::GET, &format!("/collections/{name}"), None).await?.0 == 200 {
             return Ok(false);
         }
-        self.send(Method::POST, "/collections", json!({"collection": name, "schema": {}, "fields": fields})).await?;
+        self.send(Method::POST, "/collections", json!({"collection": name, "schema": {}, "fields": fields}))
+            .await?;
         Ok(true)
     }
 
@@ -80,7 +93,9 @@ impl Shop<'_> {
     /// A webhook endpoint for item events, and a process that receives them.
     async fn receiver(&self) -> Result<Child, Failure> {
         let known = self.call(Method::GET, "/webhooks/endpoints", None).await?.1;
-        for endpoint in known["data"].as_array().into_iter().flatten().filter(|endpoint| endpoint["name"] == ENDPOINT) {
+        for endpoint in
+            known["data"].as_array().into_iter().flatten().filter(|endpoint| endpoint["name"] == ENDPOINT)
+        {
             let id = endpoint["id"].as_str().unwrap_or_default();
             self.call(Method::DELETE, &format!("/webhooks/endpoints/{id}"), None).await?;
         }
@@ -100,7 +115,11 @@ impl Shop<'_> {
     /// A call that must succeed.
     async fn send(&self, method: Method, path: &str, body: Value) -> Result<Value, Failure> {
         let (status, answer) = self.call(method, path, Some(body)).await?;
-        if (200..300).contains(&status) { Ok(answer) } else { Err(format!("{path}: {status} {answer}").into()) }
+        if (200..300).contains(&status) {
+            Ok(answer)
+        } else {
+            Err(format!("{path}: {status} {answer}").into())
+        }
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<(u16, Value), Failure> {

@@ -25,7 +25,8 @@ pub fn keep(env: &Env, home: &Path) -> Result<(Vec<(String, String)>, Secrets), 
         if let Some(given) = env.get(key)? {
             return Ok(given);
         }
-        let kept = read_or_make(&home.join(file)).map_err(|error| Error::part("development folder", error))?;
+        let kept =
+            read_or_make(&home.join(file)).map_err(|error| Error::part("development folder", error))?;
         pairs.push((key.to_owned(), kept.clone()));
         Ok(kept)
     };
@@ -34,7 +35,9 @@ pub fn keep(env: &Env, home: &Path) -> Result<(Vec<(String, String)>, Secrets), 
     if env.get("ADMIN_EMAIL")?.is_none() {
         pairs.push(("ADMIN_EMAIL".to_owned(), "admin@example.com".to_owned()));
     }
-    for (key, default) in [("LOG_LEVEL", "warn"), ("EVENTUS_ADMIN_LISTEN", "127.0.0.1:0"), ("HOST", "127.0.0.1")] {
+    for (key, default) in
+        [("LOG_LEVEL", "warn"), ("EVENTUS_ADMIN_LISTEN", "127.0.0.1:0"), ("HOST", "127.0.0.1")]
+    {
         if env.get(key)?.is_none() {
             pairs.push((key.to_owned(), default.to_owned()));
         }
@@ -51,7 +54,8 @@ fn read_or_make(path: &Path) -> std::io::Result<String> {
     let mut bytes = [0_u8; 32];
     SystemRandom::new().fill(&mut bytes).map_err(|_| std::io::Error::other("no random bytes"))?;
     let text = URL_SAFE_NO_PAD.encode(bytes);
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     Ok(text)

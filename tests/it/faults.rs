@@ -76,39 +76,7 @@ impl Storm {
         assert_eq!(stored.len(), tokens.len(), "no token is stored twice");
         assert!(acked.is_subset(&stored), "lost: {:?}", acked.difference(&stored).collect::<Vec<_>>());
         let items = i64::try_from(stored.len()).unwrap();
-        let one = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&pool).await.unwrap();
-        let name = "name = 'items.create' AND collection = 'articles'";
-        assert_eq!(
-            one(
-                "SELECT count(*) FROM eventus.events WHERE name = 'items.create' AND collection = 'articles'"
-            )
-            .await,
-            items,
-            "{name}"
-        );
-        assert_eq!(
-            one("SELECT count(DISTINCT key) FROM eventus.events WHERE name = 'items.create' AND collection = 'articles'").await,
-            items
-        );
-        assert_eq!(
-            one("SELECT count FROM eventus.analytics_daily WHERE collection = 'articles' AND action = 'create'").await,
-            items
-        );
-        assert_eq!(
-            one("SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'succeeded'").await,
-            items
-        );
-        assert_eq!(
-            one("SELECT count(*) FROM eventus.webhook_deliveries WHERE state <> 'succeeded'").await,
-            0
-        );
-        assert_eq!(
-            one(
-                "SELECT count(*) FROM eventus.hook_runs WHERE hook = 'log_change' AND event = 'items.create'"
-            )
-            .await,
-            items
-        );
+        counted(&pool, items).await;
         let ids: Vec<String> =
             sqlx::query_scalar("SELECT id::text FROM eventus.events WHERE name = 'items.create'")
                 .fetch_all(&pool)
@@ -129,6 +97,34 @@ impl Storm {
         assert!(received.values().all(|ids| ids.len() == 1), "one webhook-id per event over all attempts");
         listening.abort();
     }
+}
+
+/// One event, one count, one recorded success, one hook run per item.
+async fn counted(pool: &sqlx::PgPool, items: i64) {
+    let one = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.unwrap();
+    let name = "name = 'items.create' AND collection = 'articles'";
+    assert_eq!(
+        one("SELECT count(*) FROM eventus.events WHERE name = 'items.create' AND collection = 'articles'")
+            .await,
+        items,
+        "{name}"
+    );
+    assert_eq!(
+        one("SELECT count(DISTINCT key) FROM eventus.events WHERE name = 'items.create' AND collection = 'articles'").await,
+        items
+    );
+    assert_eq!(
+        one("SELECT count FROM eventus.analytics_daily WHERE collection = 'articles' AND action = 'create'")
+            .await,
+        items
+    );
+    assert_eq!(one("SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'succeeded'").await, items);
+    assert_eq!(one("SELECT count(*) FROM eventus.webhook_deliveries WHERE state <> 'succeeded'").await, 0);
+    assert_eq!(
+        one("SELECT count(*) FROM eventus.hook_runs WHERE hook = 'log_change' AND event = 'items.create'")
+            .await,
+        items
+    );
 }
 
 /// One create, tried until it is answered; an item that may have been stored already is looked for first.

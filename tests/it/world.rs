@@ -47,7 +47,6 @@ pub struct Process {
 /// The fleet. Everything dies with it.
 pub struct World {
     pub api: Api,
-    pub shape: Shape,
     pub database: testkit::TestDatabase,
     pub nats: testkit::Nats,
     pub grpc: SocketAddr,
@@ -87,23 +86,7 @@ impl World {
         let nats = testkit::Nats::start().await;
         let mut ports = Ports::new();
         let http = ports.next();
-        let mut shared = vec![
-            ("DATABASE_URL", database.url.clone()),
-            ("NATS_URL", nats.url()),
-            ("SECRET", SECRET.to_owned()),
-            ("ADMIN_EMAIL", "admin@example.com".to_owned()),
-            ("ADMIN_PASSWORD", PASSWORD.to_owned()),
-            ("ADMIN_TOKEN", TOKEN.to_owned()),
-            ("HOST", http.ip().to_string()),
-            ("PORT", http.port().to_string()),
-            ("LOG_LEVEL", "info".to_owned()),
-            ("LOG_STYLE", "json".to_owned()),
-            ("EVENTUS_OUTBOUND_ALLOW", "127.0.0.1/32".to_owned()),
-            ("EVENTUS_WEBHOOK_SCHEDULE", "200,200,500,1000,2000,2000,2000,2000,2000,2000".to_owned()),
-            ("EVENTUS_STOP_GRACE", "5s".to_owned()),
-            ("HASH_MEMORY_COST", "1024".to_owned()),
-            ("EVENTUS_RELAY_LEASE", "2s".to_owned()),
-        ];
+        let mut shared = settings(&database, &nats, http);
         let addresses: Vec<SocketAddr> = ROLES.iter().map(|_| ports.next()).collect();
         let sets: Vec<(String, SocketAddr)> = match shape {
             Shape::AllInOne => vec![("all".to_owned(), addresses[1])],
@@ -133,7 +116,6 @@ impl World {
         });
         let mut world = Self {
             api: Api::new(format!("http://{http}"), Some(TOKEN)),
-            shape,
             database,
             nats,
             grpc: addresses[1],
@@ -223,6 +205,23 @@ impl World {
         all
     }
 
+    /// Every byte that the processes logged, for what must not be there.
+    pub fn whole_logs(&self) -> String {
+        let read = |process: &Process| {
+            std::fs::read_to_string(self.folder.path().join(format!("{}.log", process.roles)))
+        };
+        self.processes.iter().map(|process| read(process).unwrap()).collect()
+    }
+
+    /// A user who is no administrator, with this static token and the first admin's password.
+    pub async fn user(&self, email: &str, token: &str) -> uuid::Uuid {
+        let id = uuid::Uuid::new_v4();
+        let sql = "INSERT INTO directus_users (id, email, password, status, token, provider) SELECT $1, $2, password, \
+                   'active', $3, 'default' FROM directus_users WHERE email = 'admin@example.com'";
+        sqlx::query(sql).bind(id).bind(email).bind(token).execute(&self.pool().await).await.unwrap();
+        id
+    }
+
     /// Makes a collection with these string fields.
     pub async fn collection(&self, name: &str, fields: serde_json::Value) {
         let body = serde_json::json!({"collection": name, "schema": {}, "meta": {}, "fields": fields});
@@ -271,6 +270,31 @@ impl Drop for World {
             }
         }
     }
+}
+
+/// What all processes of a world are told.
+fn settings(
+    database: &testkit::TestDatabase,
+    nats: &testkit::Nats,
+    http: SocketAddr,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("DATABASE_URL", database.url.clone()),
+        ("NATS_URL", nats.url()),
+        ("SECRET", SECRET.to_owned()),
+        ("ADMIN_EMAIL", "admin@example.com".to_owned()),
+        ("ADMIN_PASSWORD", PASSWORD.to_owned()),
+        ("ADMIN_TOKEN", TOKEN.to_owned()),
+        ("HOST", http.ip().to_string()),
+        ("PORT", http.port().to_string()),
+        ("LOG_LEVEL", "info".to_owned()),
+        ("LOG_STYLE", "json".to_owned()),
+        ("EVENTUS_OUTBOUND_ALLOW", "127.0.0.1/32".to_owned()),
+        ("EVENTUS_WEBHOOK_SCHEDULE", "200,200,500,1000,2000,2000,2000,2000,2000,2000".to_owned()),
+        ("EVENTUS_STOP_GRACE", "5s".to_owned()),
+        ("HASH_MEMORY_COST", "1024".to_owned()),
+        ("EVENTUS_RELAY_LEASE", "2s".to_owned()),
+    ]
 }
 
 /// A plain client of the test's nats-server. The library does not read credentials from an address.

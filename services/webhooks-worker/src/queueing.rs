@@ -13,7 +13,8 @@ pub(crate) const CONSUMER: &str = "webhooks";
 
 // One statement: the inbox decides which events are new, the rest follows from it. The mark is read with a lock that
 // keeps it where it is: what lies at or below was queued, and may have left the inbox. Rows are entered in the order
-// of their keys, so that two batches with the same events wait for one another and never in a circle.
+// of their keys, so that two batches with the same events wait for one another and never in a circle. An endpoint that
+// is being disabled is waited for: nothing is queued behind its back.
 const QUEUE: &str = "
 WITH mark AS MATERIALIZED (
     SELECT low_water FROM eventus.consumers WHERE name = $1 FOR SHARE
@@ -34,6 +35,7 @@ FROM given
 JOIN fresh USING (event_id)
 JOIN eventus.webhook_endpoints endpoint ON endpoint.id = given.endpoint AND endpoint.enabled
 ORDER BY event_id, given.endpoint
+FOR SHARE OF endpoint
 ON CONFLICT (event_id, endpoint) DO NOTHING";
 
 /// The handler of the consumer.

@@ -56,7 +56,11 @@ pub struct Ending<'a> {
 /// read back at its end in a statement of their own.
 pub async fn run(state: &State, statements: &[Statement], ending: Ending<'_>) -> Result<Written, Failure> {
     let written = match statements {
-        [] => Written::default(),
+        [] => {
+            // Nothing was to be written, which is not the same as being told nothing.
+            let items = ending.read_back.map_or("", |_| "[]").to_owned();
+            Written { items, keys: Vec::new() }
+        }
         [only] if ending.reached.is_none() => Written::of(execute::rows_alone(&state.db, only).await?)?,
         several => run_several(state, several, ending).await?,
     };

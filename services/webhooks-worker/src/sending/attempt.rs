@@ -55,8 +55,8 @@ async fn attempt(state: &State, delivery: &Delivery, slot: Slot, span: &Span) {
     let label = if outcome.verdict == Verdict::Succeeded { "succeeded" } else { class };
     state.metrics.attempted(label, outcome.took);
     log(delivery, &outcome);
-    // The receiver is done with: another attempt may begin while this one is written down.
-    drop(slot);
+    // Another attempt may begin while this one is written down, unless nothing more is wanted there.
+    let _held = (outcome.verdict == Verdict::Gone).then_some(slot);
     record::record(state, delivery, &outcome).await;
 }
 
