@@ -45,8 +45,8 @@ pub struct Face {
     pub local: rpc::LocalSlot,
 }
 
-/// Batches side by side. They meet at the same few counts, so more would only wait for one another.
-const LANES: usize = 2;
+/// Batches side by side: they meet at the same few counts, so more than one would only wait for another.
+const LANES: usize = 1;
 
 /// Events of one statement at most.
 const BATCH: usize = 1_000;

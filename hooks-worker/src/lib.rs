@@ -66,6 +66,9 @@ pub struct Face {
 /// Pause after the registrations could not be written.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Batches of action hooks side by side.
+const LANES: usize = 4;
+
 /// Runs the bundled hooks until the soft stop and what runs then is done.
 ///
 /// # Errors
@@ -136,7 +139,9 @@ fn start_acting(state: &Arc<State>, runtime: &Runtime) {
     if subjects.is_empty() {
         return;
     }
-    let config = ConsumerConfig { process_silent: false, ..ConsumerConfig::new(acting::CONSUMER, subjects) };
+    // Few lanes: each batch is a transaction, and what comes while one commits shares the next.
+    let all = ConsumerConfig::new(acting::CONSUMER, subjects);
+    let config = ConsumerConfig { process_silent: false, lanes: LANES, ..all };
     let component = runtime.health.component("hooks-consumer");
     let ledger = event_store::PgLedger::new(state.db.clone(), acting::CONSUMER);
     let (bus, handler, shutdown) = (state.bus.clone(), state.acting.clone(), runtime.shutdown.clone());

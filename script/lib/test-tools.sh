@@ -1,4 +1,4 @@
-# What only the tests need: kubectl, Python packages, cargo-deny. Sourced, never run; bash. Needs tools.sh and ensure_home.
+# What only the tests need: kubectl, Python and Node packages, cargo-deny. Sourced, never run; bash. Needs tools.sh and ensure_home.
 
 KUBECTL_LEAST=1.22
 KUBECTL_DEB=1.32.3+ds-2
@@ -81,4 +81,30 @@ ensure_cargo_deny() {
   command -v cargo-deny >/dev/null && return
   say "no cargo-deny here: building it into $bin/cargo (some minutes, once)"
   cargo install --locked --quiet --root "$bin/cargo" cargo-deny || die "cargo-deny could not be installed (see above)"
+}
+
+NODE_LEAST=18
+
+# The packages of node/package.json, by the sums of its lock file, in $bin/node.
+ensure_node_packages() {
+  local stamp wanted
+  if ! { command -v node && command -v npm; } >/dev/null || ! at_least "$(first_version "$(node --version)")" "$NODE_LEAST"; then
+    apt_install "the test of the official JavaScript SDK needs Node.js $NODE_LEAST or newer" nodejs npm ca-certificates
+  fi
+  stamp=$bin/node/.complete
+  wanted="$(cat "$lib/node/package.json" "$lib/node/package-lock.json" | sha256sum) $(node --version)"
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    say "installing the tests' Node packages into $bin/node (pinned)"
+    rm -rf "$bin/node" "$bin/node.draft"
+    mkdir "$bin/node.draft"
+    cp "$lib/node/package.json" "$lib/node/package-lock.json" "$bin/node.draft"
+    (cd "$bin/node.draft" && npm ci --ignore-scripts --no-audit --no-fund >"$bin/npm.log" 2>&1) ||
+      die "npm could not install the tests' Node packages: $(tail -n 3 "$bin/npm.log")"
+    rm -f "$bin/npm.log"
+    mv "$bin/node.draft" "$bin/node"
+    printf '%s\n' "$wanted" >"$stamp"
+  fi
+  (cd "$bin/node" && node -e "require('@directus/sdk').createDirectus('http://localhost').with") ||
+    die "the official JavaScript SDK does not load: remove $bin/node and run this again"
+  say "Node packages for the tests ($bin/node, Node.js $(node --version))"
 }

@@ -35,9 +35,12 @@ pub fn keep(env: &Env, home: &Path) -> Result<(Vec<(String, String)>, Secrets), 
     if env.get("ADMIN_EMAIL")?.is_none() {
         pairs.push(("ADMIN_EMAIL".to_owned(), "admin@example.com".to_owned()));
     }
-    for (key, default) in
-        [("LOG_LEVEL", "warn"), ("EVENTUS_ADMIN_LISTEN", "127.0.0.1:0"), ("HOST", "127.0.0.1")]
-    {
+    for (key, default) in [
+        ("LOG_LEVEL", "warn"),
+        ("LOG_STYLE", "pretty"),
+        ("EVENTUS_ADMIN_LISTEN", "127.0.0.1:0"),
+        ("HOST", "127.0.0.1"),
+    ] {
         if env.get(key)?.is_none() {
             pairs.push((key.to_owned(), default.to_owned()));
         }

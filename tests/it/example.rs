@@ -63,7 +63,7 @@ pub fn python(more: &[&Path]) -> Command {
 
 /// The folder of the tools: `EVENTUS_BIN`, else `.eventus/bin` of the repository.
 #[expect(clippy::disallowed_methods, reason = "tests read their environment")]
-fn tools() -> PathBuf {
+pub fn tools() -> PathBuf {
     std::env::var_os("EVENTUS_BIN").map_or_else(|| root().join(".eventus/bin"), PathBuf::from)
 }
 

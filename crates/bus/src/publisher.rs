@@ -213,7 +213,7 @@ impl Publisher {
             let mut sent = Ok(());
             while sent.is_ok() && run.may_send(WINDOW) {
                 let (index, follows) = run.next();
-                sent = self.send(chain, &events[index], index, follows).await;
+                sent = self.send(chain, &events[index], index, follows).await.map(|bytes| run.sent(bytes));
             }
             if let Err(error) = sent {
                 return (run.acked(), Some(run.error().unwrap_or(error)));
@@ -228,10 +228,11 @@ impl Publisher {
         }
     }
 
-    async fn send(&self, chain: &Chain, event: &Event, index: usize, follows: u64) -> Result<(), Error> {
+    async fn send(&self, chain: &Chain, event: &Event, index: usize, follows: u64) -> Result<usize, Error> {
         let mut message = envelope::encode(&self.bus.config().prefix, &self.source, event)?;
         message.headers.insert(async_nats::header::NATS_EXPECTED_LAST_SEQUENCE, follows.to_string());
         let reply = chain.acks.reply(index);
+        let bytes = message.body.len();
         let send = self.bus.client().publish_with_reply_and_headers(
             message.subject,
             reply,
@@ -239,7 +240,7 @@ impl Publisher {
             message.body,
         );
         match tokio::time::timeout(PATIENCE, send).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => Ok(bytes),
             Ok(Err(error)) => Err(Error::Unavailable(error.to_string())),
             Err(_) => Err(Error::Unavailable("the connection takes nothing".to_owned())),
         }

@@ -51,7 +51,7 @@ pub fn plan_read(query: &Query, collection: &Collection, access: &Access) -> Res
         builder.push(&format!("SELECT coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), "));
         builder.push(&unwritten(&fields, collection)).push("::text) AS items, ");
     } else {
-        let page = format!("SELECT * FROM {table} {SOURCE}{filtered}{order}{}", window.sql(&mut builder));
+        let page = format!("SELECT * FROM {table} {SOURCE}{filtered}{order}{}", window.sql());
         builder.push("SELECT (SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' FROM (SELECT ");
         builder.push(&json_row(fields, SOURCE)).push(&format!(" AS j FROM ({page}) {SOURCE}) p) AS items, "));
     }
@@ -146,7 +146,7 @@ pub fn plan_keys(
     };
     let order = order_by(query, collection, access)?;
     let window = window(query)?;
-    let window = window.sql(&mut builder);
+    let window = window.sql();
     builder.push(&format!(
         "SELECT {} AS key FROM {} {SOURCE}{filter}{order}{window}",
         answer_key(key_field, SOURCE),
@@ -205,15 +205,11 @@ struct Window {
 }
 
 impl Window {
-    fn sql(&self, builder: &mut Builder) -> String {
-        let mut sql = String::new();
-        if let Some(limit) = self.limit {
-            sql.push_str(&format!(" LIMIT {}", builder.bind(Binding::BigInt(limit))));
-        }
-        if self.offset > 0 {
-            sql.push_str(&format!(" OFFSET {}", builder.bind(Binding::BigInt(self.offset))));
-        }
-        sql
+    /// Numbers of ours, not bindings: PostgreSQL can't choose an index for a limit that it doesn't know.
+    fn sql(&self) -> String {
+        let limit = self.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+        let offset = if self.offset > 0 { format!(" OFFSET {}", self.offset) } else { String::new() };
+        limit + &offset
     }
 }
 

@@ -66,7 +66,9 @@ pub async fn run(config: Config, links: Links, runtime: Runtime) -> Result<(), E
 
 /// Starts the consumer. Silent events purge too: a cache does not care why something changed.
 fn start_queueing(state: &Arc<State>, runtime: &Runtime) {
-    let config = ConsumerConfig::new(queueing::CONSUMER, state.targets.subjects());
+    // One lane: queueing is one statement per batch, and what comes while one commits shares the next.
+    let all = ConsumerConfig::new(queueing::CONSUMER, state.targets.subjects());
+    let config = ConsumerConfig { lanes: 1, ..all };
     let component = runtime.health.component("cdn-purge-consumer");
     let ledger = event_store::PgLedger::new(state.db.clone(), queueing::CONSUMER);
     let (bus, handler, shutdown) =

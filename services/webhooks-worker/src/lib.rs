@@ -87,7 +87,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
 /// Starts the consumer of all events that are not silent.
 fn start_queueing(state: &Arc<State>, runtime: &Runtime) {
     let all = ConsumerConfig::new(queueing::CONSUMER, bus::topology::SUBJECTS.iter().copied());
-    let config = ConsumerConfig { process_silent: false, ..all };
+    // One lane: queueing is one statement per batch, and what comes while one commits shares the next.
+    let config = ConsumerConfig { process_silent: false, lanes: 1, ..all };
     let component = runtime.health.component("webhooks-consumer");
     let ledger = event_store::PgLedger::new(state.db.clone(), queueing::CONSUMER);
     let (bus, handler, shutdown) =

@@ -26,6 +26,9 @@ const BEAT: Duration = Duration::from_millis(100);
 /// Messages taken at once before lanes are started, so that batches form.
 const GULP: usize = 512;
 
+/// Bytes of bodies in hand, above which no more are asked for.
+const ROOM: usize = 32 * 1024 * 1024;
+
 const ACK: &[u8] = b"+ACK";
 const NAK: &[u8] = b"-NAK";
 const TERM: &[u8] = b"+TERM";
@@ -192,7 +195,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
             match self.feed.step(self.hand.frontier(), now) {
                 Step::Wait => break,
                 Step::AskMark => self.ask_mark(),
-                Step::AskLog if self.hand.len() >= self.config.max_in_flight => {
+                Step::AskLog if self.hand.len() >= self.config.max_in_flight || self.hand.bytes() > ROOM => {
                     self.feed.no_room();
                     break;
                 }
@@ -209,6 +212,9 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
                 }
             }
         }
+        if let Some(source) = &mut self.source {
+            source.hold(self.hand.bytes() > ROOM);
+        }
         for batch in self.lanes.start(now) {
             self.running.spawn(self.work.clone().run(batch));
         }
@@ -221,7 +227,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
             self.hand.advance(position);
             return;
         }
-        if !self.hand.take(position, reply, now) {
+        if !self.hand.take(&event, reply, now) {
             return;
         }
         if event.silent && !self.config.process_silent {
@@ -283,6 +289,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         for position in self.lanes.drop_waiting() {
             self.hand.finish(position);
         }
+        self.hand.forget_frontier();
     }
 
     /// Stream or consumer are gone: begin anew.

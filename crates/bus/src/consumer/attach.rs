@@ -16,13 +16,12 @@ use crate::{Bus, Error, envelope, subject, topology};
 pub(super) struct Sight {
     /// When the consumer was made: another one has another time.
     pub created: OffsetDateTime,
-    pub first_sequence: u64,
-    /// Position of the stream's first message; `None` when it holds none.
-    pub first_position: Option<i64>,
-    /// Position of the stream's last message; `None` when it holds none.
-    pub last_position: Option<i64>,
-    /// Position of the last message that was ever delivered to anybody, if it is still there.
-    pub delivered_position: Option<i64>,
+    /// The stream's first message.
+    pub first: Spot,
+    /// The stream's last message.
+    pub last: Spot,
+    /// The last message that was ever delivered to anybody.
+    pub delivered: Spot,
     /// Delivered, not acknowledged.
     pub ack_pending: u64,
     /// Not yet delivered.
@@ -33,12 +32,20 @@ pub(super) struct Sight {
     pub level: bool,
 }
 
+/// A message of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub sequence: u64,
+    /// Its position in the log; `None` when it is not there (any more).
+    pub position: Option<i64>,
+}
+
 impl Sight {
     /// Events at or below this position will not come by themselves any more: they were delivered, or the
     /// stream has lost them.
     pub(super) fn known(&self) -> i64 {
-        let before_first = self.first_position.map_or(0, |first| first - 1);
-        before_first.max(self.delivered_position.unwrap_or(0))
+        let before_first = self.first.position.map_or(0, |first| first - 1);
+        before_first.max(self.delivered.position.unwrap_or(0))
     }
 }
 
@@ -74,37 +81,53 @@ pub(super) async fn attach(
     Ok(made.cached_info().created)
 }
 
-/// Looks at stream and consumer; `None` when one of them is missing.
-pub(super) async fn look(bus: &Bus, config: &ConsumerConfig) -> Result<Option<Sight>, Error> {
+/// Looks at stream and consumer, a while after the look `before`; `None` when one of them is missing.
+pub(super) async fn look(
+    bus: &Bus,
+    config: &ConsumerConfig,
+    before: Option<Sight>,
+) -> Result<Option<Sight>, Error> {
     // The stream first: what the consumer says afterwards is at least as new.
     let Some(stream) = topology::look(bus).await? else { return Ok(None) };
     let of_stream = stream.cached_info();
     let state = &of_stream.state;
     let replicas = of_stream.cluster.iter().flat_map(|cluster| &cluster.replicas);
     let level = replicas.fold(true, |level, peer| level && peer.current && peer.lag.unwrap_or(0) == 0);
-    let (mut first_position, mut last_position) = (None, None);
-    if state.messages > 0 {
-        first_position = position(&stream, state.first_sequence).await?;
-        last_position = position(&stream, state.last_sequence).await?;
+    let mut known: Vec<Spot> =
+        before.iter().flat_map(|sight| [sight.first, sight.last, sight.delivered]).collect();
+    let mut found =
+        [state.first_sequence, state.last_sequence, 0].map(|sequence| Spot { sequence, position: None });
+    for spot in &mut found[..2] {
+        spot.position =
+            if state.messages > 0 { look_up(&stream, spot.sequence, &known).await? } else { None };
+        known.push(*spot);
     }
     let Some(info) = info(&stream, &config.name).await? else { return Ok(None) };
-    let delivered_position = match info.delivered.stream_sequence {
-        0 => None,
-        sequence if sequence == state.last_sequence => last_position,
-        sequence => position(&stream, sequence).await?,
-    };
+    let [first, last, mut delivered] = found;
+    delivered.sequence = info.delivered.stream_sequence;
+    delivered.position = look_up(&stream, delivered.sequence, &known).await?;
     let group = info.priority_groups.into_iter().find(|state| state.group == source::GROUP);
     Ok(Some(Sight {
         created: info.created,
-        first_sequence: state.first_sequence,
-        first_position,
-        last_position,
-        delivered_position,
+        first,
+        last,
+        delivered,
         ack_pending: info.num_ack_pending as u64,
         pending: info.num_pending,
         pinned: group.and_then(|state| state.pinned_client_id).filter(|pin| !pin.is_empty()),
         level,
     }))
+}
+
+/// Position of a message, from what is known or from the server.
+async fn look_up(stream: &Stream, sequence: u64, known: &[Spot]) -> Result<Option<i64>, Error> {
+    if sequence == 0 {
+        return Ok(None);
+    }
+    match known.iter().find(|spot| spot.sequence == sequence && spot.position.is_some()) {
+        Some(spot) => Ok(spot.position),
+        None => position(stream, sequence).await,
+    }
 }
 
 /// Lets a stand-by take over at once.

@@ -67,8 +67,8 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         if now.duration_since(self.clock.looked_at) >= LOOK && !self.clock.looking && self.source.is_some() {
             self.clock.looked_at = now;
             self.clock.looking = true;
-            let (bus, config) = (self.bus.clone(), self.config.clone());
-            self.errands.spawn(async move { Errand::Looked(attach::look(&bus, &config).await) });
+            let (bus, config, before) = (self.bus.clone(), self.config.clone(), self.sight.clone());
+            self.errands.spawn(async move { Errand::Looked(attach::look(&bus, &config, before).await) });
         }
     }
 
@@ -82,7 +82,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
                 let created = attach::attach(&bus, &config, low_water).await?;
                 let stream = topology::stream_name(&bus.config().prefix);
                 let expires = config.takeover / 3;
-                let batch = config.max_in_flight.clamp(1, 500);
+                let batch = config.max_in_flight.clamp(1, 200);
                 let source = Source::open(&bus, &stream, &config.name, batch, expires).await?;
                 Ok((created, Box::new(source)))
             };
@@ -119,7 +119,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
             Some(Errand::Attached(result)) => self.attached(result),
             Some(Errand::Mark(epoch, result)) if epoch == self.feed.epoch => match result {
                 Ok(low_water) => {
-                    self.hand.restart(low_water);
+                    self.hand.advance(low_water);
                     self.clock.raised = self.clock.raised.max(low_water);
                     self.feed.marked();
                     self.answered();
@@ -207,10 +207,10 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         self.work.metrics.lag.set(i64::try_from(sight.pending + sight.ack_pending).unwrap_or(i64::MAX));
         let before = self.sight.replace(sight.clone());
         let Some(before) = before else { return };
-        let moved = sight.first_sequence.saturating_sub(before.first_sequence);
-        let edge = sight.first_sequence + 10 * moved + 1000;
+        let moved = sight.first.sequence.saturating_sub(before.first.sequence);
+        let edge = sight.first.sequence + 10 * moved + 1000;
         self.feed.near_edge = moved > 0 && self.feed.last_stream_sequence() < edge;
-        if sight.first_position.is_some_and(|first| first - 1 > self.hand.frontier()) {
+        if sight.first.position.is_some_and(|first| first - 1 > self.hand.frontier()) {
             self.feed.doubt();
         }
         // As a stand-by we act only where nobody else does.
@@ -232,7 +232,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         }
         // What is on its way to us for less than a second is not missing.
         let (known, frontier) = (before.known(), self.hand.frontier());
-        let empty = sight.last_position.is_none() && !self.clock.combed;
+        let empty = sight.last.position.is_none() && !self.clock.combed;
         if known > frontier || empty {
             if !self.active {
                 // Others may have gone on since we last read the mark.
@@ -243,7 +243,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         }
         let quiet =
             self.feed.is_quiet() && self.hand.is_empty() && sight.pending == 0 && sight.ack_pending == 0;
-        if let Some(last) = before.last_position
+        if let Some(last) = before.last.position
             && quiet
             && sight.known() <= frontier
             && before.level

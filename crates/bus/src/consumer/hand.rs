@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use async_nats::Subject;
+use model::Event;
 
 /// Events taken up. Every event of the consumer at or below `frontier` is either finished or held here.
 #[derive(Debug, Default)]
 pub(super) struct Hand {
     frontier: i64,
     held: BTreeMap<i64, Held>,
+    /// Bytes of the held events' bodies.
+    bytes: usize,
 }
 
 /// An unfinished event.
@@ -20,6 +23,7 @@ struct Held {
     reply: Option<Subject>,
     /// When the broker last heard of it.
     touched: Instant,
+    bytes: usize,
 }
 
 impl Hand {
@@ -43,18 +47,27 @@ impl Hand {
         self.held.is_empty()
     }
 
+    /// How much memory their bodies take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Nothing at or below this position is unknown.
     pub(super) fn advance(&mut self, position: i64) {
         self.frontier = self.frontier.max(position);
     }
 
     /// Takes up an event. False when it is in hand already.
-    pub(super) fn take(&mut self, position: i64, reply: Option<Subject>, now: Instant) -> bool {
+    pub(super) fn take(&mut self, event: &Event, reply: Option<Subject>, now: Instant) -> bool {
+        let position = event.position;
         self.advance(position);
         if self.hold_again(position, reply.as_ref(), now) {
             return false;
         }
-        self.held.insert(position, Held { reply, touched: now });
+        let bodies = [&event.payload, &event.previous].into_iter().flatten();
+        let bytes = bodies.map(|body| body.get().len()).sum();
+        self.bytes += bytes;
+        self.held.insert(position, Held { reply, touched: now, bytes });
         true
     }
 
@@ -71,7 +84,9 @@ impl Hand {
 
     /// An event is finished; gives where to acknowledge it.
     pub(super) fn finish(&mut self, position: i64) -> Option<Subject> {
-        self.held.remove(&position)?.reply
+        let held = self.held.remove(&position)?;
+        self.bytes -= held.bytes;
+        held.reply
     }
 
     /// Where to answer for each unfinished event.
@@ -86,9 +101,9 @@ impl Hand {
         }
     }
 
-    /// Starts anew behind this position; what is still running stays in hand.
-    pub(super) fn restart(&mut self, low_water: i64) {
-        self.frontier = low_water;
+    /// Events were let go without being finished: nothing is known any more. What is running stays in hand.
+    pub(super) fn forget_frontier(&mut self) {
+        self.frontier = 0;
     }
 
     /// Unfinished events of which the broker has not heard for this long; they count as touched now.
@@ -108,6 +123,7 @@ impl Hand {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::tests::event;
     use super::*;
 
     #[test]
@@ -117,7 +133,7 @@ mod tests {
         hand.advance(3);
         assert_eq!(hand.low_water(), 3);
         for position in [5, 6, 9] {
-            assert!(hand.take(position, Some("a".into()), now));
+            assert!(hand.take(&event(position, "k"), Some("a".into()), now));
         }
         assert_eq!((hand.low_water(), hand.frontier()), (4, 9));
         hand.finish(6);
@@ -134,8 +150,8 @@ mod tests {
     fn a_second_delivery_is_held_once_and_answered_at_its_newest_place() {
         let now = Instant::now();
         let mut hand = Hand::default();
-        assert!(hand.take(1, None, now));
-        assert!(!hand.take(1, Some("b".into()), now));
+        assert!(hand.take(&event(1, "k"), None, now));
+        assert!(!hand.take(&event(1, "k"), Some("b".into()), now));
         assert!(hand.hold_again(1, Some(&"c".into()), now));
         assert!(!hand.hold_again(2, Some(&"c".into()), now));
         assert_eq!(hand.len(), 1);
@@ -147,8 +163,8 @@ mod tests {
     fn neglected_events_are_named_once() {
         let now = Instant::now();
         let mut hand = Hand::default();
-        hand.take(1, Some("a".into()), now);
-        hand.take(2, None, now);
+        hand.take(&event(1, "k"), Some("a".into()), now);
+        hand.take(&event(2, "k"), None, now);
         let later = now + Duration::from_secs(3);
         assert_eq!(hand.neglected(Duration::from_secs(5), later), Vec::<Subject>::new());
         assert_eq!(hand.neglected(Duration::from_secs(3), later), vec![Subject::from("a")]);

@@ -44,6 +44,10 @@ pub(super) struct Source {
     outstanding: usize,
     /// A request is answered by then, by messages or by a status.
     deadline: Instant,
+    /// When we last asked.
+    asked: Instant,
+    /// There is no room for more: ask only as much as keeps the pin.
+    held: bool,
     /// Not to ask before.
     pause: Option<Instant>,
     /// Times in a row that nobody answered.
@@ -82,6 +86,8 @@ impl Source {
             pin: None,
             outstanding: 0,
             deadline: Instant::now() + expires + GRACE,
+            asked: Instant::now(),
+            held: false,
             pause: None,
             silences: 0,
         })
@@ -94,17 +100,21 @@ impl Source {
                 tokio::time::sleep_until(pause.into()).await;
                 self.pause = None;
             }
-            if self.outstanding <= self.batch / 2 {
-                self.pull().await;
+            let again = self.asked + self.expires;
+            if self.held && self.outstanding == 0 && Instant::now() >= again {
+                self.pull(1).await;
+            } else if !self.held && self.outstanding <= self.batch / 2 {
+                self.pull(self.batch).await;
             }
-            let next = tokio::time::timeout_at(self.deadline.into(), self.subscriber.next()).await;
-            match next {
+            let until = if self.held && self.outstanding == 0 { again } else { self.deadline };
+            match tokio::time::timeout_at(until.into(), self.subscriber.next()).await {
                 Ok(Some(message)) => {
                     if let Some(incoming) = self.take(message) {
                         return incoming;
                     }
                 }
                 Ok(None) => return Incoming::Gone("the connection is closed".to_owned()),
+                Err(_) if until < self.deadline => {}
                 Err(_) => {
                     if let Some(gone) = self.unanswered("the broker does not answer") {
                         return gone;
@@ -129,6 +139,11 @@ impl Source {
         self.pin.as_deref()
     }
 
+    /// Whether there is no room for more.
+    pub(super) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Requests that were under way are lost (on another connection): ask again.
     pub(super) fn again(&mut self) {
         self.outstanding = 0;
@@ -142,14 +157,15 @@ impl Source {
         (self.silences >= PATIENCE).then(|| Incoming::Gone(reason.to_owned()))
     }
 
-    async fn pull(&mut self) {
+    async fn pull(&mut self, batch: usize) {
         let expires = u64::try_from(self.expires.as_nanos()).unwrap_or(u64::MAX);
-        let request = Request { batch: self.batch, expires, group: GROUP, id: self.pin.as_deref() };
+        let request = Request { batch, expires, group: GROUP, id: self.pin.as_deref() };
         let Ok(request) = serde_json::to_vec(&request) else { return };
         let sent = self.client.publish_with_reply(self.subject.clone(), self.inbox.clone(), request.into());
         // When the connection takes nothing, the deadline ends the waiting.
         if let Ok(Ok(())) = tokio::time::timeout(self.expires, sent).await {
-            self.outstanding += self.batch;
+            self.outstanding += batch;
+            self.asked = Instant::now();
             self.deadline = Instant::now() + self.expires + GRACE;
         }
     }

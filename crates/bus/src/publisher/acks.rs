@@ -12,6 +12,9 @@ use crate::{Bus, Error};
 /// How long one look for answers waits. The connection is checked between looks.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Bytes under way at once: the client keeps them in memory.
+const BYTES: usize = 8 * 1024 * 1024;
+
 /// The inbox. A new one for every chain: answers of an earlier chain never reach it.
 pub(super) struct Acks {
     inbox: String,
@@ -53,6 +56,10 @@ pub(super) struct Run {
     base: u64,
     total: usize,
     sent: usize,
+    /// Bytes of each message that was sent and is not answered.
+    bytes: Vec<usize>,
+    /// Their sum.
+    under_way: usize,
     /// Which of the sent messages have been answered well.
     good: Vec<bool>,
     /// Messages that are answered without a gap, from the first.
@@ -64,12 +71,25 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(base: u64, total: usize) -> Self {
-        let good = vec![false; total];
-        Self { base, total, sent: 0, good, acked: 0, answered: 0, error: None, last_answer: Instant::now() }
+        Self {
+            base,
+            total,
+            sent: 0,
+            bytes: Vec::with_capacity(total),
+            under_way: 0,
+            good: vec![false; total],
+            acked: 0,
+            answered: 0,
+            error: None,
+            last_answer: Instant::now(),
+        }
     }
 
     pub(super) fn may_send(&self, window: usize) -> bool {
-        self.error.is_none() && self.sent < self.total && self.sent - self.answered < window
+        self.error.is_none()
+            && self.sent < self.total
+            && self.sent - self.answered < window
+            && self.under_way < BYTES
     }
 
     /// Index of the next message, and the sequence that it follows.
@@ -77,6 +97,12 @@ impl Run {
         let index = self.sent;
         self.sent += 1;
         (index, self.base + index as u64)
+    }
+
+    /// The message that `next` gave is on its way.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes.push(bytes);
+        self.under_way += bytes;
     }
 
     /// Every message that was sent is answered, and none is to be sent any more.
@@ -101,6 +127,7 @@ impl Run {
         let index = message.subject.rsplit('.').next().and_then(|index| index.parse::<usize>().ok());
         let Some(index) = index.filter(|index| *index < self.sent) else { return };
         self.answered += 1;
+        self.under_way -= self.bytes.get_mut(index).map_or(0, std::mem::take);
         let follows = self.base + index as u64;
         match answer(message) {
             // A duplicate that stands where we wanted it is our own, whose answer was lost.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::value::RawValue;
-use testkit::eventually;
+use testkit::{eventually, eventually_some};
 
 use crate::world::{SOON, World};
 
@@ -80,6 +80,38 @@ async fn a_large_event_travels_without_its_bodies_and_reaches_the_handler_with_t
     let slim = bus::envelope::decode(&message.payload).unwrap();
     assert!(slim.oversized && slim.payload.is_none());
     assert_eq!((slim.key.as_str(), slim.version), ("1", 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_is_taken_than_memory_allows_and_the_pin_stays() {
+    let mut world = World::new().await;
+    world.relay().await;
+    let closed = world.effects.gate.clone().write_owned().await;
+    world.consumer(|_| {}).await;
+    let body = RawValue::from_string(format!("\"{}\"", "x".repeat(200_000))).unwrap();
+    for n in 0..600 {
+        world.log.append_as("items.update", "a", &format!("{}", n % 9), |event| {
+            event.payload = Some(body.clone())
+        });
+    }
+    let bus = world.bus().await;
+    let look = || async {
+        let stream = bus.jetstream().get_stream("EVENTS").await.ok()?;
+        let info = stream.consumer_info("worker").await.ok()?;
+        Some((info.num_ack_pending, info.num_pending, info.priority_groups[0].pinned_client_id.clone()))
+    };
+    let full = eventually_some(SOON, || async {
+        let (held, pending, pin) = look().await?;
+        (held + pending as usize == 600 && held >= 160).then_some((held, pin))
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (held, _, pin) = look().await.unwrap();
+    assert!(held <= 480, "{held} of 600 are held");
+    assert_eq!(pin, full.1);
+    drop(closed);
+    world.effects.until(600).await;
+    assert_eq!(world.effects.check_order(), 600);
 }
 
 #[tokio::test(flavor = "multi_thread")]

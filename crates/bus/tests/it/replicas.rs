@@ -57,6 +57,11 @@ async fn a_stand_by_does_nothing_while_another_is_active() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(idle.count(), 0);
+    // Nor after a silence that is longer than the time to a takeover.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    world.log.append("k0");
+    world.effects.until(1101).await;
+    assert_eq!(idle.count(), 0);
     // Handed over at once at a soft stop.
     first.stop().await;
     let begun = Instant::now();

@@ -269,14 +269,6 @@ pub struct World {
     pub tasks: JoinSet<()>,
 }
 
-pub fn trace() {
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
-        .with_ansi(false)
-        .with_test_writer()
-        .try_init();
-}
-
 impl World {
     pub async fn new() -> Self {
         let nats = Nats::start().await;

@@ -1,0 +1,93 @@
+// The official JavaScript SDK, unchanged, against a gateway. Any deviation throws and fails the system suite.
+// Environment: URL, TOKEN (static, of an admin), EMAIL, PASSWORD, PACKAGES (folder whose node_modules has the SDK).
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+
+const { URL: url, TOKEN: token, EMAIL: email, PASSWORD: password, PACKAGES: packages } = process.env;
+const sdk = createRequire(resolve(packages, 'any.js'))('@directus/sdk');
+const { createDirectus, rest, authentication, staticToken } = sdk;
+
+const admin = createDirectus(url).with(staticToken(token)).with(rest());
+const nobody = createDirectus(url).with(rest());
+const field = (field, type, more = {}) => ({ field, type, meta: {}, schema: {}, ...more });
+
+async function refused(promise, status, code) {
+  const error = await promise.then(() => assert.fail(`not refused: ${status} ${code}`), (error) => error);
+  assert.ok(sdk.isDirectusError(error), `no error of the SDK: ${error}`);
+  assert.equal(error.response.status, status);
+  assert.equal(error.errors[0].extensions.code, code);
+  assert.equal(typeof error.errors[0].message, 'string');
+  return error;
+}
+
+async function schema() {
+  const fields = [field('title', 'string', { schema: { is_unique: true } }), field('words', 'integer'), field('extra', 'json')];
+  const made = await admin.request(sdk.createCollection({ collection: 'notes', meta: { icon: 'note' }, schema: {}, fields }));
+  assert.equal(made.collection, 'notes');
+  await admin.request(sdk.createField('notes', field('active', 'boolean')));
+  assert.deepEqual((await admin.request(sdk.readFieldsByCollection('notes'))).map(({ field }) => field).sort(), ['active', 'extra', 'id', 'title', 'words']);
+  assert.equal((await admin.request(sdk.readField('notes', 'words'))).type, 'integer');
+  assert.equal((await admin.request(sdk.updateCollection('notes', { meta: { note: 'texts' } }))).meta.note, 'texts');
+  assert.ok((await admin.request(sdk.readCollections())).some(({ collection }) => collection === 'notes'));
+  await admin.request(sdk.createCollection({ collection: 'site', meta: { singleton: true }, schema: {}, fields: [field('name', 'string', { schema: { default_value: 'Unnamed' } })] }));
+  assert.deepEqual(await admin.request(sdk.readSingleton('site')), { id: null, name: 'Unnamed' });
+}
+
+async function items(client) {
+  const one = await client.request(sdk.createItem('notes', { title: 'one', words: 1, extra: { a: [1, null, 'x'] }, active: true }));
+  assert.deepEqual(one, { id: 1, title: 'one', words: 1, extra: { a: [1, null, 'x'] }, active: true });
+  const more = await client.request(sdk.createItems('notes', [{ title: 'two', words: 2 }, { title: '50% _\\ ', words: 3 }], { fields: ['id', 'words'] }));
+  assert.deepEqual(more, [{ id: 2, words: 2 }, { id: 3, words: 3 }]);
+  assert.deepEqual(await client.request(sdk.readItem('notes', 1, { fields: ['title'] })), { title: 'one' });
+  const filter = { _and: [{ words: { _gte: 2 } }, { _or: [{ title: { _contains: '% _\\' } }, { id: { _in: [2] } }] }] };
+  const query = { fields: ['id'], filter, sort: ['-words'], limit: 10 };
+  assert.deepEqual(await client.request(sdk.readItems('notes', query)), [{ id: 3 }, { id: 2 }]);
+  assert.deepEqual(await client.request(sdk.withSearch(sdk.readItems('notes', query))), [{ id: 3 }, { id: 2 }]);
+  assert.deepEqual(await client.request(sdk.readItems('notes', { fields: ['id'], limit: 1, page: 2, sort: 'id' })), [{ id: 2 }]);
+  assert.deepEqual(await client.request(sdk.updateItem('notes', 1, { title: 'uno' }, { fields: ['id', 'title'] })), { id: 1, title: 'uno' });
+  const both = await client.request(sdk.updateItems('notes', [1, 2], { active: false }, { fields: ['id', 'active'] }));
+  assert.deepEqual(both, [{ id: 1, active: false }, { id: 2, active: false }]);
+  const each = await client.request(sdk.updateItemsBatch('notes', [{ id: 1, words: 10 }, { id: 2, title: 'dos' }], { fields: ['id', 'title', 'words'] }));
+  assert.deepEqual(each, [{ id: 1, title: 'uno', words: 10 }, { id: 2, title: 'dos', words: 2 }]);
+  await client.request(sdk.deleteItem('notes', 1));
+  await client.request(sdk.deleteItems('notes', [2]));
+  await client.request(sdk.deleteItems('notes', { filter: { words: { _eq: 3 } } }));
+  assert.deepEqual(await client.request(sdk.readItems('notes')), []);
+}
+
+async function logins() {
+  const client = createDirectus(url).with(authentication('json', { autoRefresh: false })).with(rest());
+  const first = await client.login({ email, password });
+  assert.deepEqual([first.expires, first.refresh_token.length, typeof first.expires_at], [900000, 64, 'number']);
+  assert.equal((await client.request(sdk.readMe({ fields: ['email'] }))).email, email);
+  const second = await client.refresh();
+  assert.notEqual(second.refresh_token, first.refresh_token);
+  await client.request(sdk.createItem('notes', { title: 'by login' }));
+  await client.request(sdk.deleteItems('notes', { filter: { title: 'by login' } }));
+  await client.logout();
+  assert.equal(await client.getToken(), null);
+  await refused(nobody.request(sdk.refresh({ mode: 'json', refresh_token: second.refresh_token })), 401, 'INVALID_CREDENTIALS');
+  await refused(nobody.request(sdk.login({ email, password: 'wrong' })), 401, 'INVALID_CREDENTIALS');
+  assert.deepEqual(await nobody.request(sdk.readProviders()), []);
+}
+
+async function errors() {
+  await refused(nobody.request(sdk.readMe()), 401, 'INVALID_CREDENTIALS');
+  await refused(nobody.request(sdk.readItems('notes')), 403, 'FORBIDDEN');
+  await refused(admin.request(sdk.readItems('nope')), 403, 'FORBIDDEN');
+  await refused(admin.request(sdk.readItem('notes', 999)), 403, 'FORBIDDEN');
+  await refused(admin.request(sdk.readItems('notes', { filter: { words: { _foo: 1 } } })), 400, 'INVALID_QUERY');
+  await admin.request(sdk.createItem('notes', { title: 'same' }));
+  const twice = await refused(admin.request(sdk.createItem('notes', { title: 'same' })), 400, 'RECORD_NOT_UNIQUE');
+  assert.equal(twice.errors[0].extensions.field, 'title');
+}
+
+async function server() {
+  assert.equal(await nobody.request(sdk.serverPing()), 'pong');
+  assert.equal((await nobody.request(sdk.serverInfo())).project.project_name, 'Directus');
+  assert.equal((await admin.request(sdk.serverHealth())).status, 'ok');
+}
+
+for (const part of [server, schema, () => items(admin), logins, errors]) await part();
+console.log('sdk ok');
