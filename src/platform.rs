@@ -2,6 +2,7 @@
 //! elsewhere over gRPC.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chassis::{BoxError, ConfigError, Runtime};
 use model::{Clock, Ids, RandomIds, SystemClock};
@@ -14,6 +15,9 @@ mod roles;
 mod settings;
 
 pub use settings::{Settings, first_admin};
+
+/// How long a start waits for a database that is away.
+const AWAY: Duration = Duration::from_secs(60);
 
 /// A process that could not start or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +212,17 @@ pub async fn migrate(
     admin: Option<&auth_service::FirstAdmin>,
     ids: &dyn Ids,
 ) -> Result<(), Error> {
-    let applied = db::migrate(db).await.map_err(|error| Error::part("migrations", error))?;
+    let until = Instant::now() + AWAY;
+    let applied = loop {
+        match db::migrate(db).await {
+            Ok(applied) => break applied,
+            Err(error) if error.is_unavailable() && Instant::now() < until => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => return Err(Error::part("migrations", error)),
+        }
+    };
     tracing::info!(?applied, "migrated");
     if let Some(admin) = admin {
         let made = auth_service::bootstrap(db, admin, ids).await;

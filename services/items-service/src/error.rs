@@ -25,9 +25,9 @@ pub enum Error {
         /// Event id that the message names.
         id: uuid::Uuid,
     },
-    /// Another process holds the lease now.
-    #[error("the lease was lost")]
-    LeaseLost,
+    /// `relay reset` needs the stream for itself.
+    #[error("a relay is running: stop all processes with the role `items` first")]
+    RelayRunning,
 }
 
 impl From<sqlx::Error> for Error {

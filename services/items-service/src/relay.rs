@@ -21,6 +21,8 @@ const BATCH: usize = 1_000;
 const IDLE: Duration = Duration::from_secs(1);
 /// How often the mark is stored under load.
 const STORE: Duration = Duration::from_millis(100);
+/// How long a reset waits for the lease: longer than a dead relay keeps it.
+const RELEASE: Duration = Duration::from_secs(20);
 /// How often partitions are looked after.
 const PARTITIONS: Duration = Duration::from_secs(60);
 
@@ -174,13 +176,17 @@ impl Session<'_> {
 }
 
 /// `eventus relay reset`: empties the stream, begins a new epoch and lets the relay publish again what is owed.
-/// Gives the position behind which it begins. Waits for the lease of a relay that is running.
+/// Gives the position behind which it begins. Waits a while for the lease of a relay that has just been stopped.
 ///
 /// # Errors
-/// Database or bus are away.
+/// Database or bus are away; a relay is running ([`Error::RelayRunning`]).
 pub async fn reset(db: &Db, bus: &bus::Bus) -> Result<i64, Error> {
     bus.ready().await?;
+    let begun = Instant::now();
     let lease = loop {
+        if begun.elapsed() > RELEASE {
+            return Err(Error::RelayRunning);
+        }
         if let Some(lease) = Lease::acquire(db, "relay", "reset", Duration::from_secs(30)).await? {
             break lease;
         }
