@@ -180,6 +180,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_no_object() {
+        #[derive(serde::Deserialize)]
+        struct Pair {
+            a: u8,
+        }
+        let parse = |text: &'static str| {
+            super::JsonBody(bytes::Bytes::from_static(text.as_bytes())).parse::<Pair>().map(|pair| pair.a)
+        };
+        assert_eq!(parse("{\"a\":1}").unwrap(), 1);
+        assert!(parse(" [1]").is_err());
+    }
+
+    #[test]
     fn brackets_in_strings_do_not_nest() {
         assert_eq!(depth(br#"{"a":"[[[[\"[[","b":[[1]]}"#), 3);
     }

@@ -1,6 +1,7 @@
 //! What the gateway answers when something is wrong: statuses, codes and whole bodies, and that nothing was done.
 
 use http::Method;
+use model::{Ids as _, RandomIds};
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Api};
@@ -74,6 +75,12 @@ async fn whole_bodies_are_those_of_the_original() {
     for query in ["fields=nope", "sort=-nope", "filter[nope]=1"] {
         assert_eq!(api.get(&format!("/items/articles?{query}")).await.expect(403).text, field, "{query}");
     }
+    let route = r#"{"errors":[{"message":"Route /nope doesn't exist.","extensions":{"path":"/nope","code":"ROUTE_NOT_FOUND"}}]}"#;
+    assert_eq!(api.get("/nope?a=b").await.expect(404).text, route);
+    refusals_of_payloads(api).await;
+}
+
+async fn refusals_of_payloads(api: &Api) {
     let post = async |body: Value| api.post("/items/articles", body).await.expect(400).text;
     assert_eq!(
         post(json!({})).await,
@@ -91,8 +98,6 @@ async fn whole_bodies_are_those_of_the_original() {
         post(json!({"title": "01234567890"})).await,
         r#"{"errors":[{"message":"Value \"01234567890\" for field \"title\" in collection \"articles\" is too long.","extensions":{"collection":"articles","field":"title","value":"01234567890","code":"VALUE_TOO_LONG"}}]}"#
     );
-    let route = r#"{"errors":[{"message":"Route /nope doesn't exist.","extensions":{"path":"/nope","code":"ROUTE_NOT_FOUND"}}]}"#;
-    assert_eq!(api.get("/nope?a=b").await.expect(404).text, route);
     let both = api.delete("/items/articles", Some(json!({}))).await.expect(400).text;
     assert_eq!(
         both,
@@ -196,7 +201,7 @@ async fn tables_of_wrong_requests() {
         assert_eq!(outcome(&api.get(path).await), expected, "{path}");
     }
     // Incompressible, so that the index can't take it.
-    let noise: String = (0..700).map(|_| uuid::Uuid::from_u128(random()).to_string()).collect();
+    let noise: String = (0..700).map(|_| RandomIds.random().to_string()).collect();
     let long = api.post("/items/articles", json!({"title": "x", "long": noise})).await;
     assert_eq!(outcome(&long), "400 VALUE_TOO_LONG");
     let packed = [("content-type", "application/json"), ("content-encoding", "gzip")];
@@ -209,13 +214,6 @@ async fn tables_of_wrong_requests() {
         sqlx::query_scalar("SELECT count(*) FROM articles").fetch_one(&world.pool().await).await.unwrap();
     assert_eq!(stored, 0);
     assert!(!world.whole_logs().contains("the database refused a statement"), "{}", world.logs());
-}
-
-/// A number that nothing foresees: the hasher's own seed.
-fn random() -> u128 {
-    use std::hash::{BuildHasher as _, RandomState};
-    let half = || u128::from(RandomState::new().hash_one(0_u8));
-    half() << 64 | half()
 }
 
 #[tokio::test]

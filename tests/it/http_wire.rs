@@ -61,7 +61,9 @@ async fn every_operator_with_every_type() {
         let pick = |(kind, small, big, _): &(&str, &str, &str, _)| {
             ((*kind).to_owned(), Value::from((if great { *big } else { *small }).replace("%2B", "+")))
         };
-        Value::Object(TYPES.iter().map(pick).collect())
+        let mut item: serde_json::Map<_, _> = TYPES.iter().map(pick).collect();
+        item.insert("json".to_owned(), json!({"great": great}));
+        Value::Object(item)
     };
     api.post("/items/types", json!([of(false), of(true), {}])).await.expect(200);
     for (kind, small, great, part) in
@@ -85,6 +87,12 @@ async fn every_operator_with_every_type() {
             // A list in a query string is cut at its commas.
             let fitting: &[u8] = if (kind, operator) == ("csv", "_in") { &[2] } else { fitting };
             let fitting: &[u8] = if (kind, operator) == ("csv", "_nin") { &[1, 2] } else { fitting };
+            // Nobody can write binary fields yet.
+            let fitting: &[u8] = match (kind, operator) {
+                ("binary", "_null") => &[1, 2, 3],
+                ("binary", "_nnull") => &[],
+                _ => fitting,
+            };
             let expected: Vec<Value> = fitting.iter().map(|id| json!({"id": id})).collect();
             assert_eq!(answer.expect(200).data(), json!(expected), "{path}");
         }

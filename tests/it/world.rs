@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use model::{Ids as _, RandomIds};
+
 use crate::api::Api;
 
 /// The first admin's static token in every world.
@@ -215,7 +217,7 @@ impl World {
 
     /// A user who is no administrator, with this static token and the first admin's password.
     pub async fn user(&self, email: &str, token: &str) -> uuid::Uuid {
-        let id = uuid::Uuid::new_v4();
+        let id = RandomIds.random();
         let sql = "INSERT INTO directus_users (id, email, password, status, token, provider) SELECT $1, $2, password, \
                    'active', $3, 'default' FROM directus_users WHERE email = 'admin@example.com'";
         sqlx::query(sql).bind(id).bind(email).bind(token).execute(&self.pool().await).await.unwrap();

@@ -71,7 +71,7 @@ fn unwritten(fields: &[&Field], collection: &Collection) -> String {
             Some(default) if field.name != collection.primary_key && !field.generated => default.as_str(),
             _ => "NULL",
         };
-        format!("{default}::{} AS {}", sql_type(field), quote_identifier(&field.name))
+        format!("({default})::{} AS {}", sql_type(field), quote_identifier(&field.name))
     };
     let values: Vec<String> = fields.iter().map(value).collect();
     let none = if values.is_empty() { "NULL" } else { "" };

@@ -60,6 +60,29 @@ fn a_list_is_one_statement() {
 }
 
 #[test]
+fn a_singleton_is_one_object() {
+    let mut one = articles();
+    one.singleton = true;
+    let plan = plan_read(&query("fields=id,status,token&meta=total_count"), &one, &Access::admin()).unwrap();
+    insta::assert_snapshot!(shown(&plan.statement));
+}
+
+/// Fields that are called like columns of our own statement stand in its lists of fields only.
+#[test]
+fn names_of_fields_do_not_meet_names_of_ours() {
+    let mut collection = notes();
+    collection.fields[1].name = "event_id".to_owned();
+    let (payloads, _) = parse_payloads(br#"{"event_id":"x"}"#).unwrap();
+    let ids = [Uuid::from_u128(1)];
+    let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
+    let plan =
+        plan_create(&payloads, &needs, &query("fields=id"), &collection, &Access::admin(), &stamp()).unwrap();
+    let (input, rest) = plan.sql.split_once(", item AS (").unwrap();
+    assert!(!input.contains("\"event_id\""), "{input}");
+    assert!(rest.starts_with("INSERT INTO \"public\".\"no\"\"tes\" AS t (\"id\", \"event_id\") SELECT i.key, i.v0 "));
+}
+
+#[test]
 fn one_item_is_found_by_its_key() {
     let plan = plan_read_one("7", &query(""), &articles(), &Access::admin()).unwrap();
     insta::assert_snapshot!(shown(&plan.statement));
@@ -118,6 +141,7 @@ fn refusals_come_before_any_statement() {
     let code = |text: &str| plan_read(&query(text), &articles(), &Access::admin()).unwrap_err().code;
     assert_eq!(code("fields=nope"), ErrorCode::Forbidden);
     assert_eq!(code("sort=nope"), ErrorCode::Forbidden);
+    assert_eq!(code("sort=meta"), ErrorCode::InvalidQuery);
     assert_eq!(code("sort=token"), ErrorCode::Forbidden);
     assert_eq!(code("filter[nope][_eq]=1"), ErrorCode::Forbidden);
     assert_eq!(code("filter[id][_eq]=abc"), ErrorCode::InvalidQuery);

@@ -317,6 +317,9 @@ mod tests {
         for bad in ["abc", "", "1.5", "99999999999", "1;drop"] {
             assert_eq!(parse_key(bad, &id).unwrap_err().code, ErrorCode::Forbidden, "{bad}");
         }
+        let day = field("id", FieldType::Date, "date");
+        assert_eq!(parse_key("2026-01-02", &day).unwrap(), "2026-01-02");
+        assert_eq!(parse_key("now", &day).unwrap_err().code, ErrorCode::Forbidden);
         let uuid = field("id", FieldType::Uuid, "uuid");
         assert_eq!(
             parse_key("AAAAAAAA-AAAA-4AAA-8AAA-AAAAAAAAAAAA", &uuid).unwrap(),

@@ -2,10 +2,12 @@
 
 mod broker;
 mod chain;
+mod chaos;
 mod cluster;
 mod consume;
 mod replicas;
 mod server;
 mod throughput;
+mod traces;
 mod trouble;
 mod world;
