@@ -149,7 +149,7 @@ async fn create(api: &crate::api::Api, token: &str, acked: &Mutex<BTreeSet<Strin
 async fn listen(url: &str, seen: Arc<Mutex<BTreeMap<String, usize>>>) -> tokio::task::JoinHandle<()> {
     let client = subscriber(url).await;
     let mut subscription = client.subscribe("items.create.articles").await.unwrap();
-    client.flush().await.unwrap();
+    crate::world::subscribed(&client).await;
     spawn(async move {
         while let Some(message) = subscription.next().await {
             let id = message.headers.as_ref().and_then(|headers| headers.get("ce-id")).unwrap().to_string();

@@ -40,7 +40,7 @@ async fn one_item(shape: Shape) {
     let api = &road.world.api;
     let client = subscriber(&road.world.nats.url()).await;
     let mut subscription = client.subscribe("items.create.>").await.unwrap();
-    client.flush().await.unwrap();
+    crate::world::subscribed(&client).await;
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let headers: &[(&str, &str)] =
         &[("content-type", "application/json"), ("traceparent", &traceparent), ("x-request-id", "req-1")];
@@ -135,7 +135,7 @@ async fn a_large_item_is_referred_to() {
     world.api.post("/webhooks/endpoints", endpoint).await.expect(200);
     let client = subscriber(&world.nats.url()).await;
     let mut subscription = client.subscribe("items.>").await.unwrap();
-    client.flush().await.unwrap();
+    crate::world::subscribed(&client).await;
     let text = |letter: &str| letter.repeat(900_000);
     world.api.post("/items/articles?fields=id", json!({"content": text("a")})).await.expect(200);
     for letter in ["b", "c"] {

@@ -299,6 +299,11 @@ fn settings(
     ]
 }
 
+/// Returns when the server knows the client's subscriptions: a question and its answer on the same connection.
+pub async fn subscribed(client: &async_nats::Client) {
+    async_nats::jetstream::new(client.clone()).query_account().await.unwrap();
+}
+
 /// A plain client of the test's nats-server. The library does not read credentials from an address.
 pub async fn subscriber(url: &str) -> async_nats::Client {
     let (_, rest) = url.split_once("://").unwrap();

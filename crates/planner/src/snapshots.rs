@@ -79,7 +79,11 @@ fn names_of_fields_do_not_meet_names_of_ours() {
         plan_create(&payloads, &needs, &query("fields=id"), &collection, &Access::admin(), &stamp()).unwrap();
     let (input, rest) = plan.sql.split_once(", item AS (").unwrap();
     assert!(!input.contains("\"event_id\""), "{input}");
-    assert!(rest.starts_with("INSERT INTO \"public\".\"no\"\"tes\" AS t (\"id\", \"event_id\") SELECT i.key, i.v0 "));
+    assert!(
+        rest.starts_with(
+            "INSERT INTO \"public\".\"no\"\"tes\" AS t (\"id\", \"event_id\") SELECT i.key, i.v0 "
+        )
+    );
 }
 
 #[test]

@@ -85,6 +85,8 @@ fn filter_forms() {
     assert_snapshot!(body(r#"{"filter":"{\"id\":5}"}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_eq","value":5}}}"#);
     assert_snapshot!(text("filter[id][_gte]=1&filter[id][_lt]=9&filter[status]=draft"), @r#"{"filter":{"and":[{"and":[{"compare":{"field":"id","operator":"_gte","value":"1"}},{"compare":{"field":"id","operator":"_lt","value":"9"}}]},{"compare":{"field":"status","operator":"_eq","value":"draft"}}]}}"#);
     assert_snapshot!(text("filter[_or][0][id][_eq]=1&filter[_or][1][name][_contains]=a"), @r#"{"filter":{"or":[{"compare":{"field":"id","operator":"_eq","value":"1"}},{"compare":{"field":"name","operator":"_contains","value":"a"}}]}}"#);
+    // A part of a text is a text, whatever it spells.
+    assert_snapshot!(text("filter[a][_contains]=true"), @r#"{"filter":{"compare":{"field":"a","operator":"_contains","value":"true"}}}"#);
     assert_snapshot!(text("filter[_and][][id]=1&filter[_and][][id]=2"), @r#"{"filter":{"and":[{"compare":{"field":"id","operator":"_eq","value":"1"}},{"compare":{"field":"id","operator":"_eq","value":"2"}}]}}"#);
     assert_snapshot!(body(r#"{"filter":{"_or":[{},{"id":1}]}}"#), @r#"{"filter":{"or":[{"and":[]},{"compare":{"field":"id","operator":"_eq","value":1}}]}}"#);
     assert_snapshot!(body(r#"{"filter":{"_and":[]}}"#), @r#"{"filter":{"and":[]}}"#);

@@ -163,7 +163,7 @@ async fn names_and_keys_stay_within_subject_and_header() {
     let api = &world.api;
     let client = subscriber(&world.nats.url()).await;
     let mut items = client.subscribe("items.>").await.unwrap();
-    client.flush().await.unwrap();
+    crate::world::subscribed(&client).await;
     let key = json!([{"field": "id", "type": "text", "schema": {"is_primary_key": true}}, {"field": "n", "type": "integer"}]);
     let evil = "\r\nNats-Rollup: all\r\n\r\n";
     for (name, token) in [

@@ -124,18 +124,19 @@ async fn a_prefix_keeps_two_installations_apart() {
     bus::topology::ensure(&foreign).await.unwrap();
     let mut pings = foreign.pings("log").await.unwrap();
     let mut plain = foreign.client().subscribe("acme.items.update.a").await.unwrap();
-    foreign.client().flush().await.unwrap();
+    // A question and its answer on the same connection: only then the server knows the subscriptions.
+    let context = foreign.jetstream();
+    context.query_account().await.unwrap();
 
     world.log.append("1");
     world.effects.until(1).await;
-    assert!(plain.next().await.is_some());
-    let context = foreign.jetstream();
+    assert!(tokio::time::timeout(SOON, plain.next()).await.unwrap().is_some());
     assert_eq!(context.get_stream("EVENTS").await.unwrap().cached_info().state.messages, 0);
     assert_eq!(context.get_stream("ACME_EVENTS").await.unwrap().cached_info().state.messages, 1);
 
     let bus = world.bus().await;
     let mut ours = bus.pings("log").await.unwrap();
-    bus.client().flush().await.unwrap();
+    bus.jetstream().query_account().await.unwrap();
     let other = world.bus().await;
     other.ping("log").await;
     assert!(tokio::time::timeout(SOON, ours.next()).await.unwrap().is_some());
