@@ -9,6 +9,10 @@ use clap::{Parser, Subcommand};
 use eventus::platform::{self, Settings};
 use eventus::{Error, Role, dev, doctor};
 
+/// A request is a hundred small allocations, and workers free what others made.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(
     name = "eventus",

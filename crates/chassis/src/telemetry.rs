@@ -9,7 +9,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, ParseError, Targets, filter_fn};
 use tracing_subscriber::layer::{Filter, SubscriberExt as _};
 use tracing_subscriber::{Layer as _, Registry};
 
@@ -29,7 +29,7 @@ pub enum LogStyle {
 pub struct TelemetryConfig {
     /// `service.name` of exported spans.
     pub service_name: String,
-    /// Directives of tracing's env-filter: `info`, `warn,items_service=debug` ...
+    /// A level, and levels of modules: `info`, `warn,items_service=debug` ...
     pub log_level: String,
     /// How log lines look.
     pub log_style: LogStyle,
@@ -44,7 +44,7 @@ pub struct TelemetryConfig {
 pub enum Error {
     /// `LOG_LEVEL` is not understood.
     #[error("log filter")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
+    Filter(#[from] ParseError),
     /// The exporter can't be made.
     #[error("span exporter")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -83,7 +83,7 @@ impl TelemetryConfig {
 /// A level, or directives of which those without `=` are levels: a mistyped level would be taken for a target.
 fn is_filter(text: &str) -> bool {
     let part = |part: &str| part.contains('=') || LevelFilter::from_str(part.trim()).is_ok();
-    text.split(',').all(part) && EnvFilter::from_str(text).is_ok()
+    text.split(',').all(part) && Targets::from_str(text).is_ok()
 }
 
 /// Directus's level names that tracing does not know.
@@ -104,7 +104,7 @@ pub struct Telemetry {
 /// Sets up logs, spans and the panic hook (`eventus_panics_total`) for the whole process. Where a subscriber is set
 /// up already (a second call, a test), it stays and nothing is exported. With an endpoint it needs a tokio runtime.
 pub fn init(config: &TelemetryConfig) -> Result<Telemetry, Error> {
-    let filter = EnvFilter::from_str(&config.log_level)?;
+    let filter = Targets::from_str(&config.log_level)?;
     // Spans pass the log's filter at every level: its lines need their ids, and they cost it nothing.
     let filter = filter_fn(|metadata| metadata.is_span() && traced(metadata))
         .with_max_level_hint(LevelFilter::INFO)

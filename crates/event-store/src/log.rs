@@ -38,7 +38,7 @@ impl Log {
     /// # Errors
     /// When the database is away; `Corrupt`.
     pub async fn read(&self, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
-        let rows = sqlx::query(bounded!("eventus.events WHERE position > $1", "$2", "$3"))
+        let rows = rows::planned_anew(bounded!("eventus.events WHERE position > $1", "$2", "$3"))
             .bind(after)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(BATCH_BYTES)

@@ -2,9 +2,10 @@
 
 use model::{Event, EventName, TraceParent};
 use serde_json::value::RawValue;
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
 use sqlx::types::Json;
+use sqlx::{Postgres, Row as _};
 
 use crate::Error;
 
@@ -40,6 +41,12 @@ macro_rules! bounded {
     };
 }
 pub(crate) use bounded;
+
+/// A read of the log by position, planned each time. A plan that a connection keeps may come from a day when the log
+/// was small (or statistics said so), and would read all of it for every batch until the next ANALYZE.
+pub(crate) fn planned_anew(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(sql).persistent(false)
+}
 
 /// One row as an event.
 pub(crate) fn event(row: &PgRow) -> Result<Event, Error> {

@@ -158,7 +158,7 @@ impl Tail {
     }
 
     async fn read_on(&self) -> Result<Vec<Event>, Error> {
-        let rows = sqlx::query(bounded!("eventus.events WHERE position > $1", "$2", "$3"))
+        let rows = rows::planned_anew(bounded!("eventus.events WHERE position > $1", "$2", "$3"))
             .bind(self.seen)
             .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
             .bind(BATCH_BYTES)
@@ -171,7 +171,7 @@ impl Tail {
     async fn read_gaps(&self) -> Result<(Vec<Event>, i64), Error> {
         let (firsts, lasts) = self.gaps.ranges();
         // The inner limit makes the planner look up each gap by the index, instead of reading the log from its beginning.
-        let rows = sqlx::query(bounded!(
+        let rows = rows::planned_anew(bounded!(
             "unnest($1::bigint[], $2::bigint[]) gap (first, last)
              CROSS JOIN LATERAL (
                  SELECT * FROM eventus.events WHERE position BETWEEN first AND last ORDER BY position LIMIT $3

@@ -16,11 +16,11 @@ const DEFAULT_LIMIT: i64 = 100;
 /// The alias that items are read under.
 const SOURCE: &str = "t";
 
-/// How to answer a list: one statement with the columns `items text`, `total_count bigint`, `filter_count bigint`.
-/// Of a singleton `items` is its one item, an object.
+/// How to answer a list: one statement with the column `items text`, and `total_count bigint`, `filter_count bigint`
+/// where the query asks for them. Of a singleton `items` is its one item, an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadPlan {
-    /// The one statement. Counts that were not asked for are null.
+    /// The one statement.
     pub statement: Statement,
 }
 
@@ -45,22 +45,24 @@ pub fn plan_read(query: &Query, collection: &Collection, access: &Access) -> Res
     let window = window(query)?;
     let table = table(collection);
     let filtered = filter.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
+    let count = |wanted: bool, condition: &str, name: &str| match wanted {
+        true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
+        false => String::new(),
+    };
+    let counts = count(query.meta.total_count, "", "total_count")
+        + &count(query.meta.filter_count, &filtered, "filter_count");
     if collection.singleton {
         let first = format!("SELECT * FROM {table} {SOURCE}{filtered}{order} LIMIT 1");
         let item = json_row(fields.iter().copied(), SOURCE);
         builder.push(&format!("SELECT coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), "));
-        builder.push(&unwritten(&fields, collection)).push("::text) AS items, ");
+        builder.push(&unwritten(&fields, collection)).push(&format!("::text) AS items{counts}"));
     } else {
         let page = format!("SELECT * FROM {table} {SOURCE}{filtered}{order}{}", window.sql());
-        builder.push("SELECT (SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' FROM (SELECT ");
-        builder.push(&json_row(fields, SOURCE)).push(&format!(" AS j FROM ({page}) {SOURCE}) p) AS items, "));
+        builder
+            .push(&format!("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items{counts}"));
+        builder.push(" FROM (SELECT ").push(&json_row(fields, SOURCE));
+        builder.push(&format!(" AS j FROM ({page}) {SOURCE}) p"));
     }
-    let count = |wanted: bool, condition: &str| match wanted {
-        true => format!("(SELECT count(*) FROM {table} {SOURCE}{condition})"),
-        false => "NULL::bigint".to_owned(),
-    };
-    builder.push(&count(query.meta.total_count, "")).push(" AS total_count, ");
-    builder.push(&count(query.meta.filter_count, &filtered)).push(" AS filter_count");
     Ok(ReadPlan { statement: builder.finish("items.read") })
 }
 
@@ -101,7 +103,7 @@ pub fn plan_read_one(
     Ok(ReadOne { statement: builder.finish("items.read_one") })
 }
 
-/// Plans the read of items by their keys, in key order; same columns as [`plan_read`].
+/// Plans the read of items by their keys, in key order, as [`plan_read`] without counts.
 pub fn plan_read_keys(
     keys: &[String],
     query: &Query,
@@ -113,18 +115,16 @@ pub fn plan_read_keys(
     let fields = answer_fields(query, collection, access)?;
     let mut builder = Builder::default();
     let column = format!("{SOURCE}.{}", quote_identifier(&key_field.name));
-    builder
-        .push("SELECT (SELECT '[' || coalesce(string_agg(j::text, ',' ORDER BY k), '') || ']' FROM (SELECT ");
+    builder.push(
+        "SELECT '[' || coalesce(string_agg(j::text, ',' ORDER BY k), '') || ']' AS items FROM (SELECT ",
+    );
     builder.push(&format!(
         "{} AS j, {column} AS k FROM {} {SOURCE} WHERE {column} = ANY(",
         json_row(fields, SOURCE),
         table(collection)
     ));
     builder.push_bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
-    builder.push(&format!(
-        "::text[]::{}[])) p) AS items, NULL::bigint AS total_count, NULL::bigint AS filter_count",
-        sql_type(key_field)
-    ));
+    builder.push(&format!("::text[]::{}[])) p", sql_type(key_field)));
     Ok(ReadPlan { statement: builder.finish("items.read_keys") })
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
+use http::{HeaderMap, HeaderValue};
 use model::{Accountability, Clock};
+use time::OffsetDateTime;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::{Request, Status};
 
@@ -24,16 +26,37 @@ impl Caller {
     }
 }
 
-/// The request to send: signed accountability, request id, and the trace context of the current span.
+/// A caller on the way, and what signs for him if the way leaves the process. It lives in the extensions of a
+/// request, which nothing from the network can fill.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) caller: Caller,
+    signer: Signer,
+    now: OffsetDateTime,
+}
+
+impl Outgoing {
+    /// As headers: what the receiver's guard believes.
+    pub(crate) fn sign(&self, headers: &mut HeaderMap) {
+        let signed = self.signer.sign(&self.caller.accountability, self.now);
+        let id = self.caller.request_id.as_deref();
+        for (name, value) in [(ACCOUNTABILITY, Some(signed.as_str())), (REQUEST_ID, id)] {
+            // What is no header text is left out; the receiver does without.
+            if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// The request to send by a [`crate::Channel`]: who calls (signed where it leaves the process), request id, and the
+/// trace context of the current span.
 pub fn outgoing<T>(signer: &Signer, clock: &dyn Clock, caller: &Caller, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    let metadata = request.metadata_mut();
-    put(metadata, ACCOUNTABILITY, &signer.sign(&caller.accountability, clock.now()));
-    if let Some(id) = &caller.request_id {
-        put(metadata, REQUEST_ID, id);
-    }
+    let outgoing = Outgoing { caller: caller.clone(), signer: signer.clone(), now: clock.now() };
+    request.extensions_mut().insert(outgoing);
     if let Some(parent) = chassis::trace::current() {
-        put(metadata, "traceparent", parent.as_str());
+        put(request.metadata_mut(), "traceparent", parent.as_str());
     }
     request
 }

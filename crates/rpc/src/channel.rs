@@ -11,6 +11,7 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use tower_service::Service;
 
+use crate::caller::Outgoing;
 use crate::{Error, LocalSlot};
 
 /// Where a generated client sends its calls (`ItemsServiceClient::new(channel)`). Cheap to clone.
@@ -76,9 +77,14 @@ impl Service<Request<Body>> for Channel {
         }
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let kind = match &mut self.way {
-            Way::Remote(channel) => Kind::Remote(channel.call(request)),
+            Way::Remote(channel) => {
+                if let Some(outgoing) = request.extensions_mut().remove::<Outgoing>() {
+                    outgoing.sign(request.headers_mut());
+                }
+                Kind::Remote(channel.call(request))
+            }
             Way::Local(slot) => Kind::Local(match deadline(request.headers()) {
                 Some(deadline) => Box::pin(in_time(deadline, slot.clone().call(request))),
                 None => Box::pin(slot.clone().call(request)),

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tower_service::Service as _;
 use tracing::{Instrument as _, Span, field};
 
+use crate::caller::Outgoing;
 use crate::guard::body::Watched;
 use crate::guard::methods::Method;
 use crate::{Authenticator, Signer, status};
@@ -69,7 +70,10 @@ impl Guard {
         request: Request<Body>,
     ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        if !method.free {
+        if let Some(outgoing) = parts.extensions.remove::<Outgoing>() {
+            // It never left the process.
+            parts.extensions.insert(outgoing.caller);
+        } else if !method.free {
             match self.inner.identify(&parts).await {
                 Ok(caller) => drop(parts.extensions.insert(caller)),
                 Err(error) => return status(error.into()).into_http(),

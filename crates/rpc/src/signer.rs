@@ -1,5 +1,7 @@
 //! The signature that makes an accountability believable between processes of the fleet.
 
+use std::sync::Arc;
+
 use model::Accountability;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ const AUDIENCE: &str = "eventus";
 /// Signs and verifies accountabilities with a key derived from the fleet's `SECRET`.
 #[derive(Debug, Clone)]
 pub struct Signer {
-    key: jws::Key,
+    key: Arc<jws::Key>,
 }
 
 #[derive(Serialize)]
@@ -35,7 +37,7 @@ impl Signer {
     pub fn new(secret: &str) -> Self {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let derived = hmac::sign(&secret, b"eventus accountability v1");
-        Self { key: jws::Key::new(derived.as_ref(), "acc") }
+        Self { key: Arc::new(jws::Key::new(derived.as_ref(), "acc")) }
     }
 
     /// Good for 60 seconds from `now`.

@@ -4,7 +4,7 @@ use event_store::{Error, Log, Tail, append};
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-use crate::{event, open};
+use crate::{connect, event, open};
 
 #[tokio::test]
 async fn batches_of_large_events_are_small() {
@@ -64,4 +64,33 @@ async fn settled_never_goes_past_an_open_transaction() {
     assert!(log.last_settled().await.unwrap() <= 3);
     open.commit().await.unwrap();
     assert_eq!(log.last_settled().await.unwrap(), 6);
+}
+
+/// Whole reads of the log's first partition, as PostgreSQL counts them.
+async fn scans(db: &db::Db) -> i64 {
+    sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(db).await.unwrap();
+    let scans = "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables
+                 WHERE schemaname = 'eventus' AND relname = 'events_p0'";
+    sqlx::query_scalar(scans).fetch_one(db).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_log_that_has_grown_is_not_read_by_the_plans_of_its_youth() {
+    let (database, _) = open().await;
+    let db = connect(&database, 1);
+    crate::append(&db, 3).await;
+    sqlx::raw_sql("ANALYZE eventus.events").execute(&db).await.unwrap();
+    let log = Log::new(db.clone());
+    for _ in 0..10 {
+        // By now a connection would keep a plan for what it has prepared.
+        assert_eq!(log.read(0, 1000).await.unwrap().len(), 3);
+        assert_eq!(Tail::new(db.clone(), 0).next(1000, Duration::ZERO).await.unwrap().len(), 3);
+    }
+    for _ in 0..10 {
+        crate::append(&db, 1000).await;
+    }
+    let before = scans(&db).await;
+    assert_eq!(log.read(10_002, 1000).await.unwrap().len(), 1);
+    assert_eq!(Tail::new(db.clone(), 10_002).next(1000, Duration::ZERO).await.unwrap().len(), 1);
+    assert_eq!(scans(&db).await, before);
 }

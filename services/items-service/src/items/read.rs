@@ -7,6 +7,7 @@ use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 
 use super::write::Tries;
 use crate::execute;
@@ -28,6 +29,11 @@ fn of_the_query(mut errors: Errors) -> Errors {
     errors
 }
 
+/// A count, where the query asked for it.
+fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx::Error> {
+    wanted.then(|| row.try_get(name)).transpose()
+}
+
 /// Answers a list.
 pub async fn items(
     state: &State,
@@ -46,8 +52,8 @@ pub async fn items(
             let row = rows.first().ok_or_else(Error::internal)?;
             Ok(pb::ReadItemsResponse {
                 items: Bytes::from(row.try_get::<String, _>("items").map_err(Failure::Sql)?),
-                total_count: row.try_get("total_count")?,
-                filter_count: row.try_get("filter_count")?,
+                total_count: count(row, query.meta.total_count, "total_count")?,
+                filter_count: count(row, query.meta.filter_count, "filter_count")?,
             })
         };
         match attempt.await {
