@@ -84,7 +84,8 @@ impl World {
         Self::over(shape, options, database).await
     }
 
-    async fn over(shape: Shape, options: Options, database: testkit::TestDatabase) -> Self {
+    /// A fleet on a database that is there already.
+    pub async fn over(shape: Shape, options: Options, database: testkit::TestDatabase) -> Self {
         let nats = testkit::Nats::start().await;
         let mut ports = Ports::new();
         let http = ports.next();

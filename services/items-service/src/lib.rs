@@ -14,6 +14,7 @@ use proto::schema::v1::schema_service_server::SchemaServiceServer;
 use rpc::{Channel, Guard, LocalSlot, Signer};
 use tokio::net::TcpListener;
 
+mod catalog;
 mod config;
 mod error;
 mod events;
@@ -25,6 +26,7 @@ pub mod relay;
 mod schema;
 mod snapshot;
 mod state;
+mod system_data;
 mod watch;
 
 pub use config::Config;

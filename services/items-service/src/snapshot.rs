@@ -11,8 +11,10 @@ use model::{Collection, Error, Schema};
 use sqlx::Row as _;
 use tokio::sync::Mutex;
 
-pub mod assemble;
-pub mod introspect;
+use crate::catalog::{self, Catalog};
+
+mod assemble;
+mod introspect;
 
 /// One filter hook's wish to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +28,10 @@ pub struct Registration {
 /// Everything that plans are made against.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Collections, fields, relations.
+    /// Collections, fields, relations, as plans need them.
     pub schema: Schema,
+    /// The same as clients see it.
+    pub catalog: Catalog,
     /// Filter hooks to ask.
     pub filters: Vec<Registration>,
     /// Version of the control row `filters`.
@@ -90,12 +94,7 @@ impl Snapshots {
         let version = "SELECT coalesce((SELECT version FROM eventus.control WHERE topic = 'schema'), 0) AS schema, \
                        coalesce((SELECT version FROM eventus.control WHERE topic = 'filters'), 0) AS filters";
         let versions = sqlx::query(version).fetch_one(&mut *tx).await?;
-        let rows = assemble::Rows {
-            columns: introspect::columns(&mut tx, None).await?,
-            collections: introspect::collection_meta(&mut tx).await?,
-            fields: introspect::field_meta(&mut tx).await?,
-            relations: introspect::relation_meta(&mut tx).await?,
-        };
+        let rows = introspect::all(&mut tx).await?;
         let filters = sqlx::query("SELECT DISTINCT event, collection FROM eventus.filter_registrations")
             .fetch_all(&mut *tx)
             .await?
@@ -105,8 +104,10 @@ impl Snapshots {
             })
             .collect::<Result<Vec<_>, sqlx::Error>>()?;
         tx.commit().await?;
+        let catalog = catalog::assemble::catalog(rows);
         let snapshot = Arc::new(Snapshot {
-            schema: assemble::schema(rows, versions.try_get("schema")?),
+            schema: assemble::schema(&catalog, versions.try_get("schema")?),
+            catalog,
             filters,
             filters_version: versions.try_get("filters")?,
         });
