@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use crate::state::State;
 
+mod cascade;
 mod create;
 mod delete;
 mod read;

@@ -193,7 +193,12 @@ pub fn alter_column(
     if retype {
         let wanted = column_type(kind, change, false);
         statements.push(format!("{alter} DROP DEFAULT"));
-        statements.push(format!("{alter} TYPE {wanted} USING {}::{wanted}", quote_identifier(field)));
+        // Without its modifier: an explicit cast to `varchar(3)` would cut what an assignment refuses.
+        statements.push(format!(
+            "{alter} TYPE {wanted} USING {}::{}",
+            quote_identifier(field),
+            base_type(kind)
+        ));
     }
     match &change.default_value {
         Some(Value::Null) => statements.push(format!("{alter} DROP DEFAULT")),
