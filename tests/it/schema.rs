@@ -1,5 +1,7 @@
 //! Collections, fields and relations over HTTP.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::world::{Shape, World};
@@ -269,6 +271,38 @@ async fn several_changes_are_all_or_none() {
     api.post("/items/a", json!({"x": "long enough", "y": ""})).await.expect(200);
     api.patch("/fields/a/x", json!({"schema": {"max_length": 3}})).await.refused(400, "INVALID_PAYLOAD");
     assert_eq!(api.get("/items/a/1?fields=x").await.expect(200).data()["x"], "long enough");
+}
+
+/// Who knows SQL, or runs a Directus on the same database, needs to tell nobody.
+#[tokio::test]
+async fn tables_made_outside_appear() {
+    let world = World::start(Shape::AllInOne).await;
+    let pool = world.pool().await;
+    sqlx::raw_sql(
+        "CREATE TABLE public.outside (id serial PRIMARY KEY, name text); INSERT INTO public.outside (name) VALUES ('here');
+         CREATE TABLE public.keyless (name text); COMMENT ON TABLE public.outside IS 'made by hand'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let appears = || async { world.api.get("/items/outside").await.status == 200 };
+    testkit::eventually(Duration::from_secs(10), appears).await;
+    assert_eq!(world.api.get("/items/outside").await.expect(200).data(), json!([{"id": 1, "name": "here"}]));
+    let described = world.api.get("/collections/outside").await.expect(200).data();
+    assert_eq!((&described["meta"], &described["schema"]["comment"]), (&json!(null), &json!("made by hand")));
+    // Without a key it is seen, and can't be worked with.
+    assert_eq!(world.api.get("/collections/keyless").await.expect(200).data()["meta"], json!(null));
+    world.api.get("/items/keyless").await.refused(403, "FORBIDDEN");
+    sqlx::raw_sql("ALTER TABLE outside RENAME COLUMN name TO title").execute(&pool).await.unwrap();
+    let renamed = || async { world.api.get("/items/outside?fields=title").await.status == 200 };
+    testkit::eventually(Duration::from_secs(10), renamed).await;
+    // Metadata, as another server on this database would write it.
+    sqlx::raw_sql("INSERT INTO directus_collections (collection, singleton) VALUES ('outside', true)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let singleton = || async { world.api.get("/items/outside").await.expect(200).data().is_object() };
+    testkit::eventually(Duration::from_secs(10), singleton).await;
 }
 
 /// A table made behind our back is seen after the control row moves; a plan against a dropped column is made again.

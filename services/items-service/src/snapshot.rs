@@ -4,6 +4,7 @@
 //! latest, by polling the control row each 500 ms.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use db::Db;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub schema: Schema,
     /// The same as clients see it.
     pub catalog: Catalog,
+    /// What PostgreSQL's catalogs were like when it was read.
+    pub fingerprint: String,
     /// Filter hooks to ask.
     pub filters: Vec<Registration>,
     /// Version of the control row `filters`.
@@ -88,13 +91,26 @@ impl Snapshots {
         self.load().await
     }
 
+    /// Loads if the database's catalogs are no longer what the present one was read from: someone has changed the
+    /// schema without telling us, by SQL or by a Directus that runs on the same database.
+    pub async fn refresh_if_moved(&self) -> Result<(), db::Error> {
+        let fingerprint = introspect::fingerprint(&self.db).await?;
+        let _one = self.loading.lock().await;
+        if self.present().fingerprint != fingerprint {
+            self.load().await?;
+        }
+        Ok(())
+    }
+
     async fn load(&self) -> Result<Arc<Snapshot>, db::Error> {
+        let begun = Instant::now();
         let mut tx = self.db.begin().await?;
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *tx).await?;
         let version = "SELECT coalesce((SELECT version FROM eventus.control WHERE topic = 'schema'), 0) AS schema, \
                        coalesce((SELECT version FROM eventus.control WHERE topic = 'filters'), 0) AS filters";
         let versions = sqlx::query(version).fetch_one(&mut *tx).await?;
         let rows = introspect::all(&mut tx).await?;
+        let fingerprint = introspect::fingerprint(&mut *tx).await?;
         let filters = sqlx::query("SELECT DISTINCT event, collection FROM eventus.filter_registrations")
             .fetch_all(&mut *tx)
             .await?
@@ -108,6 +124,7 @@ impl Snapshots {
         let snapshot = Arc::new(Snapshot {
             schema: assemble::schema(&catalog, versions.try_get("schema")?),
             catalog,
+            fingerprint,
             filters,
             filters_version: versions.try_get("filters")?,
         });
@@ -115,6 +132,7 @@ impl Snapshots {
             schema_version = snapshot.schema.version,
             collections = snapshot.schema.collections.len(),
             filters = snapshot.filters.len(),
+            milliseconds = begun.elapsed().as_millis(),
             "snapshot loaded"
         );
         self.present.store(Arc::clone(&snapshot));

@@ -1,7 +1,7 @@
 //! What PostgreSQL and the metadata tables say of the schema: one statement each.
 
 use serde::de::DeserializeOwned;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 
 use crate::catalog::rows::{CollectionRow, ColumnRow, FieldRow, ForeignKeyRow, RelationRow, Rows, TableRow};
 
@@ -23,6 +23,31 @@ pub async fn all(conn: &mut PgConnection) -> Result<Rows, sqlx::Error> {
         relations: rows::<RelationRow>(conn, RELATIONS).await?,
     })
 }
+
+/// A text that changes with everything that `all` reads, whoever changed it.
+pub async fn fingerprint(executor: impl PgExecutor<'_>) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar(FINGERPRINT).persistent(false).fetch_one(executor).await
+}
+
+// Rows of the catalogs and of the metadata tables, each with the transaction that wrote it.
+const FINGERPRINT: &str = "
+WITH tables AS MATERIALIZED (
+    SELECT c.oid, c.xmin FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+    WHERE c.relkind IN ('r', 'p')
+), stamps AS (
+    SELECT 1 AS kind, oid::text AS id, xmin::text AS stamp FROM tables
+    UNION ALL SELECT 2, a.attrelid || '.' || a.attnum, a.xmin::text
+        FROM pg_attribute a JOIN tables t ON t.oid = a.attrelid WHERE a.attnum > 0
+    UNION ALL SELECT 3, d.oid::text, d.xmin::text FROM pg_attrdef d JOIN tables t ON t.oid = d.adrelid
+    UNION ALL SELECT 4, k.oid::text, k.xmin::text FROM pg_constraint k JOIN tables t ON t.oid = k.conrelid
+    UNION ALL SELECT 5, i.indexrelid::text, i.indisvalid::text FROM pg_index i JOIN tables t ON t.oid = i.indrelid
+    UNION ALL SELECT 6, d.objoid || '.' || d.objsubid, d.xmin::text
+        FROM pg_description d JOIN tables t ON t.oid = d.objoid AND d.classoid = 'pg_class'::regclass
+    UNION ALL SELECT 7, collection, xmin::text FROM directus_collections
+    UNION ALL SELECT 8, id::text, xmin::text FROM directus_fields
+    UNION ALL SELECT 9, id::text, xmin::text FROM directus_relations
+)
+SELECT coalesce(sum(hashtextextended(id || ':' || stamp, kind))::text, '') FROM stamps";
 
 async fn rows<T: DeserializeOwned>(
     conn: &mut PgConnection,
