@@ -119,4 +119,5 @@ async fn its_users_log_in_and_non_admins_wait_for_permissions() {
         .await
         .unwrap();
     assert_eq!(events, 1);
+    assert!(world.whole_logs().contains("ACTIVE FLOWS DO NOT RUN"), "the operator is told");
 }

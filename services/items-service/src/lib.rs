@@ -110,6 +110,7 @@ async fn load_first(state: &State, runtime: &Runtime) -> bool {
         match state.snapshots.refresh().await {
             Ok(_) => {
                 component.up();
+                warn_of_flows(state).await;
                 return true;
             }
             Err(error) => {
@@ -121,5 +122,17 @@ async fn load_first(state: &State, runtime: &Runtime) -> bool {
             () = runtime.shutdown.soft().cancelled() => return false,
             () = tokio::time::sleep(Duration::from_millis(250)) => {}
         }
+    }
+}
+
+/// Flows of a database that was taken over don't run yet: whoever relies on them has to know.
+async fn warn_of_flows(state: &State) {
+    let active = "SELECT coalesce(string_agg(name, ', ' ORDER BY name), '') FROM directus_flows WHERE status = 'active'";
+    match sqlx::query_scalar::<_, String>(active).fetch_one(&state.db).await {
+        Ok(names) if !names.is_empty() => {
+            tracing::warn!(flows = names, "ACTIVE FLOWS DO NOT RUN: this version does not run flows yet");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "flows could not be looked at"),
     }
 }
