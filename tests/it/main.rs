@@ -12,6 +12,7 @@ mod http_wire;
 mod items;
 mod k8s;
 mod operations_doc;
+mod relay;
 mod road;
 mod schema;
 mod sdk;

@@ -106,14 +106,15 @@ pub struct Telemetry {
 pub fn init(config: &TelemetryConfig) -> Result<Telemetry, Error> {
     let filter = Targets::from_str(&config.log_level)?;
     // Spans pass the log's filter at every level: its lines need their ids, and they cost it nothing.
-    let filter = filter_fn(|metadata| metadata.is_span() && traced(metadata))
+    let filter = filter_fn(|metadata| metadata.is_span() && traced(metadata) && !only_exported(metadata))
         .with_max_level_hint(LevelFilter::INFO)
         .or(filter);
     let lines = lines::Lines::new(config.log_style).with_filter(filter);
     let registry = Registry::default().with(lines);
     let provider = match &config.otlp_endpoint {
         None => {
-            let ids = crate::trace::ids::IdsLayer.with_filter(spans());
+            let cheap = filter_fn(|metadata| !only_exported(metadata));
+            let ids = crate::trace::ids::IdsLayer.with_filter(spans().and(cheap));
             let _ = tracing::subscriber::set_global_default(registry.with(ids));
             None
         }
@@ -176,6 +177,11 @@ fn traced(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= tracing::Level::INFO
         && !FOREIGN.contains(&root)
         && !root.starts_with("opentelemetry")
+}
+
+/// A span that is worth its cost only to an exporter.
+fn only_exported(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == crate::trace::EXPORTED
 }
 
 /// Panics become a log line and a count; what follows from them is the business of whoever runs the work.
