@@ -2,6 +2,7 @@
 
 mod api;
 mod attacks;
+mod dev;
 mod direction;
 mod events_doc;
 mod example;
