@@ -106,15 +106,15 @@ pub struct Telemetry {
 pub fn init(config: &TelemetryConfig) -> Result<Telemetry, Error> {
     let filter = Targets::from_str(&config.log_level)?;
     // Spans pass the log's filter at every level: its lines need their ids, and they cost it nothing.
-    let filter = filter_fn(|metadata| metadata.is_span() && traced(metadata) && !only_exported(metadata))
+    let filter = filter_fn(|metadata| metadata.is_span() && traced(metadata))
         .with_max_level_hint(LevelFilter::INFO)
-        .or(filter);
+        .or(filter)
+        .and(cheap());
     let lines = lines::Lines::new(config.log_style).with_filter(filter);
     let registry = Registry::default().with(lines);
     let provider = match &config.otlp_endpoint {
         None => {
-            let cheap = filter_fn(|metadata| !only_exported(metadata));
-            let ids = crate::trace::ids::IdsLayer.with_filter(spans().and(cheap));
+            let ids = crate::trace::ids::IdsLayer.with_filter(spans().and(cheap()));
             let _ = tracing::subscriber::set_global_default(registry.with(ids));
             None
         }
@@ -179,9 +179,10 @@ fn traced(metadata: &Metadata<'_>) -> bool {
         && !root.starts_with("opentelemetry")
 }
 
-/// A span that is worth its cost only to an exporter.
-fn only_exported(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == crate::trace::EXPORTED
+/// All but the spans that are worth their cost only to an exporter.
+fn cheap<S: Subscriber>() -> impl Filter<S> {
+    // With a level, so that the filter beside it goes on to say how far one has to look.
+    filter_fn(|metadata| metadata.target() != crate::trace::EXPORTED).with_max_level_hint(LevelFilter::TRACE)
 }
 
 /// Panics become a log line and a count; what follows from them is the business of whoever runs the work.
