@@ -2,6 +2,7 @@
 
 mod api;
 mod attacks;
+mod dev;
 mod direction;
 mod events_doc;
 mod example;
@@ -12,6 +13,7 @@ mod http_wire;
 mod items;
 mod k8s;
 mod operations_doc;
+mod relay;
 mod replicas;
 mod road;
 mod schema;

@@ -14,6 +14,10 @@ use tracing_opentelemetry::{OpenTelemetrySpanExt as _, get_otel_context};
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan as _;
 
+/// Target of spans that are made only where spans are exported: too many to pay for where nobody looks at them.
+/// Elsewhere they cost a glance at a flag, and what happens within them belongs to the span around.
+pub const EXPORTED: &str = "eventus::exported";
+
 /// The context of the current span, for whatever is called or written now. `None` outside of every span, and
 /// where `telemetry::init` was not called.
 pub fn current() -> Option<TraceParent> {

@@ -75,7 +75,7 @@ async fn run_several(
     statements: &[Statement],
     ending: Ending<'_>,
 ) -> Result<Written, Failure> {
-    let mut tx = state.db.begin().await?;
+    let mut tx = execute::begin(&state.db).await?;
     let mut keys = Vec::new();
     for statement in statements {
         keys.extend(Written::of(execute::rows(&mut tx, statement).await?)?.keys);
@@ -90,7 +90,7 @@ async fn run_several(
         let plan = planner::plan_read_keys(&keys, query, collection, access).map_err(Errors::from)?;
         items = Written::items_of(execute::rows(&mut tx, &plan.statement).await?)?;
     }
-    tx.commit().await?;
+    execute::commit(tx).await?;
     Ok(Written { items, keys })
 }
 
