@@ -15,13 +15,13 @@ mod list_endpoints;
 mod message;
 mod metrics;
 mod pattern;
-mod pruning;
 mod queueing;
 mod sending;
 mod state;
 mod update_endpoint;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bus::ConsumerConfig;
 use chassis::Runtime;
@@ -75,7 +75,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         result => result?,
     }
     database.up();
-    start_sending(&state, config, &runtime);
+    start_sending(&state, config.retention, &runtime);
     let auth = rpc::AuthClient::new(links.auth, links.signer.clone(), links.clock.clone(), "webhooks");
     let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(auth)));
     let service = WebhooksServiceServer::new(grpc::Service(state));
@@ -99,7 +99,8 @@ fn start_queueing(state: &Arc<State>, runtime: &Runtime) {
 }
 
 /// Starts what sends, and what forgets.
-fn start_sending(state: &Arc<State>, config: Config, runtime: &Runtime) {
-    runtime.tasks.spawn("webhooks-sender", sending::run(state.clone(), runtime.clone()));
-    runtime.tasks.spawn("webhooks-pruning", pruning::run(state.clone(), config.retention, runtime.clone()));
+fn start_sending(state: &Arc<State>, retention: Duration, runtime: &Runtime) {
+    let sending = sending::Sending(state.clone());
+    runtime.tasks.spawn("webhooks-sender", due::run(sending.clone(), runtime.clone()));
+    runtime.tasks.spawn("webhooks-pruning", due::forget(sending, retention, runtime.clone()));
 }
