@@ -98,3 +98,8 @@ impl Nats {
         self.folder.path().join("store")
     }
 }
+
+/// Returns when the server knows the client's subscriptions: a question and its answer on the same connection.
+pub async fn subscribed(client: &async_nats::Client) {
+    async_nats::jetstream::new(client.clone()).query_account().await.expect("the nats-server answers");
+}
