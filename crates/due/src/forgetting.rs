@@ -38,15 +38,20 @@ pub async fn forget<W: Work>(work: W, retention: Duration, runtime: Runtime) -> 
         if tokio::time::timeout(pause, soft.cancelled()).await.is_ok() {
             return Ok(());
         }
-        let statement = sqlx::query(W::FORGET).bind(model::milliseconds(retention)).bind(STEP);
-        full = match statement.execute(work.db()).await {
-            Ok(done) => done.rows_affected() == STEP.unsigned_abs(),
+        full = match step(&work, retention, STEP).await {
+            Ok(full) => full,
             Err(error) => {
                 tracing::warn!(%error, "old {} are not yet forgotten", W::NAME);
                 false
             }
         };
     }
+}
+
+/// One step; whether there may be more to forget.
+pub(crate) async fn step<W: Work>(work: &W, retention: Duration, most: i64) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query(W::FORGET).bind(model::milliseconds(retention)).bind(most);
+    Ok(statement.execute(work.db()).await?.rows_affected() == most.unsigned_abs())
 }
 
 #[cfg(test)]

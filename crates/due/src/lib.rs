@@ -6,6 +6,8 @@
 mod forgetting;
 mod pauses;
 mod taking;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -27,10 +27,10 @@ use bus::ConsumerConfig;
 use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::webhooks::v1::webhooks_service_server::WebhooksServiceServer;
-use tokio::net::TcpListener;
 
 pub use config::Config;
 pub use error::Error;
+pub use rpc::Face;
 use state::State;
 
 /// What the webhooks worker works with.
@@ -48,15 +48,6 @@ pub struct Links {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
-}
-
-/// Where the webhooks worker is called.
-#[derive(Debug)]
-pub struct Face {
-    /// gRPC on the network.
-    pub grpc: Option<TcpListener>,
-    /// gRPC within the process.
-    pub local: rpc::LocalSlot,
 }
 
 /// Runs the worker until the soft stop and what runs then is done.
@@ -79,7 +70,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     let auth = rpc::AuthClient::new(links.auth, links.signer.clone(), links.clock.clone(), "webhooks");
     let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(auth)));
     let service = WebhooksServiceServer::new(grpc::Service(state));
-    rpc::serve(rpc::Server::new(guard).service(service).tcp(face.grpc).local(face.local), &runtime).await?;
+    rpc::serve(rpc::Server::new(guard).service(service).face(face), &runtime).await?;
     runtime.tasks.drain().await;
     Ok(())
 }
