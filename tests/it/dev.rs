@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use tonic::transport::Endpoint;
 
 use crate::grpc::clients;
-use crate::world::{subscribed, subscriber};
 use started::{Dev, Place};
 
 /// A warm start to the first healthy answer. The product's own bar is 3 s on an idle machine; the tests share theirs.
@@ -37,9 +36,9 @@ async fn first_minutes(dev: &Dev) {
     let line = dev.shown("nats").pop().unwrap();
     let [_, url, _, subject, _] = line.split('\'').collect::<Vec<_>>().try_into().unwrap();
     assert_eq!((url, subject), (dev.told("NATS").as_str(), "items.create.>"));
-    let client = subscriber(url).await;
+    let client = testkit::nats_client(url).await;
     let mut events = client.subscribe(subject.to_owned()).await.unwrap();
-    subscribed(&client).await;
+    testkit::subscribed(&client).await;
     assert_eq!(dev.try_out(&item).await["title"], "Hello");
     let message = tokio::time::timeout(started::PATIENCE, events.next()).await.unwrap().unwrap();
     assert_eq!(message.subject.as_str(), "items.create.articles");

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::world::{Options, Shape, World, subscriber};
+use crate::world::{Options, Shape, World};
 
 /// Creates per storm.
 const ITEMS: usize = 2_000;
@@ -44,7 +44,7 @@ impl Storm {
         let endpoint = json!({"url": receiver.url("/"), "events": ["items.create.articles"]});
         world.api.post("/webhooks/endpoints", endpoint).await.expect(200);
         let subscriber = Arc::new(Mutex::new(BTreeMap::new()));
-        let listening = listen(&world.nats.url(), Arc::clone(&subscriber)).await;
+        let listening = listen(&world.nats, Arc::clone(&subscriber)).await;
         Self { world, receiver, cdn, subscriber, listening }
     }
 
@@ -165,10 +165,13 @@ async fn create(api: &crate::api::Api, token: &str, acked: &Mutex<BTreeSet<Strin
 }
 
 /// A plain subscriber: counts messages by `ce-id`.
-async fn listen(url: &str, seen: Arc<Mutex<BTreeMap<String, usize>>>) -> tokio::task::JoinHandle<()> {
-    let client = subscriber(url).await;
+async fn listen(
+    nats: &testkit::Nats,
+    seen: Arc<Mutex<BTreeMap<String, usize>>>,
+) -> tokio::task::JoinHandle<()> {
+    let client = nats.client().await;
     let mut subscription = client.subscribe("items.create.articles").await.unwrap();
-    crate::world::subscribed(&client).await;
+    testkit::subscribed(&client).await;
     spawn(async move {
         while let Some(message) = subscription.next().await {
             let id = message.headers.as_ref().and_then(|headers| headers.get("ce-id")).unwrap().to_string();

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::api::Api;
 use crate::example;
-use crate::world::{Shape, World, binary, subscriber};
+use crate::world::{Shape, World, binary};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -32,7 +32,7 @@ async fn a_relay_that_stands_still_says_so() {
     assert_eq!((&health["status"], &health["checks"]["relay"]["status"]), (&json!("ok"), &json!("ok")));
     assert!(!stalled);
 
-    let client = subscriber(&world.nats.url()).await;
+    let client = world.nats.client().await;
     let stranger = async_nats::jetstream::new(client);
     stranger.publish("items.create.articles", "{}".into()).await.unwrap().await.unwrap();
     testkit::eventually(SOON, || async { standing(&admin).await.1 }).await;

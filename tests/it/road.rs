@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use testkit::CollectedSpan;
 
-use crate::world::{Options, Shape, World, subscriber};
+use crate::world::{Options, Shape, World};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -39,9 +39,9 @@ async fn road(shape: Shape) -> Road {
 async fn one_item(shape: Shape) {
     let road = road(shape).await;
     let api = &road.world.api;
-    let client = subscriber(&road.world.nats.url()).await;
+    let client = road.world.nats.client().await;
     let mut subscription = client.subscribe("items.create.>").await.unwrap();
-    crate::world::subscribed(&client).await;
+    testkit::subscribed(&client).await;
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let headers: &[(&str, &str)] =
         &[("content-type", "application/json"), ("traceparent", &traceparent), ("x-request-id", "req-1")];
@@ -153,9 +153,9 @@ async fn a_large_item_is_referred_to() {
     world.collection("articles", json!([{"field": "content", "type": "text"}])).await;
     let endpoint = json!({"url": receiver.url("/"), "events": ["items.*"]});
     world.api.post("/webhooks/endpoints", endpoint).await.expect(200);
-    let client = subscriber(&world.nats.url()).await;
+    let client = world.nats.client().await;
     let mut subscription = client.subscribe("items.>").await.unwrap();
-    crate::world::subscribed(&client).await;
+    testkit::subscribed(&client).await;
     let text = |letter: &str| letter.repeat(900_000);
     world.api.post("/items/articles?fields=id", json!({"content": text("a")})).await.expect(200);
     for letter in ["b", "c"] {

@@ -326,20 +326,6 @@ fn settings(
     ]
 }
 
-/// Returns when the server knows the client's subscriptions: a question and its answer on the same connection.
-pub async fn subscribed(client: &async_nats::Client) {
-    async_nats::jetstream::new(client.clone()).query_account().await.unwrap();
-}
-
-/// A plain client of the test's nats-server. The library does not read credentials from an address.
-pub async fn subscriber(url: &str) -> async_nats::Client {
-    let (_, rest) = url.split_once("://").unwrap();
-    let (credentials, server) = rest.split_once('@').unwrap();
-    let (user, password) = credentials.split_once(':').unwrap();
-    let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
-    options.connect(format!("nats://{server}")).await.unwrap()
-}
-
 /// Ports below those that the system hands out by itself, a block per test process: children bind them later.
 struct Ports;
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 7] = [
+pub const STATEMENT_NAMES: [&str; 9] = [
     "items.create",
     "items.update",
     "items.delete",
@@ -13,6 +13,8 @@ pub const STATEMENT_NAMES: [&str; 7] = [
     "items.read_one",
     "items.read_keys",
     "items.keys",
+    "items.lock",
+    "items.referring",
 ];
 
 /// One SQL statement with the values it is run with.

@@ -11,8 +11,7 @@ use model::{Clock, Ids};
 use proto::events::v1::events_service_server::EventsServiceServer;
 use proto::items::v1::items_service_server::ItemsServiceServer;
 use proto::schema::v1::schema_service_server::SchemaServiceServer;
-use rpc::{Channel, Guard, LocalSlot, Signer};
-use tokio::net::TcpListener;
+use rpc::{Channel, Guard, Signer};
 
 mod catalog;
 mod config;
@@ -31,6 +30,7 @@ mod watch;
 
 pub use config::Config;
 pub use error::Error;
+pub use rpc::Face;
 use state::{Inner, State, Wake};
 
 /// What the process works with.
@@ -49,15 +49,6 @@ pub struct Links {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
-}
-
-/// Where the process is called.
-#[derive(Default)]
-pub struct Face {
-    /// On the network.
-    pub grpc: Option<TcpListener>,
-    /// From within.
-    pub local: LocalSlot,
 }
 
 /// Serves until the soft stop.
@@ -97,8 +88,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         )
         .service(SchemaServiceServer::new(schema::Schema(state.clone())))
         .service(EventsServiceServer::new(events::Events::new(state, live)))
-        .tcp(face.grpc)
-        .local(face.local);
+        .face(face);
     rpc::serve(server, &runtime).await?;
     Ok(())
 }
