@@ -20,4 +20,5 @@ mod schema;
 mod sdk;
 mod sse;
 mod takeover;
+mod types;
 mod world;

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 pub mod assemble;
 pub mod rows;
+pub mod typescript;
 pub mod wire;
 
 use rows::{ColumnRow, ForeignKeyRow};

@@ -93,6 +93,15 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     Ok(())
 }
 
+/// The schema in this database as TypeScript types for the official SDK.
+///
+/// # Errors
+/// PostgreSQL is away, or the database was never migrated.
+pub async fn typescript(db: &db::Db) -> Result<String, Error> {
+    let snapshot = snapshot::Snapshots::new(db.clone()).refresh().await?;
+    Ok(catalog::typescript::types(&snapshot.catalog))
+}
+
 /// The first snapshot: without it nothing can be planned, so the process is not ready.
 async fn load_first(state: &State, runtime: &Runtime) -> bool {
     let component = runtime.health.component("schema");
