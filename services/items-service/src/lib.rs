@@ -25,6 +25,7 @@ pub mod relay;
 mod schema;
 mod snapshot;
 mod state;
+pub mod system_data;
 mod watch;
 
 pub use config::Config;
