@@ -9,8 +9,11 @@ use crate::state::State;
 mod create;
 mod delete;
 mod read;
+mod singleton;
 mod update;
 mod write;
+
+pub use write::CHUNK;
 
 /// The service over the process's state.
 #[derive(Clone)]

@@ -25,6 +25,7 @@ pub mod relay;
 mod schema;
 mod snapshot;
 mod state;
+mod system;
 pub mod system_data;
 mod watch;
 
@@ -75,6 +76,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
             config.filter_deadline,
         ),
         snapshots: snapshot::Snapshots::new(links.db.clone()),
+        hasher: secrets::Hasher::try_new(config.hash_cost)?,
+        making: tokio::sync::Mutex::default(),
         wake: Wake::default(),
         db: links.db,
         bus: links.bus,

@@ -10,10 +10,12 @@ use rpc::Caller;
 use super::create::writable;
 use super::read::query;
 use super::update::{checked_keys, matching_keys};
-use super::write::{CHUNK, Ending, Tries, run};
+use super::write::{Beside, CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::state::State;
+use crate::system::dependants::Doomed;
+use crate::system::rules::Rules;
 
 /// Deletes items.
 pub async fn items(
@@ -27,12 +29,12 @@ pub async fn items(
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
-            let collection = writable(&snapshot, &request.collection)?;
+            let collection = writable(&snapshot, &request.collection, Action::Delete)?;
             let (keys, filter) = target(state, &request, collection, &access).await?;
-            if !keys.is_empty() && snapshot.has_filter("items.delete", &collection.name) {
+            let event = format!("{}.delete", collection.scope());
+            if !keys.is_empty() && snapshot.has_filter(&event, &collection.name) {
                 let payload = Bytes::from(serde_json::to_vec(&keys).unwrap_or_default());
-                let question =
-                    Question { event: "items.delete", collection: &collection.name, payload, keys: &keys };
+                let question = Question { event: &event, collection: &collection.name, payload, keys: &keys };
                 state.filters.ask(question, caller).await?;
             }
             let chunks = keys.chunks(CHUNK).map(|keys| {
@@ -41,7 +43,15 @@ pub async fn items(
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
             let reached = (!access.skips_missing() && filter.is_none()).then_some(keys.len());
-            let written = run(state, &statements, Ending { read_back: None, reached }).await?;
+            let doomed = Doomed {
+                collection: &collection.name,
+                keys: &keys,
+                snapshot: &snapshot,
+                access: &access,
+                stamp: &stamp,
+            };
+            let beside = Beside { rules: Rules::delete(collection, &keys), doomed: Some(doomed) };
+            let written = run(state, &statements, Ending { read_back: None, reached }, beside).await?;
             Ok(pb::DeleteItemsResponse { keys: written.keys })
         };
         match attempt.await {

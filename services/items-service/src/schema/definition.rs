@@ -152,7 +152,6 @@ pub fn field_type(definition: &FieldDefinition) -> Result<FieldType, Error> {
     let name = definition.kind.as_deref().unwrap_or("string");
     let kind = FieldType::parse(name).filter(|kind| *kind != FieldType::Unknown);
     match kind {
-        Some(FieldType::Hash) => Err(unsupported("hash")),
         Some(FieldType::Alias) => Err(unsupported("alias")),
         Some(kind) => Ok(kind),
         None => Err(Error::invalid_payload(format!("\"type\" {name} is not a type"))),
@@ -171,7 +170,7 @@ pub fn special(meta: &Map<String, Value>) -> Result<Option<String>, Error> {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         Some(_) => return Err(Error::invalid_payload("\"special\" must be a list")),
     };
-    let unbuilt = |name: &&String| matches!(Special::parse(name), Some(Special::Hash | Special::Encrypt));
+    let unbuilt = |name: &&String| Special::parse(name) == Some(Special::Encrypt);
     if let Some(name) = names.iter().find(unbuilt) {
         return Err(Error::invalid_payload(format!("The special \"{name}\" is not supported yet")));
     }

@@ -56,11 +56,17 @@ pub async fn finish(
     Ok(())
 }
 
-/// The specials as the table keeps them; `csv` is a text column that only its special tells apart.
+/// The specials as the table keeps them; `csv` and `hash` are text columns that only their special tells apart.
 fn mark_type(members: &mut Map<String, Value>, kind: Option<&str>) -> Result<(), Error> {
     let mut special = definition::special(members)?;
-    if kind == Some("csv") && !special.as_deref().unwrap_or_default().contains("cast-csv") {
-        special = Some(special.map_or("cast-csv".to_owned(), |list| format!("{list},cast-csv")));
+    let telling = match kind {
+        Some("csv") => Some("cast-csv"),
+        Some("hash") => Some("hash"),
+        _ => None,
+    };
+    let has = |name: &str| special.as_deref().is_some_and(|list| list.split(',').any(|known| known == name));
+    if let Some(name) = telling.filter(|name| !has(name)) {
+        special = Some(special.map_or(name.to_owned(), |list| format!("{list},{name}")));
     }
     if special.is_some() || members.contains_key("special") {
         members.insert("special".to_owned(), special.into());
@@ -86,6 +92,10 @@ pub async fn update(
     };
     let kind = changes.get("type").and_then(Value::as_str);
     let mut members = changes.get("meta").and_then(Value::as_object).cloned().unwrap_or_default();
+    let telling = matches!(kind, Some("csv" | "hash"));
+    if telling && !members.contains_key("special") {
+        members.insert("special".to_owned(), described["meta"]["special"].clone());
+    }
     if members.contains_key("special") {
         mark_type(&mut members, kind.or(described["type"].as_str()))?;
     }

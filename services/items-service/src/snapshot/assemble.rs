@@ -6,23 +6,14 @@ use std::sync::Arc;
 use model::{Collection, Field, FieldType, KeySource, Relation, Schema, Special};
 
 use super::introspect::{CollectionMeta, ColumnRow, FieldMeta, RelationMeta};
+use crate::system_data;
 
 /// System tables that no client reads as items: their rows are secrets or bookkeeping.
 const HIDDEN: [&str; 2] = ["directus_sessions", "directus_migrations"];
 
-/// System fields whose values are shown as a mask, with the table they stand in.
-const CONCEALED: [(&str, &str); 10] = [
-    ("directus_users", "password"),
-    ("directus_users", "token"),
-    ("directus_users", "tfa_secret"),
-    ("directus_users", "auth_data"),
-    ("directus_users", "external_identifier"),
-    ("directus_shares", "password"),
-    ("directus_settings", "ai_openai_api_key"),
-    ("directus_settings", "ai_anthropic_api_key"),
-    ("directus_settings", "ai_google_api_key"),
-    ("directus_settings", "ai_openai_compatible_api_key"),
-];
+/// System fields that are secrets beside those whose metadata says so: their values are shown as a mask, too.
+const CONCEALED: [(&str, &str); 2] =
+    [("directus_users", "auth_data"), ("directus_users", "external_identifier")];
 
 /// Everything that introspection read.
 #[derive(Debug, Default)]
@@ -62,7 +53,7 @@ pub fn schema(rows: Rows, version: i64) -> Schema {
                 .iter()
                 .map(|column| field(column, field_meta.get(&(name, &column.field)).copied()))
                 .collect(),
-            singleton: meta.is_some_and(|meta| meta.singleton) || name == "directus_settings",
+            singleton: meta.is_some_and(|meta| meta.singleton) || shipped_singleton(name),
             sort_field: meta.and_then(|meta| meta.sort_field.clone()),
             system: name.starts_with("directus_"),
         };
@@ -81,13 +72,16 @@ fn key_source(key: &ColumnRow) -> KeySource {
 }
 
 fn field(column: &ColumnRow, meta: Option<&FieldMeta>) -> Field {
+    let (collection, name) = (column.collection.as_str(), column.field.as_str());
     let mut special: Vec<Special> = meta
         .and_then(|meta| meta.special.as_deref())
         .map(|list| list.split(',').filter_map(|name| Special::parse(name.trim())).collect())
         .unwrap_or_default();
-    if CONCEALED.contains(&(column.collection.as_str(), column.field.as_str())) {
+    special.extend(system_data::special(collection, name));
+    if CONCEALED.contains(&(collection, name)) {
         special.push(Special::Conceal);
     }
+    let shipped = system_data::field(collection, name).and_then(|row| row.get("required")?.as_bool());
     Field {
         name: column.field.clone(),
         kind: typed(&column.data_type, &special),
@@ -95,10 +89,14 @@ fn field(column: &ColumnRow, meta: Option<&FieldMeta>) -> Field {
         nullable: column.nullable,
         default: column.default_value.clone(),
         unique: column.unique,
-        required: meta.and_then(|meta| meta.required).unwrap_or(false),
+        required: meta.and_then(|meta| meta.required).or(shipped).unwrap_or(false),
         generated: column.generated,
         special,
     }
+}
+
+fn shipped_singleton(name: &str) -> bool {
+    system_data::collection(name).and_then(|row| row.get("singleton")?.as_bool()).unwrap_or(false)
 }
 
 fn relation(meta: RelationMeta) -> Relation {
