@@ -16,4 +16,5 @@ mod road;
 mod schema;
 mod sdk;
 mod sse;
+mod system_collections;
 mod world;
