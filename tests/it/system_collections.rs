@@ -1,6 +1,7 @@
 //! System collections over HTTP: the same forms as user collections, at places of their own.
 
 mod rules;
+mod samples;
 mod users;
 
 use http::Method;
@@ -12,108 +13,6 @@ use crate::world::{Shape, World};
 /// The id of the admin who makes the calls.
 async fn admin(api: &Api) -> Value {
     api.get("/users/me?fields=id").await.expect(200).data()["id"].clone()
-}
-
-/// Path; two items; a change that fits both.
-async fn samples(api: &Api) -> Vec<(&'static str, [Value; 2], Value)> {
-    let admin = admin(api).await;
-    let policy = api.post("/policies", json!({"name": "p"})).await.expect(200).data()["id"].clone();
-    let role = api.post("/roles", json!({"name": "r"})).await.expect(200).data()["id"].clone();
-    let dashboard = api.post("/dashboards", json!({"name": "d"})).await.expect(200).data()["id"].clone();
-    let flow = json!({"name": "f", "status": "inactive"});
-    let flow = api.post("/flows", flow).await.expect(200).data()["id"].clone();
-    let place = json!({"dashboard": dashboard, "type": "label", "position_x": 1, "position_y": 1, "width": 2, "height": 2});
-    let step = json!({"flow": flow, "key": "log", "type": "log", "position_x": 1, "position_y": 1});
-    let of = |item: &Value, more: Value| {
-        let (mut item, more) = (item.as_object().unwrap().clone(), more.as_object().unwrap().clone());
-        item.extend(more);
-        Value::Object(item)
-    };
-    let about = json!({"collection": "articles", "item": "1"});
-    let may = json!({"policy": policy, "collection": "articles"});
-    vec![
-        ("/roles", [json!({"name": "a"}), json!({"name": "b"})], json!({"description": "x"})),
-        (
-            "/policies",
-            [json!({"name": "a", "ip_access": ["10.0.0.0/8", "::1"]}), json!({"name": "b"})],
-            json!({"icon": "x"}),
-        ),
-        (
-            "/access",
-            [json!({"role": role, "policy": policy}), json!({"user": admin, "policy": policy})],
-            json!({"sort": 7}),
-        ),
-        (
-            "/permissions",
-            [
-                of(
-                    &may,
-                    json!({"action": "read", "fields": ["id", "title"], "permissions": {"id": {"_eq": 1}}}),
-                ),
-                of(&may, json!({"action": "update", "fields": ["*"], "presets": {"a": [1]}})),
-            ],
-            json!({"validation": {"x": {"_nnull": true}}}),
-        ),
-        ("/folders", [json!({"name": "a"}), json!({"name": "b"})], json!({"name": "c"})),
-        (
-            "/files",
-            [
-                json!({"storage": "local", "filename_download": "a.txt", "tags": ["x", "y"]}),
-                json!({"storage": "local", "filename_download": "b.txt", "metadata": {"a": 1}}),
-            ],
-            json!({"title": "t"}),
-        ),
-        (
-            "/presets",
-            [json!({"collection": "articles", "filter": {"_and": []}}), json!({"bookmark": "b"})],
-            json!({"search": "x"}),
-        ),
-        ("/flows", [flow_of("a"), flow_of("b")], json!({"options": {"x": 1}})),
-        ("/operations", [step.clone(), step], json!({"options": {"message": "m"}})),
-        (
-            "/notifications",
-            [json!({"recipient": admin, "subject": "a"}), json!({"recipient": admin, "subject": "b"})],
-            json!({"status": "archived"}),
-        ),
-        ("/dashboards", [json!({"name": "a"}), json!({"name": "b"})], json!({"color": "#fff"})),
-        (
-            "/panels",
-            [place.clone(), of(&place, json!({"options": {"text": "x"}}))],
-            json!({"show_header": true}),
-        ),
-        (
-            "/translations",
-            [
-                json!({"language": "de-DE", "key": "a", "value": "A"}),
-                json!({"language": "en-US", "key": "a", "value": "a"}),
-            ],
-            json!({"value": "v"}),
-        ),
-        (
-            "/comments",
-            [of(&about, json!({"comment": "a"})), of(&about, json!({"comment": "b"}))],
-            json!({"comment": "c"}),
-        ),
-        (
-            "/shares",
-            [of(&about, json!({"name": "a"})), of(&about, json!({"role": role}))],
-            json!({"max_uses": 3}),
-        ),
-        (
-            "/versions",
-            [of(&about, json!({"key": "a"})), of(&about, json!({"key": "b", "delta": {"x": 1}}))],
-            json!({"name": "n"}),
-        ),
-        (
-            "/users",
-            [json!({"email": "a@example.com", "tags": ["x"]}), json!({"first_name": "B"})],
-            json!({"title": "t"}),
-        ),
-    ]
-}
-
-fn flow_of(name: &str) -> Value {
-    json!({"name": name, "status": "inactive", "trigger": "event"})
 }
 
 /// Every given value stands in the item.
@@ -129,7 +28,7 @@ async fn rows_live_in_every_form() {
     let world = World::start(Shape::AllInOne).await;
     world.collection("articles", json!([{"field": "title", "type": "string"}])).await;
     let api = &world.api;
-    for (path, [first, second], change) in samples(api).await {
+    for (path, [first, second], change) in samples::all(api).await {
         life(api, path, [&first, &second], &change).await;
         let collection = format!("directus{}", path.replace('/', "_"));
         api.get(&format!("/items/{collection}")).await.refused(403, "FORBIDDEN");
