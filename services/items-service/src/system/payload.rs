@@ -126,3 +126,70 @@ fn holds_items(collection: &Collection, name: &str) -> bool {
 fn wrong(field: &Field, what: &str) -> Error {
     Error::invalid_payload(format!("\"{}\" {what}", field.name)).with("field", field.name.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use access::Action;
+    use model::ErrorCode;
+    use planner::{Payload, parse_payloads};
+    use secrets::{HashCost, Hasher};
+
+    use super::prepare;
+    use crate::snapshot::assemble::{Rows, schema};
+    use crate::snapshot::introspect::ColumnRow;
+
+    fn column(collection: &str, field: &str, data_type: &str) -> ColumnRow {
+        let row = serde_json::json!({
+            "collection": collection, "field": field, "column_type": data_type, "data_type": data_type,
+            "nullable": true, "default_value": null, "generated": false, "sequence": null,
+            "primary_key": field == "id", "unique": false, "indexed": false, "max_length": null,
+            "numeric_precision": null, "numeric_scale": null, "foreign_table": null, "foreign_column": null,
+            "comment": null,
+        });
+        serde_json::from_value(row).unwrap()
+    }
+
+    async fn stored(collection: &str, action: Action, body: &str) -> Result<Payload, ErrorCode> {
+        let columns = [("password", "text"), ("token", "text"), ("status", "text"), ("role", "uuid")];
+        let columns = columns.map(|(field, kind)| column(collection, field, kind));
+        let key = column(collection, "id", "uuid");
+        let rows = Rows { columns: [key].into_iter().chain(columns).collect(), ..Rows::default() };
+        let schema = schema(rows, 1);
+        let hasher = Hasher::try_new(HashCost { memory: 64, passes: 1, lanes: 1 }).unwrap();
+        let (mut payloads, _) = parse_payloads(body.as_bytes()).unwrap();
+        let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, &hasher).await;
+        done.map(|()| payloads.remove(0)).map_err(|errors| errors.0[0].code)
+    }
+
+    #[tokio::test]
+    async fn secrets_are_stored_as_hashes_and_masks_not_at_all() {
+        let body = r#"{"password":"p","token":"t","status":"active"}"#;
+        let user = stored("directus_users", Action::Create, body).await.unwrap();
+        assert!(user.get("password").unwrap().get().starts_with("\"$argon2id$"));
+        assert!(user.get("token").unwrap().get().starts_with("\"sha256:"));
+        assert_eq!(user.get("status").unwrap().get(), "\"active\"");
+        let masks = r#"{"password":"**********","token":null}"#;
+        let user = stored("directus_users", Action::Update, masks).await.unwrap();
+        assert_eq!((user.get("password").is_none(), user.get("token").unwrap().get()), (true, "null"));
+        let plain = stored("articles", Action::Create, r#"{"password":"p"}"#).await.unwrap();
+        assert_eq!(plain.get("password").unwrap().get(), "\"p\"");
+    }
+
+    #[tokio::test]
+    async fn what_system_collections_refuse() {
+        for (collection, body) in [
+            ("directus_users", r#"{"password":""}"#),
+            ("directus_users", r#"{"password":{"a":1}}"#),
+            ("directus_users", r#"{"token":"sha256:abc"}"#),
+            ("directus_users", r#"{"role":{"name":"x"}}"#),
+            ("directus_users", r#"{"policies":[{"policy":"x"}]}"#),
+            ("directus_flows", "{}"),
+            ("directus_flows", r#"{"status":"active"}"#),
+        ] {
+            let refused = stored(collection, Action::Create, body).await.unwrap_err();
+            assert_eq!(refused, ErrorCode::InvalidPayload, "{collection} {body}");
+        }
+        stored("directus_flows", Action::Update, "{}").await.unwrap();
+        stored("directus_users", Action::Create, r#"{"policies":[]}"#).await.unwrap();
+    }
+}

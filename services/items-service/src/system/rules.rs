@@ -59,11 +59,12 @@ impl Rules {
         let himself = by.user.is_some_and(|user| keys.len() == 1 && keys[0] == user.to_string());
         let only_own = !names(payloads, &ENDING.map(|name| if OWN.contains(&name) { "" } else { name }));
         let except = by.session.clone().filter(|_| himself && only_own);
+        let users = ending(keys, payloads);
         Self {
             access: names(payloads, &STANDING),
             admins: names(payloads, &["status", "role"]),
             emails: emails(payloads),
-            ended: names(payloads, &ENDING).then(|| Ended { users: keys.to_vec(), except }),
+            ended: (!users.is_empty()).then_some(Ended { users, except }),
             had_admin: false,
         }
     }
@@ -138,6 +139,15 @@ fn grants(collection: &Collection) -> bool {
 
 fn names(payloads: &[Payload], fields: &[&str]) -> bool {
     payloads.iter().any(|payload| fields.iter().any(|field| payload.get(field).is_some()))
+}
+
+/// Users whose change ends their sessions; one payload is for all keys, several are one per key.
+fn ending(keys: &[String], payloads: &[Payload]) -> Vec<String> {
+    let own = |index: usize| match payloads {
+        [all] => names(std::slice::from_ref(all), &ENDING),
+        each => each.get(index).is_some_and(|own| names(std::slice::from_ref(own), &ENDING)),
+    };
+    keys.iter().enumerate().filter(|(index, _)| own(*index)).map(|(_, key)| key.clone()).collect()
 }
 
 /// The addresses that are given; only the letters that a login folds are folded.
