@@ -12,7 +12,6 @@ mod control;
 mod error;
 mod events;
 mod grpc;
-mod hashing;
 mod last_access;
 mod login;
 mod logout;
@@ -32,8 +31,8 @@ use proto::auth::v1::auth_service_server::AuthServiceServer;
 pub use bootstrap::{Bootstrapped, FirstAdmin, Given, PUBLIC_POLICY, bootstrap};
 pub use config::{Config, Secret};
 pub use error::Error;
-pub use hashing::HashCost;
 pub use rpc::Face;
+pub use secrets::HashCost;
 use state::State;
 
 /// What the auth service works with.

@@ -19,6 +19,7 @@ mod road;
 mod schema;
 mod sdk;
 mod sse;
+mod system_collections;
 mod takeover;
 mod types;
 mod world;

@@ -25,7 +25,8 @@ pub mod relay;
 mod schema;
 mod snapshot;
 mod state;
-mod system_data;
+mod system;
+pub mod system_data;
 mod watch;
 
 pub use config::Config;
@@ -67,6 +68,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
             config.filter_deadline,
         ),
         snapshots: snapshot::Snapshots::new(links.db.clone()),
+        hasher: secrets::Hasher::try_new(config.hash_cost)?,
+        making: tokio::sync::Mutex::default(),
         wake: Wake::default(),
         db: links.db,
         bus: links.bus,

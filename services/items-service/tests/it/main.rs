@@ -88,6 +88,7 @@ impl Service {
             target: Some(target),
             payload: payload.to_string().into(),
             query: Vec::new().into(),
+            singleton: None,
         };
         Ok(self.items().update_items(self.ask(request)).await?.into_inner())
     }
