@@ -4,6 +4,7 @@
 
 pub mod dev;
 pub mod doctor;
+pub mod documents;
 pub mod platform;
 pub mod receiver;
 pub mod role;

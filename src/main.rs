@@ -7,7 +7,7 @@ use chassis::telemetry::{self, TelemetryConfig};
 use chassis::{Env, Runtime, Shutdown};
 use clap::{Parser, Subcommand};
 use eventus::platform::{self, Settings};
-use eventus::{Error, Role, dev, doctor};
+use eventus::{Error, Role, dev, doctor, documents};
 
 /// A request is a hundred small allocations, and workers free what others made.
 #[global_allocator]
@@ -42,6 +42,11 @@ enum Command {
     },
     /// Look at database, bus and services and say what is wrong
     Doctor,
+    /// The schema as a document: write it, compare it, change the database into it
+    Schema {
+        #[command(subcommand)]
+        command: documents::Command,
+    },
     /// The relay: the one road from the log to the bus
     Relay {
         #[command(subcommand)]
@@ -101,7 +106,7 @@ fn main() -> ExitCode {
         Err(error) => Err(Error::part("runtime", error)),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("eventus: {error}");
             ExitCode::FAILURE
@@ -109,9 +114,10 @@ fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> Result<(), Error> {
+async fn execute(command: Command) -> Result<ExitCode, Error> {
     let env = Env::from_process();
-    match command {
+    let done = match command {
+        Command::Schema { command } => return documents::run(command, &env).await,
         Command::Dev(arguments) => dev::run(arguments, env).await,
         Command::Run { roles } => run(&env, &parse_roles(&roles)?).await,
         Command::Migrate => migrate(&env).await,
@@ -124,7 +130,8 @@ async fn execute(command: Command) -> Result<(), Error> {
             let listener = listener.map_err(|source| Error::Listen { address: listen, source })?;
             eventus::receiver::serve(listener, &secret).await.map_err(|error| Error::part("receiver", error))
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn parse_roles(text: &str) -> Result<Vec<Role>, Error> {

@@ -67,6 +67,12 @@ impl FromRequest<Gateway> for JsonBody {
     }
 }
 
+/// The whole body of a request that carries a file, up to `limit` bytes.
+pub async fn read_file(request: Request, limit: usize) -> Result<Bytes, Error> {
+    let too_large = declared(request.headers()).is_some_and(|length| length > limit);
+    read(request.into_body(), limit, too_large).await
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))

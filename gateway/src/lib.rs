@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod cookie;
 mod cors;
+mod document;
 mod edge;
 mod failure;
 mod listen;

@@ -8,6 +8,7 @@ mod fields;
 mod hooks;
 mod items;
 mod relations;
+mod schema;
 pub mod server;
 mod system;
 mod users;
@@ -31,7 +32,7 @@ pub fn router(gateway: Gateway) -> Router {
     Router::new()
         .merge(content())
         .merge(system::routes())
-        .merge(schema())
+        .merge(definitions())
         .merge(people())
         .merge(operations())
         .fallback(missing)
@@ -48,7 +49,7 @@ fn content() -> Router<Gateway> {
         .route("/items/{collection}/{key}", only(item, "GET,HEAD,PATCH,DELETE"))
 }
 
-fn schema() -> Router<Gateway> {
+fn definitions() -> Router<Gateway> {
     let collections_of_all = get(collections::list).post(collections::create).patch(collections::update_many);
     let collection = get(collections::read).patch(collections::update).delete(collections::delete);
     let fields_of_one = get(fields::list_of).post(fields::create).patch(fields::update_many);
@@ -64,6 +65,9 @@ fn schema() -> Router<Gateway> {
         .route("/relations", only(relations_of_all, "GET,HEAD,POST"))
         .route("/relations/{collection}", only(get(relations::list_of), "GET,HEAD"))
         .route("/relations/{collection}/{field}", only(relation, "GET,HEAD,PATCH,DELETE"))
+        .route("/schema/snapshot", only(get(schema::snapshot), "GET,HEAD"))
+        .route("/schema/diff", only(post(schema::diff), "POST"))
+        .route("/schema/apply", only(post(schema::apply), "POST"))
 }
 
 fn people() -> Router<Gateway> {

@@ -96,6 +96,30 @@ async fn the_schema_is_answered_as_the_original_did() {
 }
 
 #[tokio::test]
+async fn the_schema_document_is_the_originals() {
+    let world = taken_over().await;
+    let theirs = &restore::answers()["schema.snapshot"];
+    let ours = world.api.get("/schema/snapshot").await.expect(200).data();
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&ours), names(theirs));
+    let mut found = Vec::new();
+    for list in ["collections", "fields", "systemFields", "relations"] {
+        let (theirs, ours) = (theirs[list].as_array().unwrap(), ours[list].as_array().unwrap());
+        let name = |entry: &Value| format!("{}.{}", entry["collection"], entry["field"]).replace('"', "");
+        // The order is the original's, too.
+        let of = |list: &[Value]| list.iter().map(name).collect::<Vec<_>>();
+        assert_eq!(of(ours), of(theirs), "{list}");
+        for (theirs, ours) in theirs.iter().zip(ours) {
+            differences(&name(theirs), theirs, ours, &mut found);
+        }
+    }
+    found.retain(|difference| !is_known(difference));
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
+    // The original's own document changes nothing.
+    world.api.post("/schema/diff", theirs.clone()).await.expect(204);
+}
+
+#[tokio::test]
 async fn its_users_log_in_and_non_admins_wait_for_permissions() {
     let world = taken_over().await;
     let login = |email: &str, password: &str| {

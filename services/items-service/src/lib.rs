@@ -22,7 +22,7 @@ mod failure;
 mod filter;
 mod items;
 pub mod relay;
-mod schema;
+pub mod schema;
 mod snapshot;
 mod state;
 mod system;
@@ -89,7 +89,11 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(max),
         )
-        .service(SchemaServiceServer::new(schema::Schema(state.clone())))
+        .service(
+            SchemaServiceServer::new(schema::Schema(state.clone()))
+                .max_decoding_message_size(max)
+                .max_encoding_message_size(max),
+        )
         .service(EventsServiceServer::new(events::Events::new(state, live)))
         .face(face);
     rpc::serve(server, &runtime).await?;

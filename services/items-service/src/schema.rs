@@ -8,7 +8,10 @@ use tonic::{Request, Response, Status};
 
 use crate::catalog::openapi;
 use crate::state::State;
+use blueprint::format::Format;
+use blueprint::serve;
 
+mod blueprint;
 mod change;
 mod collections;
 mod ddl;
@@ -17,6 +20,10 @@ mod describe;
 mod fields;
 mod meta;
 mod relations;
+
+pub use blueprint::format::Format as DocumentFormat;
+pub use blueprint::offline;
+pub use blueprint::plan::Plan;
 
 /// The service over the process's state.
 #[derive(Clone)]
@@ -32,6 +39,14 @@ fn answer(result: Result<Vec<u8>, Errors>) -> Answer {
 
 fn gone(result: Result<(), Errors>) -> Gone {
     result.map(|()| Response::new(pb::DeleteResponse {})).map_err(rpc::status)
+}
+
+fn format(format: pb::Format) -> Format {
+    match format {
+        pb::Format::Unspecified => Format::Json,
+        pb::Format::JsonIndented => Format::JsonIndented,
+        pb::Format::Yaml => Format::Yaml,
+    }
 }
 
 #[tonic::async_trait]
@@ -151,5 +166,39 @@ impl SchemaService for Schema {
         rpc::require_admin(rpc::caller(&request))?;
         let caller = rpc::caller(&request).clone();
         answer(relations::create(&self.0, &caller, &request.get_ref().definition).await)
+    }
+
+    async fn get_snapshot(
+        &self,
+        request: Request<pb::GetSnapshotRequest>,
+    ) -> Result<Response<pb::SnapshotResponse>, Status> {
+        rpc::require_admin(rpc::caller(&request))?;
+        let document = serve::snapshot(&self.0.snapshots.present(), format(request.get_ref().format()));
+        let document = Bytes::from(document.map_err(rpc::status)?);
+        Ok(Response::new(pb::SnapshotResponse { document }))
+    }
+
+    async fn diff_snapshot(
+        &self,
+        request: Request<pb::DiffSnapshotRequest>,
+    ) -> Result<Response<pb::DiffSnapshotResponse>, Status> {
+        rpc::require_admin(rpc::caller(&request))?;
+        let message = request.get_ref();
+        let present = self.0.snapshots.present();
+        let diff = serve::diff(&present, &message.document, format(message.format()), message.force);
+        let json = Bytes::from(diff.map_err(rpc::status)?.unwrap_or_default());
+        Ok(Response::new(pb::DiffSnapshotResponse { json }))
+    }
+
+    async fn apply_diff(
+        &self,
+        request: Request<pb::ApplyDiffRequest>,
+    ) -> Result<Response<pb::ApplyDiffResponse>, Status> {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        let message = request.get_ref();
+        let applied = serve::apply(&self.0, &caller, &message.diff, format(message.format()), message.force);
+        applied.await.map_err(rpc::status)?;
+        Ok(Response::new(pb::ApplyDiffResponse {}))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use db::Db;
 use model::{Collection, Error, Schema};
-use sqlx::Row as _;
+use sqlx::{PgConnection, Row as _};
 use tokio::sync::Mutex;
 
 use crate::catalog::{self, Catalog};
@@ -17,6 +17,7 @@ use crate::catalog::{self, Catalog};
 mod assemble;
 mod introspect;
 
+#[cfg(test)]
 pub use assemble::schema as schema_of;
 
 /// One filter hook's wish to be asked.
@@ -44,6 +45,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The schema as the transaction of this connection sees it, its own changes included, without registrations.
+    pub async fn within(conn: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let catalog = catalog::assemble::catalog(introspect::all(conn).await?);
+        Ok(Self { catalog, ..Self::default() })
+    }
+
     /// A collection that clients may name; missing ones are 403.
     pub fn collection(&self, name: &str) -> Result<&Arc<Collection>, Error> {
         self.schema.collection(name).ok_or_else(|| Error::forbidden_collection(name))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use event_store::{NewEvent, heads};
-use model::{Error, Errors, EventName};
+use model::{Error, Errors, EventName, Ids};
 use rpc::Caller;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -50,7 +50,7 @@ impl Entry {
     async fn event(
         self,
         conn: &mut PgConnection,
-        state: &State,
+        ids: &dyn Ids,
         caller: &Caller,
     ) -> Result<NewEvent, Failure> {
         let version = match self.action.as_str() {
@@ -58,8 +58,7 @@ impl Entry {
             _ => heads::changed(conn, self.table, &self.key).await,
         };
         let name = EventName::new(self.scope, &self.action);
-        let mut event =
-            NewEvent::new(state.ids.ordered(), name, self.table, &self.key, version.map_err(log)?);
+        let mut event = NewEvent::new(ids.ordered(), name, self.table, &self.key, version.map_err(log)?);
         event = event.by(&caller.accountability);
         event.payload = self.payload.map(raw).transpose()?;
         event.previous = self.previous.map(raw).transpose()?;
@@ -83,6 +82,32 @@ fn log(error: event_store::Error) -> Failure {
 /// holds that alone makes every write fail.
 const QUEUE: i64 = 7_306_085_841;
 
+/// Begins a transaction that changes the schema: such transactions go one after the other, and one that has to wait
+/// too long for its locks is refused.
+pub async fn open(db: &db::Db) -> Result<Transaction<'static, Postgres>, db::Error> {
+    let mut transaction = db.begin().await?;
+    sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
+    sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '30s'").execute(&mut *transaction).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(QUEUE).execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
+/// Logs what was done and tells the fleet; the last thing before the commit.
+pub async fn record(
+    conn: &mut PgConnection,
+    ids: &dyn Ids,
+    caller: &Caller,
+    entries: Vec<Entry>,
+) -> Result<(), Failure> {
+    let mut events = Vec::with_capacity(entries.len());
+    for entry in entries {
+        events.push(entry.event(conn, ids, caller).await?);
+    }
+    db::control::bump(conn, "schema").await?;
+    event_store::append(conn, &events).await.map_err(log)?;
+    Ok(())
+}
+
 /// The transaction of a schema change.
 pub struct Change {
     transaction: Transaction<'static, Postgres>,
@@ -90,15 +115,10 @@ pub struct Change {
 }
 
 impl Change {
-    /// Begins it. Changes go one after the other; one that has to wait too long for its locks is refused.
+    /// Begins it.
     pub async fn begin(state: &State) -> Result<Self, Errors> {
         let begin = async {
-            let mut transaction = state.db.begin().await?;
-            sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
-            sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '30s'")
-                .execute(&mut *transaction)
-                .await?;
-            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(QUEUE).execute(&mut *transaction).await?;
+            let mut transaction = open(&state.db).await?;
             // Nobody changes the schema now; what another process changed before is committed.
             let version: i64 = sqlx::query_scalar(
                 "SELECT coalesce((SELECT version FROM eventus.control WHERE topic = 'schema'), 0)",
@@ -151,7 +171,7 @@ impl Change {
                 })
             }
             Err(Failure::Refused(errors)) => Err(errors),
-            Err(Failure::Sql(error)) => Err(refused(state, &error)),
+            Err(Failure::Sql(error)) => Err(refused(&error)),
         }
     }
 
@@ -161,34 +181,39 @@ impl Change {
             self.transaction.rollback().await?;
             return Ok(());
         }
-        let conn = &mut *self.transaction;
-        let mut events = Vec::with_capacity(entries.len());
-        for entry in entries {
-            events.push(entry.event(conn, state, caller).await?);
-        }
-        db::control::bump(conn, "schema").await?;
-        event_store::append(conn, &events).await.map_err(log)?;
+        record(&mut self.transaction, &*state.ids, caller, entries).await?;
         self.transaction.commit().await?;
         Ok(())
     }
 }
 
 /// What PostgreSQL's refusal of a definition means.
-fn refused(state: &State, error: &sqlx::Error) -> Errors {
-    let code = error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned);
-    let reason = match code.as_deref() {
-        Some("42P07" | "42701" | "42710") => "The name is already taken",
-        Some("54011") => "A collection has at most 1600 fields",
-        Some("42704") => "A field of this type can't be a key, unique or indexed",
-        Some("42703" | "42P01") => "It is not there any more",
-        Some("42804" | "42846" | "22P02" | "22007" | "22003" | "22001") => {
+pub fn refused(error: &sqlx::Error) -> Errors {
+    if let Some(reason) = reason(error) {
+        return Error::invalid_payload(reason).into();
+    }
+    let code = error.as_database_error().and_then(|error| error.code());
+    if code.as_deref() == Some("55P03") {
+        return Error::unavailable("database").into();
+    }
+    crate::execute::refusal(error, "").unwrap_or_else(|| db::public(error)).into()
+}
+
+/// The same, in words; none when it is not the definition that is wrong.
+pub fn reason(error: &sqlx::Error) -> Option<&'static str> {
+    let code = error.as_database_error().and_then(|error| error.code())?;
+    Some(match &*code {
+        "42P07" | "42701" | "42710" => "The name is already taken",
+        "54011" => "A collection has at most 1600 fields",
+        "42704" => "A field of this type can't be a key, unique or indexed",
+        "42703" | "42P01" => "It is not there any more",
+        "42804" | "42846" | "22P02" | "22007" | "22003" | "22001" => {
             "The present values don't fit the definition"
         }
-        Some("23502") => "The field holds null values",
-        Some("23505") => "The field holds values that are not unique",
-        Some("23503") => "The field holds values that the related collection doesn't",
-        Some("55P03") => return Error::unavailable("database").into(),
-        _ => return state.failure(error, ""),
-    };
-    Error::invalid_payload(reason).into()
+        "22023" => "The length or precision is out of range",
+        "23502" => "The field holds null values",
+        "23505" => "The field holds values that are not unique",
+        "23503" => "The field holds values that the related collection doesn't",
+        _ => return None,
+    })
 }

@@ -66,7 +66,7 @@ pub async fn make(
 }
 
 /// A collection without a key gets an integer `id` that counts by itself.
-fn with_key(fields: &mut Vec<FieldDefinition>) -> Result<(), Error> {
+pub(super) fn with_key(fields: &mut Vec<FieldDefinition>) -> Result<(), Error> {
     let is_key = |field: &&FieldDefinition| {
         field.schema.as_ref().is_some_and(|column| column.is_primary_key == Some(true))
     };
@@ -95,7 +95,12 @@ fn with_key(fields: &mut Vec<FieldDefinition>) -> Result<(), Error> {
     }
 }
 
-async fn refuse_existing(conn: &mut PgConnection, catalog: &Catalog, name: &str) -> Result<(), Failure> {
+/// Refuses a name that is taken.
+pub(super) async fn refuse_existing(
+    conn: &mut PgConnection,
+    catalog: &Catalog,
+    name: &str,
+) -> Result<(), Failure> {
     // What has the name and is no collection (a view, a sequence) is seen by PostgreSQL alone.
     let taken: bool = sqlx::query_scalar("SELECT to_regclass(format('public.%I', $1)) IS NOT NULL")
         .bind(name)
@@ -169,32 +174,47 @@ pub async fn delete(state: &State, caller: &Caller, name: &str) -> Result<(), Er
 
 /// Deletes a collection.
 pub async fn remove(conn: &mut PgConnection, snapshot: &Snapshot, name: &str) -> Result<Entry, Failure> {
-    let entry = describe::entry(snapshot, name)?;
-    if entry.system {
-        return Err(Error::forbidden().into());
-    }
-    drop_references(conn, &snapshot.catalog, name).await?;
-    if entry.table.is_some() {
-        let sql = format!("DROP TABLE {}", ddl::table(name));
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
-    }
-    forget(conn, name).await?;
-    let previous = serde_json::to_value(wire::Collection::from(entry)).unwrap_or_default();
-    Ok(Entry::new("collections", "delete", "directus_collections", name).previous(previous))
+    let mut entries = remove_all(conn, snapshot, &[name]).await?;
+    entries.pop().ok_or_else(|| Error::internal().into())
 }
 
-/// Foreign keys of other tables that point here; their columns stay, as plain values.
-async fn drop_references(conn: &mut PgConnection, catalog: &Catalog, name: &str) -> Result<(), Failure> {
-    for statement in references(catalog, name) {
+/// Deletes collections; they may refer to each other.
+pub async fn remove_all(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    names: &[&str],
+) -> Result<Vec<Entry>, Failure> {
+    let mut entries = Vec::with_capacity(names.len());
+    let mut tables = Vec::with_capacity(names.len());
+    for name in names {
+        let entry = describe::entry(snapshot, name)?;
+        if entry.system {
+            return Err(Error::forbidden().into());
+        }
+        if entry.table.is_some() {
+            tables.push(ddl::table(name));
+        }
+        let previous = serde_json::to_value(wire::Collection::from(entry)).unwrap_or_default();
+        entries.push(Entry::new("collections", "delete", "directus_collections", name).previous(previous));
+    }
+    for statement in references(&snapshot.catalog, names) {
         sqlx::query(AssertSqlSafe(statement)).execute(&mut *conn).await?;
     }
-    Ok(())
+    if !tables.is_empty() {
+        let sql = format!("DROP TABLE {}", tables.join(", "));
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+    }
+    for name in names {
+        forget(conn, name).await?;
+    }
+    Ok(entries)
 }
 
-fn references(catalog: &Catalog, name: &str) -> Vec<String> {
-    let others = catalog.collections.values().filter(|entry| entry.name != name);
+/// Takes away the foreign keys of other tables that point here; their columns stay, as plain values.
+fn references(catalog: &Catalog, names: &[&str]) -> Vec<String> {
+    let others = catalog.collections.values().filter(|entry| !names.contains(&entry.name.as_str()));
     let keys = others.flat_map(|entry| entry.relations.iter().filter_map(|held| held.key.as_ref()));
-    let here = keys.filter(|key| key.foreign_key_table == name);
+    let here = keys.filter(|key| names.contains(&key.foreign_key_table.as_str()));
     here.map(|key| ddl::drop_constraint(&key.table, &key.constraint_name)).collect()
 }
 

@@ -74,8 +74,11 @@ pub fn drop_constraint(collection: &str, constraint: &str) -> String {
 
 /// The column's type without its modifiers, as definitions name it.
 pub fn base_type(kind: FieldType) -> String {
-    let whole = column_type(kind, &ColumnDefinition::default(), false);
-    whole.split('(').next().unwrap_or_default().to_owned()
+    base_of(&column_type(kind, &ColumnDefinition::default(), false)).to_owned()
+}
+
+fn base_of(column_type: &str) -> &str {
+    column_type.split('(').next().unwrap_or_default()
 }
 
 fn create_index(collection: &str, field: &str) -> String {
@@ -137,6 +140,7 @@ pub fn column_type(kind: FieldType, column: &ColumnDefinition, counts: bool) -> 
     match kind {
         FieldType::Integer if counts => "serial".to_owned(),
         FieldType::BigInteger if counts => "bigserial".to_owned(),
+        _ if column.native.is_some() => column.native.clone().unwrap_or_default(),
         FieldType::String | FieldType::Hash => {
             format!("varchar({})", column.max_length.unwrap_or(255).clamp(1, 10_485_760))
         }
@@ -171,6 +175,7 @@ pub fn default_literal(value: &Value, kind: FieldType) -> Result<String, Error> 
         Value::Bool(b) => b.to_string(),
         Value::Number(number) => quote_literal(&number.to_string()),
         Value::String(text) if temporal && is_now(text) => "CURRENT_TIMESTAMP".to_owned(),
+        Value::String(text) if kind == FieldType::Uuid && text == "gen_random_uuid()" => text.clone(),
         Value::String(text) => quote_literal(text),
         Value::Array(_) | Value::Object(_) if kind == FieldType::Json => quote_literal(&value.to_string()),
         Value::Array(_) | Value::Object(_) => {
@@ -179,7 +184,8 @@ pub fn default_literal(value: &Value, kind: FieldType) -> Result<String, Error> 
     })
 }
 
-fn is_now(text: &str) -> bool {
+/// A word for the present time.
+pub fn is_now(text: &str) -> bool {
     matches!(text.to_lowercase().as_str(), "now()" | "current_timestamp" | "current_timestamp()" | "$now")
 }
 
@@ -200,7 +206,7 @@ pub fn alter_column(
         statements.push(format!(
             "{alter} TYPE {wanted} USING {}::{}",
             quote_identifier(field),
-            base_type(kind)
+            change.native.as_deref().map_or_else(|| base_type(kind), |native| base_of(native).to_owned())
         ));
     }
     match &change.default_value {

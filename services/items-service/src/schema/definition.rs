@@ -79,6 +79,9 @@ pub struct ColumnDefinition {
     /// Shown to people; an empty one takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// PostgreSQL's own type, where it is not the one that we would choose. Never what a client wrote.
+    #[serde(skip)]
+    pub native: Option<String>,
 }
 
 /// Tells `null` from absent.

@@ -64,15 +64,18 @@ pub async fn finish(
     for sql in ddl::after_column(collection, field) {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
-    let mut members = field.meta.clone().unwrap_or_default();
-    mark_type(&mut members, field.kind.as_deref(), field.is_alias())?;
-    if field.meta.is_none() && members.is_empty() {
-        return Ok(());
-    }
+    let Some(mut members) = row(field)? else { return Ok(()) };
     if let Some(place) = place.filter(|_| members.get("sort").is_none_or(Value::is_null)) {
         members.insert("sort".to_owned(), Value::from(place));
     }
     meta::write(conn, &snapshot.catalog, meta::FIELDS, &[collection, &field.field], &members).await
+}
+
+/// The row of a field's metadata; none when it has none.
+pub(super) fn row(field: &FieldDefinition) -> Result<Option<Map<String, Value>>, Error> {
+    let mut members = field.meta.clone().unwrap_or_default();
+    mark_type(&mut members, field.kind.as_deref(), field.is_alias())?;
+    Ok((field.meta.is_some() || !members.is_empty()).then_some(members))
 }
 
 /// The specials as the table keeps them; some types are told apart by their special alone.
@@ -144,15 +147,27 @@ pub async fn alter(
     name: &str,
     changes: &Map<String, Value>,
 ) -> Result<Entry, Failure> {
+    let column: Option<ColumnDefinition> = match changes.get("schema").filter(|schema| schema.is_object()) {
+        Some(schema) => Some(definition::parse(schema.to_string().as_bytes())?),
+        None => None,
+    };
+    change(conn, snapshot, collection, name, changes, column).await
+}
+
+/// Changes a field whose `schema` has been read.
+pub(super) async fn change(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &str,
+    name: &str,
+    changes: &Map<String, Value>,
+    column: Option<ColumnDefinition>,
+) -> Result<Entry, Failure> {
     let owner = table(snapshot, collection)?;
     let field = owner.field(name).ok_or_else(Error::forbidden)?;
     let kind = changes.get("type").and_then(Value::as_str);
     let system = field.meta.as_ref().is_some_and(|meta| meta.system);
     let mut members = changes.get("meta").and_then(Value::as_object).cloned().unwrap_or_default();
-    let column: Option<ColumnDefinition> = match changes.get("schema").filter(|schema| schema.is_object()) {
-        Some(schema) => Some(definition::parse(schema.to_string().as_bytes())?),
-        None => None,
-    };
     if system {
         // Of what is shipped only an index can be chosen.
         let only =
@@ -220,8 +235,11 @@ async fn alter_column(
         }
         _ => false,
     };
-    let retype = resized || ddl::base_type(wanted) != ddl::base_type(present);
-    if retype && wanted == FieldType::Decimal {
+    let retype = match &change.native {
+        Some(native) => *native != column.column_type,
+        None => resized || ddl::base_type(wanted) != ddl::base_type(present),
+    };
+    if retype && wanted == FieldType::Decimal && change.native.is_none() {
         let keep = |wanted: Option<u16>, present: Option<i32>| {
             wanted.or_else(|| present.and_then(|present| u16::try_from(present).ok()))
         };
@@ -302,7 +320,8 @@ async fn forget(conn: &mut PgConnection, collection: &str, field: &str) -> Resul
     Ok(())
 }
 
-fn entry(action: &str, collection: &str, field: &str) -> Entry {
+/// What is logged of a field.
+pub(super) fn entry(action: &str, collection: &str, field: &str) -> Entry {
     Entry::new("fields", action, "directus_fields", &format!("{collection}.{field}"))
 }
 

@@ -23,6 +23,31 @@ pub const FIELDS: Table = Table { name: "directus_fields", key: &["collection", 
 /// One row per relation.
 pub const RELATIONS: Table = Table { name: "directus_relations", key: &["many_collection", "many_field"] };
 
+/// Makes rows, in their order. Members that are no columns are dropped; the keys are members, too.
+pub async fn insert(
+    conn: &mut PgConnection,
+    catalog: &Catalog,
+    table: Table,
+    mut rows: Vec<Map<String, Value>>,
+) -> Result<(), Failure> {
+    let collection = catalog.collections.get(table.name).ok_or_else(Error::internal)?;
+    for row in &mut rows {
+        let known = |name: &str| collection.field(name).is_some_and(|field| field.column.is_some());
+        row.retain(|name, _| name != "id" && known(name));
+    }
+    // What a row does not say gets the column's default: rows that say the same members go together.
+    for same in rows.chunk_by(|a, b| a.keys().eq(b.keys())) {
+        let columns: Vec<String> = same[0].keys().map(|name| quote_identifier(name)).collect();
+        let (name, columns) = (quote_identifier(table.name), columns.join(", "));
+        let sql = format!(
+            "INSERT INTO {name} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{name}, $1::json)"
+        );
+        let json = serde_json::to_string(same).map_err(|_| Error::internal())?;
+        sqlx::query(AssertSqlSafe(sql)).bind(json).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
 /// Writes a row: makes it, or changes the members that are given. Members that are no columns are dropped.
 pub async fn write(
     conn: &mut PgConnection,

@@ -68,7 +68,8 @@ pub async fn make(
     Ok(entry("create", collection, field).payload(payload))
 }
 
-fn add_key(
+/// The statement that makes a foreign key.
+pub(super) fn add_key(
     collection: &str,
     field: &str,
     related: &str,
@@ -97,7 +98,7 @@ fn rule(name: Option<&str>, member: &str) -> Result<&'static str, Error> {
 }
 
 /// Lists stand comma-separated in the table.
-fn list(members: &mut Map<String, Value>) {
+pub(super) fn list(members: &mut Map<String, Value>) {
     if let Some(Value::Array(names)) = members.get("one_allowed_collections") {
         let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
         members.insert("one_allowed_collections".to_owned(), Value::from(names.join(",")));
@@ -211,7 +212,8 @@ fn held<'a>(snapshot: &'a Snapshot, collection: &str, field: &str) -> Result<&'a
     })
 }
 
-fn entry(action: &str, collection: &str, field: &str) -> Entry {
+/// What is logged of a relation.
+pub(super) fn entry(action: &str, collection: &str, field: &str) -> Entry {
     Entry::new("relations", action, "directus_relations", &format!("{collection}.{field}"))
 }
 
