@@ -30,6 +30,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// PostgreSQL is away, or has no connection to give: worth trying again.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Database(error) => db::Error::classify(error) == db::Class::Unavailable,
+            Self::Db(error) | Self::Log(event_store::Error::Db(error)) => error.is_unavailable(),
+            _ => false,
+        }
+    }
+
     /// What the caller is told; anything that is not his business is logged here, once.
     pub fn public(self) -> model::Error {
         match self {

@@ -49,17 +49,21 @@ fn content() -> Router<Gateway> {
 }
 
 fn schema() -> Router<Gateway> {
+    let collections_of_all = get(collections::list).post(collections::create).patch(collections::update_many);
     let collection = get(collections::read).patch(collections::update).delete(collections::delete);
+    let fields_of_one = get(fields::list_of).post(fields::create).patch(fields::update_many);
     let field = get(fields::read).patch(fields::update).delete(fields::delete);
     let relations_of_all = get(relations::list).post(relations::create);
+    let relation = get(relations::read).patch(relations::update).delete(relations::delete);
     Router::new()
-        .route("/collections", only(get(collections::list).post(collections::create), "GET,HEAD,POST"))
+        .route("/collections", only(collections_of_all, "GET,HEAD,POST,PATCH"))
         .route("/collections/{collection}", only(collection, "GET,HEAD,PATCH,DELETE"))
         .route("/fields", only(get(fields::list), "GET,HEAD"))
-        .route("/fields/{collection}", only(get(fields::list_of).post(fields::create), "GET,HEAD,POST"))
+        .route("/fields/{collection}", only(fields_of_one, "GET,HEAD,POST,PATCH"))
         .route("/fields/{collection}/{field}", only(field, "GET,HEAD,PATCH,DELETE"))
         .route("/relations", only(relations_of_all, "GET,HEAD,POST"))
         .route("/relations/{collection}", only(get(relations::list_of), "GET,HEAD"))
+        .route("/relations/{collection}/{field}", only(relation, "GET,HEAD,PATCH,DELETE"))
 }
 
 fn people() -> Router<Gateway> {

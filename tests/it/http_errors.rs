@@ -247,15 +247,25 @@ async fn definitions_that_cannot_be() {
         ("PATCH", "/fields/articles/n", "{\"type\":\"date\"}", "400 INVALID_PAYLOAD"),
         ("PATCH", "/fields/articles/n", "[1]", "400 INVALID_PAYLOAD"),
         ("PATCH", "/fields/articles/nope", "{}", "403 FORBIDDEN"),
-        ("PATCH", "/fields/directus_users/email", "{\"schema\":{\"is_nullable\":true}}", "403 FORBIDDEN"),
-        ("POST", "/fields/directus_users", "{\"field\":\"x\",\"type\":\"string\"}", "403 FORBIDDEN"),
+        (
+            "PATCH",
+            "/fields/directus_users/email",
+            "{\"schema\":{\"is_nullable\":true}}",
+            "400 INVALID_PAYLOAD",
+        ),
+        (
+            "POST",
+            "/fields/directus_users",
+            "{\"field\":\"email\",\"type\":\"string\"}",
+            "400 INVALID_PAYLOAD",
+        ),
         ("DELETE", "/fields/directus_users/token", "", "403 FORBIDDEN"),
         ("DELETE", "/collections/directus_users", "", "403 FORBIDDEN"),
         (
             "POST",
             "/relations",
             "{\"collection\":\"directus_users\",\"field\":\"role\",\"related_collection\":\"articles\"}",
-            "403 FORBIDDEN",
+            "400 INVALID_PAYLOAD",
         ),
         (
             "POST",

@@ -2,6 +2,7 @@
 
 mod api;
 mod attacks;
+mod dev;
 mod direction;
 mod events_doc;
 mod example;
@@ -12,9 +13,13 @@ mod http_wire;
 mod items;
 mod k8s;
 mod operations_doc;
+mod relay;
+mod replicas;
 mod road;
 mod schema;
 mod sdk;
 mod sse;
 mod system_collections;
+mod takeover;
+mod types;
 mod world;

@@ -1,5 +1,7 @@
 //! Collections, fields and relations over HTTP.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::world::{Shape, World};
@@ -34,8 +36,11 @@ async fn a_collection_is_made_changed_and_deleted() {
     api.delete("/collections/posts", None).await.expect(204);
     api.get("/items/posts").await.refused(403, "FORBIDDEN");
     api.delete("/collections/directus_users", None).await.refused(403, "FORBIDDEN");
-    let folder =
-        api.post("/collections", json!({"collection": "group", "schema": null})).await.expect(200).data();
+    let folder = api
+        .post("/collections", json!({"collection": "group", "schema": null, "meta": {"icon": "folder"}}))
+        .await
+        .expect(200)
+        .data();
     assert_eq!(folder["schema"], json!(null));
 }
 
@@ -97,8 +102,207 @@ async fn a_reference_is_kept() {
     api.post("/items/authors", json!({"name": "A"})).await.expect(200);
     api.post("/items/books", json!({"author": 1})).await.expect(200);
     api.delete("/items/authors/1", None).await.refused(400, "INVALID_FOREIGN_KEY");
-    let cascade = json!({"collection": "books", "field": "author", "related_collection": "authors", "schema": {"on_delete": "CASCADE"}});
-    api.post("/relations", cascade).await.refused(400, "INVALID_PAYLOAD");
+}
+
+/// What PostgreSQL would do by itself is done by statements of ours, with an event each and the deletion as its cause.
+#[tokio::test]
+async fn what_follows_from_a_deletion_is_logged() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    world.collection("shelves", json!([{"field": "name", "type": "string"}])).await;
+    world
+        .collection(
+            "books",
+            json!([{"field": "shelf", "type": "integer"}, {"field": "sequel", "type": "integer"}]),
+        )
+        .await;
+    world
+        .collection(
+            "notes",
+            json!([{"field": "book", "type": "integer"}, {"field": "shelf", "type": "integer"}]),
+        )
+        .await;
+    for (collection, field, related, rule) in [
+        ("books", "shelf", "shelves", "CASCADE"),
+        ("books", "sequel", "books", "CASCADE"),
+        ("notes", "book", "books", "SET NULL"),
+        ("notes", "shelf", "shelves", "NO ACTION"),
+    ] {
+        let schema = json!({"on_delete": rule});
+        let relation = json!({"collection": collection, "field": field, "related_collection": related, "schema": schema});
+        let made = api.post("/relations", relation).await.expect(200).data();
+        assert_eq!(made["schema"]["on_delete"], rule);
+    }
+    api.post("/items/shelves", json!([{"name": "a"}, {"name": "b"}])).await.expect(200);
+    // Book 3 stands on the other shelf, but hangs on book 2.
+    api.post("/items/books", json!([{"shelf": 1}, {"shelf": 1}, {"shelf": 2, "sequel": 2}]))
+        .await
+        .expect(200);
+    api.post("/items/notes", json!([{"book": 1}, {"book": 3}, {"shelf": 2}])).await.expect(200);
+    api.delete("/items/shelves/2", None).await.refused(400, "INVALID_FOREIGN_KEY");
+    let pool = world.pool().await;
+    let last: i64 =
+        sqlx::query_scalar("SELECT max(position) FROM eventus.events").fetch_one(&pool).await.unwrap();
+    api.delete("/items/shelves/1", None).await.expect(204);
+    assert_eq!(api.get("/items/books").await.expect(200).data(), json!([]));
+    assert_eq!(
+        api.get("/items/notes?fields=book").await.expect(200).data(),
+        json!([{"book": null}, {"book": null}, {"book": null}])
+    );
+    let events: Vec<(String, String, String, bool, i16)> = sqlx::query_as(
+        "SELECT e.name, e.collection, e.key, e.causation_id = r.id, e.depth FROM eventus.events e LEFT JOIN eventus.events r \
+         ON r.collection = 'shelves' AND r.name = 'items.delete' WHERE e.position > $1 ORDER BY e.position",
+    )
+    .bind(last)
+    .fetch_all(&pool)
+    .await
+    .map(|rows: Vec<(String, String, String, Option<bool>, i16)>| {
+        rows.into_iter().map(|(name, collection, key, caused, depth)| (name, collection, key, caused == Some(true), depth)).collect()
+    })
+    .unwrap();
+    let event = |name: &str, collection: &str, key: &str, caused, depth| {
+        (name.to_owned(), collection.to_owned(), key.to_owned(), caused, depth)
+    };
+    assert_eq!(
+        events,
+        [
+            event("items.update", "notes", "1", true, 1),
+            event("items.update", "notes", "2", true, 1),
+            event("items.delete", "books", "1", true, 1),
+            event("items.delete", "books", "2", true, 1),
+            event("items.delete", "books", "3", true, 1),
+            event("items.delete", "shelves", "1", false, 0),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn every_kind_of_relation_is_made_changed_and_deleted() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    world.collection("tags", json!([{"field": "name", "type": "string"}])).await;
+    world
+        .collection("posts", json!([{"field": "tags", "type": "alias", "meta": {"special": ["m2m"]}}]))
+        .await;
+    let junction = json!([{"field": "post", "type": "integer"}, {"field": "tag", "type": "integer"}, {"field": "sort", "type": "integer"},
+        {"field": "item", "type": "string"}, {"field": "kind", "type": "string"}]);
+    world.collection("posts_tags", junction).await;
+    let alias = api.get("/fields/posts/tags").await.expect(200).data();
+    assert_eq!(
+        (&alias["type"], &alias["schema"], &alias["meta"]["special"]),
+        (&json!("alias"), &json!(null), &json!(["m2m"]))
+    );
+    let meta = json!({"one_field": "tags", "junction_field": "tag", "sort_field": "sort", "one_deselect_action": "delete"});
+    let made = api
+        .post(
+            "/relations",
+            json!({"collection": "posts_tags", "field": "post", "related_collection": "posts", "meta": meta}),
+        )
+        .await
+        .expect(200)
+        .data();
+    assert_eq!((&made["meta"]["one_field"], &made["meta"]["sort_field"]), (&json!("tags"), &json!("sort")));
+    let meta = json!({"junction_field": "post"});
+    api.post(
+        "/relations",
+        json!({"collection": "posts_tags", "field": "tag", "related_collection": "tags", "meta": meta}),
+    )
+    .await
+    .expect(200);
+    let many_to_any = json!({"one_collection_field": "kind", "one_allowed_collections": ["posts", "tags"]});
+    let any =
+        json!({"collection": "posts_tags", "field": "item", "related_collection": null, "meta": many_to_any});
+    let made = api.post("/relations", any.clone()).await.expect(200).data();
+    assert_eq!(
+        (&made["schema"], &made["meta"]["one_allowed_collections"]),
+        (&json!(null), &json!(["posts", "tags"]))
+    );
+    api.post("/relations", any).await.refused(400, "INVALID_PAYLOAD");
+    for (field, related) in [("nope", "tags"), ("sort", "nope"), ("id", "tags")] {
+        api.post(
+            "/relations",
+            json!({"collection": "posts_tags", "field": field, "related_collection": related}),
+        )
+        .await
+        .refused(400, "INVALID_PAYLOAD");
+    }
+    let rule = json!({"schema": {"on_delete": "CASCADE"}, "meta": {"one_deselect_action": "nullify"}});
+    let changed = api.patch("/relations/posts_tags/post", rule).await.expect(200).data();
+    assert_eq!(
+        (&changed["schema"]["on_delete"], &changed["meta"]["sort_field"]),
+        (&json!("CASCADE"), &json!("sort"))
+    );
+    assert_eq!(api.get("/relations/posts_tags").await.expect(200).data().as_array().unwrap().len(), 3);
+    // What names a deleted collection goes with it, on the other side too.
+    api.delete("/collections/tags", None).await.expect(204);
+    api.get("/relations/posts_tags/tag").await.refused(403, "FORBIDDEN");
+    let any = api.get("/relations/posts_tags/item").await.expect(200).data();
+    assert_eq!(any["meta"]["one_allowed_collections"], json!(["posts"]));
+    api.delete("/relations/posts_tags/post", None).await.expect(204);
+    assert_eq!(
+        api.get("/fields/posts_tags/post").await.expect(200).data()["schema"]["foreign_key_table"],
+        json!(null)
+    );
+    api.delete("/fields/posts_tags/item", None).await.expect(204);
+    assert_eq!(api.get("/relations/posts_tags").await.expect(200).data(), json!([]));
+}
+
+#[tokio::test]
+async fn several_changes_are_all_or_none() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    world.collection("a", json!([{"field": "x", "type": "string"}, {"field": "y", "type": "string"}])).await;
+    world.collection("b", json!([])).await;
+    let sorted = json!([{"collection": "b", "meta": {"sort": 1}}, {"collection": "a", "meta": {"sort": 2}}]);
+    let changed = api.patch("/collections", sorted).await.expect(200).data();
+    assert_eq!((&changed[0]["collection"], &changed[1]["meta"]["sort"]), (&json!("b"), &json!(2)));
+    let bad = json!([{"collection": "a", "meta": {"sort": 7}}, {"collection": "nope", "meta": {"sort": 8}}]);
+    api.patch("/collections", bad).await.refused(403, "FORBIDDEN");
+    api.patch("/collections", json!([{"meta": {}}])).await.refused(400, "INVALID_PAYLOAD");
+    assert_eq!(api.get("/collections/a").await.expect(200).data()["meta"]["sort"], 2);
+    let fields =
+        json!([{"field": "x", "meta": {"sort": 9}}, {"field": "y", "schema": {"is_nullable": false}}]);
+    let changed = api.patch("/fields/a", fields).await.expect(200).data();
+    assert_eq!(
+        (&changed[0]["meta"]["sort"], &changed[1]["schema"]["is_nullable"]),
+        (&json!(9), &json!(false))
+    );
+    // Values that a shorter field could not hold are not cut.
+    api.post("/items/a", json!({"x": "long enough", "y": ""})).await.expect(200);
+    api.patch("/fields/a/x", json!({"schema": {"max_length": 3}})).await.refused(400, "INVALID_PAYLOAD");
+    assert_eq!(api.get("/items/a/1?fields=x").await.expect(200).data()["x"], "long enough");
+}
+
+/// Who knows SQL, or runs a Directus on the same database, needs to tell nobody.
+#[tokio::test]
+async fn tables_made_outside_appear() {
+    let world = World::start(Shape::AllInOne).await;
+    let pool = world.pool().await;
+    sqlx::raw_sql(
+        "CREATE TABLE public.outside (id serial PRIMARY KEY, name text); INSERT INTO public.outside (name) VALUES ('here');
+         CREATE TABLE public.keyless (name text); COMMENT ON TABLE public.outside IS 'made by hand'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let appears = || async { world.api.get("/items/outside").await.status == 200 };
+    testkit::eventually(Duration::from_secs(10), appears).await;
+    assert_eq!(world.api.get("/items/outside").await.expect(200).data(), json!([{"id": 1, "name": "here"}]));
+    let described = world.api.get("/collections/outside").await.expect(200).data();
+    assert_eq!((&described["meta"], &described["schema"]["comment"]), (&json!(null), &json!("made by hand")));
+    // Without a key it is seen, and can't be worked with.
+    assert_eq!(world.api.get("/collections/keyless").await.expect(200).data()["meta"], json!(null));
+    world.api.get("/items/keyless").await.refused(403, "FORBIDDEN");
+    sqlx::raw_sql("ALTER TABLE outside RENAME COLUMN name TO title").execute(&pool).await.unwrap();
+    let renamed = || async { world.api.get("/items/outside?fields=title").await.status == 200 };
+    testkit::eventually(Duration::from_secs(10), renamed).await;
+    // Metadata, as another server on this database would write it.
+    sqlx::raw_sql("INSERT INTO directus_collections (collection, singleton) VALUES ('outside', true)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let singleton = || async { world.api.get("/items/outside").await.expect(200).data().is_object() };
+    testkit::eventually(Duration::from_secs(10), singleton).await;
 }
 
 /// A table made behind our back is seen after the control row moves; a plan against a dropped column is made again.

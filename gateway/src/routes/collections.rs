@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use proto::schema::v1::{
     CollectionRequest, CreateCollectionRequest, ListCollectionsRequest, UpdateCollectionRequest,
+    UpdateCollectionsRequest,
 };
 
 use crate::answer;
@@ -48,6 +49,16 @@ pub async fn update(
 ) -> Result<Response, Failure> {
     let request = gateway.call(&caller, UpdateCollectionRequest { collection, changes: body.0 });
     Ok(answer::of(&gateway.schema().update_collection(request).await?.into_inner().json))
+}
+
+/// PATCH /collections
+pub async fn update_many(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    body: JsonBody,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, UpdateCollectionsRequest { changes: body.0 });
+    Ok(answer::of(&gateway.schema().update_collections(request).await?.into_inner().json))
 }
 
 /// DELETE /collections/:collection

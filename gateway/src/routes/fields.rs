@@ -2,7 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use proto::schema::v1::{CreateFieldRequest, FieldRequest, ListFieldsRequest, UpdateFieldRequest};
+use proto::schema::v1::{
+    CreateFieldRequest, FieldRequest, ListFieldsRequest, UpdateFieldRequest, UpdateFieldsRequest,
+};
 
 use crate::answer;
 use crate::body::JsonBody;
@@ -56,6 +58,17 @@ pub async fn update(
 ) -> Result<Response, Failure> {
     let request = gateway.call(&caller, UpdateFieldRequest { collection, field, changes: body.0 });
     Ok(answer::of(&gateway.schema().update_field(request).await?.into_inner().json))
+}
+
+/// PATCH /fields/:collection
+pub async fn update_many(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Names(collection): Names<String>,
+    body: JsonBody,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, UpdateFieldsRequest { collection, changes: body.0 });
+    Ok(answer::of(&gateway.schema().update_fields(request).await?.into_inner().json))
 }
 
 /// DELETE /fields/:collection/:field

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use proto::schema::v1::{CreateRelationRequest, ListFieldsRequest};
+use proto::schema::v1::{CreateRelationRequest, FieldRequest, ListFieldsRequest, UpdateFieldRequest};
 
 use crate::answer;
 use crate::body::JsonBody;
@@ -34,4 +34,36 @@ pub async fn create(
 ) -> Result<Response, Failure> {
     let request = gateway.call(&caller, CreateRelationRequest { definition: body.0 });
     Ok(answer::of(&gateway.schema().create_relation(request).await?.into_inner().json))
+}
+
+/// GET /relations/:collection/:field
+pub async fn read(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Names((collection, field)): Names<(String, String)>,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, FieldRequest { collection, field });
+    Ok(answer::of(&gateway.schema().get_relation(request).await?.into_inner().json))
+}
+
+/// PATCH /relations/:collection/:field
+pub async fn update(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Names((collection, field)): Names<(String, String)>,
+    body: JsonBody,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, UpdateFieldRequest { collection, field, changes: body.0 });
+    Ok(answer::of(&gateway.schema().update_relation(request).await?.into_inner().json))
+}
+
+/// DELETE /relations/:collection/:field
+pub async fn delete(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Names((collection, field)): Names<(String, String)>,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, FieldRequest { collection, field });
+    gateway.schema().delete_relation(request).await?;
+    Ok(answer::empty())
 }

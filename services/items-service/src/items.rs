@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use crate::state::State;
 
+mod cascade;
 mod create;
 mod delete;
 mod read;
@@ -13,6 +14,7 @@ mod singleton;
 mod update;
 mod write;
 
+pub use cascade::unstamped;
 pub use write::CHUNK;
 
 /// The service over the process's state.

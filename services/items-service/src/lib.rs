@@ -11,9 +11,9 @@ use model::{Clock, Ids};
 use proto::events::v1::events_service_server::EventsServiceServer;
 use proto::items::v1::items_service_server::ItemsServiceServer;
 use proto::schema::v1::schema_service_server::SchemaServiceServer;
-use rpc::{Channel, Guard, LocalSlot, Signer};
-use tokio::net::TcpListener;
+use rpc::{Channel, Guard, Signer};
 
+mod catalog;
 mod config;
 mod error;
 mod events;
@@ -31,6 +31,7 @@ mod watch;
 
 pub use config::Config;
 pub use error::Error;
+pub use rpc::Face;
 use state::{Inner, State, Wake};
 
 /// What the process works with.
@@ -49,15 +50,6 @@ pub struct Links {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
-}
-
-/// Where the process is called.
-#[derive(Default)]
-pub struct Face {
-    /// On the network.
-    pub grpc: Option<TcpListener>,
-    /// From within.
-    pub local: LocalSlot,
 }
 
 /// Serves until the soft stop.
@@ -99,10 +91,18 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         )
         .service(SchemaServiceServer::new(schema::Schema(state.clone())))
         .service(EventsServiceServer::new(events::Events::new(state, live)))
-        .tcp(face.grpc)
-        .local(face.local);
+        .face(face);
     rpc::serve(server, &runtime).await?;
     Ok(())
+}
+
+/// The schema in this database as TypeScript types for the official SDK.
+///
+/// # Errors
+/// PostgreSQL is away, or the database was never migrated.
+pub async fn typescript(db: &db::Db) -> Result<String, Error> {
+    let snapshot = snapshot::Snapshots::new(db.clone()).refresh().await?;
+    Ok(catalog::typescript::types(&snapshot.catalog))
 }
 
 /// The first snapshot: without it nothing can be planned, so the process is not ready.
@@ -112,6 +112,7 @@ async fn load_first(state: &State, runtime: &Runtime) -> bool {
         match state.snapshots.refresh().await {
             Ok(_) => {
                 component.up();
+                warn_of_flows(state).await;
                 return true;
             }
             Err(error) => {
@@ -123,5 +124,17 @@ async fn load_first(state: &State, runtime: &Runtime) -> bool {
             () = runtime.shutdown.soft().cancelled() => return false,
             () = tokio::time::sleep(Duration::from_millis(250)) => {}
         }
+    }
+}
+
+/// Flows of a database that was taken over don't run yet: whoever relies on them has to know.
+async fn warn_of_flows(state: &State) {
+    let active = "SELECT coalesce(string_agg(name, ', ' ORDER BY name), '') FROM directus_flows WHERE status = 'active'";
+    match sqlx::query_scalar::<_, String>(active).fetch_one(&state.db).await {
+        Ok(names) if !names.is_empty() => {
+            tracing::warn!(flows = names, "ACTIVE FLOWS DO NOT RUN: this version does not run flows yet");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "flows could not be looked at"),
     }
 }

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use model::Errors;
 use proto::schema::v1 as pb;
 use proto::schema::v1::schema_service_server::SchemaService;
-use serde_json::Value;
 use tonic::{Request, Response, Status};
 
 use crate::state::State;
@@ -25,9 +24,9 @@ pub struct Schema(pub State);
 type Answer = Result<Response<pb::JsonResponse>, Status>;
 type Gone = Result<Response<pb::DeleteResponse>, Status>;
 
-fn answer(result: Result<Value, Errors>) -> Answer {
-    let value = result.map_err(rpc::status)?;
-    Ok(Response::new(pb::JsonResponse { json: Bytes::from(value.to_string()) }))
+fn answer(result: Result<Vec<u8>, Errors>) -> Answer {
+    let json = result.map_err(rpc::status)?;
+    Ok(Response::new(pb::JsonResponse { json: Bytes::from(json) }))
 }
 
 fn gone(result: Result<(), Errors>) -> Gone {
@@ -38,12 +37,12 @@ fn gone(result: Result<(), Errors>) -> Gone {
 impl SchemaService for Schema {
     async fn list_collections(&self, request: Request<pb::ListCollectionsRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
-        answer(describe::collections(&self.0).await)
+        answer(Ok(describe::collections(&self.0.snapshots.present())))
     }
 
     async fn get_collection(&self, request: Request<pb::CollectionRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
-        answer(describe::collection(&self.0, &request.get_ref().collection).await)
+        answer(describe::collection(&self.0.snapshots.present(), &request.get_ref().collection))
     }
 
     async fn create_collection(&self, request: Request<pb::CreateCollectionRequest>) -> Answer {
@@ -59,6 +58,12 @@ impl SchemaService for Schema {
         answer(collections::update(&self.0, &caller, &collection, &changes).await)
     }
 
+    async fn update_collections(&self, request: Request<pb::UpdateCollectionsRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        answer(collections::update_many(&self.0, &caller, &request.get_ref().changes).await)
+    }
+
     async fn delete_collection(&self, request: Request<pb::CollectionRequest>) -> Gone {
         rpc::require_admin(rpc::caller(&request))?;
         let caller = rpc::caller(&request).clone();
@@ -67,13 +72,13 @@ impl SchemaService for Schema {
 
     async fn list_fields(&self, request: Request<pb::ListFieldsRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
-        answer(describe::fields(&self.0, &request.get_ref().collection).await)
+        answer(describe::fields(&self.0.snapshots.present(), &request.get_ref().collection))
     }
 
     async fn get_field(&self, request: Request<pb::FieldRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
         let pb::FieldRequest { collection, field } = request.get_ref();
-        answer(describe::field(&self.0, collection, field).await)
+        answer(describe::field(&self.0.snapshots.present(), collection, field))
     }
 
     async fn create_field(&self, request: Request<pb::CreateFieldRequest>) -> Answer {
@@ -90,6 +95,13 @@ impl SchemaService for Schema {
         answer(fields::update(&self.0, &caller, &collection, &field, &changes).await)
     }
 
+    async fn update_fields(&self, request: Request<pb::UpdateFieldsRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        let pb::UpdateFieldsRequest { collection, changes } = request.into_inner();
+        answer(fields::update_many(&self.0, &caller, &collection, &changes).await)
+    }
+
     async fn delete_field(&self, request: Request<pb::FieldRequest>) -> Gone {
         rpc::require_admin(rpc::caller(&request))?;
         let caller = rpc::caller(&request).clone();
@@ -99,7 +111,27 @@ impl SchemaService for Schema {
 
     async fn list_relations(&self, request: Request<pb::ListFieldsRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
-        answer(describe::relations(&self.0, &request.get_ref().collection).await)
+        answer(describe::relations(&self.0.snapshots.present(), &request.get_ref().collection))
+    }
+
+    async fn get_relation(&self, request: Request<pb::FieldRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let pb::FieldRequest { collection, field } = request.get_ref();
+        answer(describe::relation(&self.0.snapshots.present(), collection, field))
+    }
+
+    async fn update_relation(&self, request: Request<pb::UpdateFieldRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        let pb::UpdateFieldRequest { collection, field, changes } = request.into_inner();
+        answer(relations::update(&self.0, &caller, &collection, &field, &changes).await)
+    }
+
+    async fn delete_relation(&self, request: Request<pb::FieldRequest>) -> Gone {
+        rpc::require_admin(rpc::caller(&request))?;
+        let caller = rpc::caller(&request).clone();
+        let pb::FieldRequest { collection, field } = request.into_inner();
+        gone(relations::delete(&self.0, &caller, &collection, &field).await)
     }
 
     async fn create_relation(&self, request: Request<pb::CreateRelationRequest>) -> Answer {

@@ -4,6 +4,7 @@
 //! latest, by polling the control row each 500 ms.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use db::Db;
@@ -11,8 +12,10 @@ use model::{Collection, Error, Schema};
 use sqlx::Row as _;
 use tokio::sync::Mutex;
 
-pub mod assemble;
-pub mod introspect;
+use crate::catalog::{self, Catalog};
+
+mod assemble;
+mod introspect;
 
 /// One filter hook's wish to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +29,12 @@ pub struct Registration {
 /// Everything that plans are made against.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Collections, fields, relations.
+    /// Collections, fields, relations, as plans need them.
     pub schema: Schema,
+    /// The same as clients see it.
+    pub catalog: Catalog,
+    /// What PostgreSQL's catalogs were like when it was read.
+    pub fingerprint: String,
     /// Filter hooks to ask.
     pub filters: Vec<Registration>,
     /// Version of the control row `filters`.
@@ -84,18 +91,26 @@ impl Snapshots {
         self.load().await
     }
 
+    /// Loads if the database's catalogs are no longer what the present one was read from: someone has changed the
+    /// schema without telling us, by SQL or by a Directus that runs on the same database.
+    pub async fn refresh_if_moved(&self) -> Result<(), db::Error> {
+        let fingerprint = introspect::fingerprint(&self.db).await?;
+        let _one = self.loading.lock().await;
+        if self.present().fingerprint != fingerprint {
+            self.load().await?;
+        }
+        Ok(())
+    }
+
     async fn load(&self) -> Result<Arc<Snapshot>, db::Error> {
+        let begun = Instant::now();
         let mut tx = self.db.begin().await?;
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *tx).await?;
         let version = "SELECT coalesce((SELECT version FROM eventus.control WHERE topic = 'schema'), 0) AS schema, \
                        coalesce((SELECT version FROM eventus.control WHERE topic = 'filters'), 0) AS filters";
         let versions = sqlx::query(version).fetch_one(&mut *tx).await?;
-        let rows = assemble::Rows {
-            columns: introspect::columns(&mut tx, None).await?,
-            collections: introspect::collection_meta(&mut tx).await?,
-            fields: introspect::field_meta(&mut tx).await?,
-            relations: introspect::relation_meta(&mut tx).await?,
-        };
+        let rows = introspect::all(&mut tx).await?;
+        let fingerprint = introspect::fingerprint(&mut *tx).await?;
         let filters = sqlx::query("SELECT DISTINCT event, collection FROM eventus.filter_registrations")
             .fetch_all(&mut *tx)
             .await?
@@ -105,8 +120,11 @@ impl Snapshots {
             })
             .collect::<Result<Vec<_>, sqlx::Error>>()?;
         tx.commit().await?;
+        let catalog = catalog::assemble::catalog(rows);
         let snapshot = Arc::new(Snapshot {
-            schema: assemble::schema(rows, versions.try_get("schema")?),
+            schema: assemble::schema(&catalog, versions.try_get("schema")?),
+            catalog,
+            fingerprint,
             filters,
             filters_version: versions.try_get("filters")?,
         });
@@ -114,6 +132,7 @@ impl Snapshots {
             schema_version = snapshot.schema.version,
             collections = snapshot.schema.collections.len(),
             filters = snapshot.filters.len(),
+            milliseconds = begun.elapsed().as_millis(),
             "snapshot loaded"
         );
         self.present.store(Arc::clone(&snapshot));

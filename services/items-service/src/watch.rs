@@ -1,7 +1,8 @@
-//! Keeps the snapshot in step with the control row: by pings, and by polling each 500 ms.
+//! Keeps the snapshot in step with the control row: by pings, and by polling each 500 ms. What was changed without us
+//! is found by looking at PostgreSQL's catalogs each second.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::{BoxError, Runtime};
 use futures_util::StreamExt as _;
@@ -12,8 +13,13 @@ use crate::state::State;
 /// How often the control row is read.
 const EVERY: Duration = Duration::from_millis(500);
 
+/// How often the catalogs are looked at, at least; a look that takes long is followed by a rest that takes longer.
+const LOOK: Duration = Duration::from_secs(1);
+const REST: u32 = 20;
+
 /// Starts the watch.
 pub fn start(state: &State, runtime: &Runtime) {
+    look(state, runtime);
     let wake = Arc::new(Notify::new());
     let versions = db::control::watch(&state.db, &runtime.tasks, EVERY, Arc::clone(&wake));
     forward(state, runtime, "control", move || wake.notify_one());
@@ -38,6 +44,25 @@ pub fn start(state: &State, runtime: &Runtime) {
                     () = tokio::time::sleep(EVERY) => {}
                 }
             }
+        }
+    });
+}
+
+/// Looks at the catalogs for what others have changed.
+fn look(state: &State, runtime: &Runtime) {
+    let (state, soft) = (state.clone(), runtime.shutdown.soft().clone());
+    runtime.tasks.spawn_to_the_end("catalogs", async move {
+        let mut rest = LOOK;
+        loop {
+            tokio::select! {
+                () = soft.cancelled() => return Ok::<(), BoxError>(()),
+                () = tokio::time::sleep(rest) => {}
+            }
+            let begun = Instant::now();
+            if let Err(error) = state.snapshots.refresh_if_moved().await {
+                tracing::debug!(%error, "the catalogs could not be looked at");
+            }
+            rest = LOOK.max(begun.elapsed() * REST);
         }
     });
 }

@@ -65,6 +65,7 @@ async fn a_large_event_travels_without_its_bodies_and_reaches_the_handler_with_t
     world.relay().await;
     let bus = world.bus().await;
     let mut plain = bus.client().subscribe("items.>").await.unwrap();
+    testkit::subscribed(bus.client()).await;
     world.consumer(|_| {}).await;
     let body = RawValue::from_string(format!("{{\"text\":\"{}\"}}", "x".repeat(900_000))).unwrap();
     let large = world.log.append_as("items.update", "a", "1", |event| event.payload = Some(body.clone()));
@@ -124,9 +125,8 @@ async fn a_prefix_keeps_two_installations_apart() {
     bus::topology::ensure(&foreign).await.unwrap();
     let mut pings = foreign.pings("log").await.unwrap();
     let mut plain = foreign.client().subscribe("acme.items.update.a").await.unwrap();
-    // A question and its answer on the same connection: only then the server knows the subscriptions.
+    testkit::subscribed(foreign.client()).await;
     let context = foreign.jetstream();
-    context.query_account().await.unwrap();
 
     world.log.append("1");
     world.effects.until(1).await;
@@ -136,7 +136,7 @@ async fn a_prefix_keeps_two_installations_apart() {
 
     let bus = world.bus().await;
     let mut ours = bus.pings("log").await.unwrap();
-    bus.jetstream().query_account().await.unwrap();
+    testkit::subscribed(bus.client()).await;
     let other = world.bus().await;
     other.ping("log").await;
     assert!(tokio::time::timeout(SOON, ours.next()).await.unwrap().is_some());

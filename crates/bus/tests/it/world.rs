@@ -8,7 +8,6 @@ use bus::{Bus, Config, ConsumerConfig, Failure, Handler, Marks, Publisher, Resum
 use model::{DeadLetter, Event, EventName, Ledger, LedgerError, TraceParent};
 use serde_json::value::RawValue;
 use testkit::{Nats, eventually};
-use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use uuid::Uuid;
@@ -81,28 +80,16 @@ impl Log {
 }
 
 fn event(position: i64, name: &str, collection: &str, key: &str, version: i64) -> Event {
-    let id = Uuid::from_u128((0x7000 << 64) | position.unsigned_abs() as u128);
     Event {
-        position,
-        id,
+        id: Uuid::from_u128((0x7000 << 64) | position.unsigned_abs() as u128),
         name: EventName::parse(name).unwrap(),
         collection: collection.to_owned(),
         key: key.to_owned(),
         version,
         payload: Some(RawValue::from_string(format!("{{\"title\":\"number {position}\"}}")).unwrap()),
-        previous: None,
-        oversized: false,
         fields: Some(vec!["title".to_owned()]),
-        user: None,
-        role: None,
-        request_id: None,
         traceparent: TraceParent::parse(&format!("00-{:032x}-{:016x}-01", position, position)),
-        causation_id: None,
-        depth: 0,
-        batch_id: None,
-        batch_index: 0,
-        silent: false,
-        time: OffsetDateTime::UNIX_EPOCH,
+        ..testkit::event(position)
     }
 }
 

@@ -7,6 +7,7 @@ use proto::items::v1 as pb;
 use proto::items::v1::delete_items_request::Target;
 use rpc::Caller;
 
+use super::cascade::{self, Deletion};
 use super::create::writable;
 use super::read::query;
 use super::update::{checked_keys, matching_keys};
@@ -37,11 +38,6 @@ pub async fn items(
                 let question = Question { event: &event, collection: &collection.name, payload, keys: &keys };
                 state.filters.ask(question, caller).await?;
             }
-            let chunks = keys.chunks(CHUNK).map(|keys| {
-                let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
-                planner::plan_delete(keys, &event_ids, filter.as_ref(), collection, &access, &stamp)
-            });
-            let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
             let reached = (!access.skips_missing() && filter.is_none()).then_some(keys.len());
             let doomed = Doomed {
                 collection: &collection.name,
@@ -51,6 +47,24 @@ pub async fn items(
                 stamp: &stamp,
             };
             let beside = Beside { rules: Rules::delete(collection, &keys), doomed: Some(doomed) };
+            if cascade::has_consequences(&snapshot, &collection.name) {
+                let (keys, filter) = (keys.as_slice(), filter.as_ref());
+                let deletion = Deletion {
+                    snapshot: &snapshot,
+                    collection,
+                    keys,
+                    filter,
+                    access: &access,
+                    stamp: &stamp,
+                };
+                let keys = cascade::delete(state, deletion, reached, beside).await?;
+                return Ok(pb::DeleteItemsResponse { keys });
+            }
+            let chunks = keys.chunks(CHUNK).map(|keys| {
+                let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
+                planner::plan_delete(keys, &event_ids, filter.as_ref(), collection, &access, &stamp)
+            });
+            let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
             let written = run(state, &statements, Ending { read_back: None, reached }, beside).await?;
             Ok(pb::DeleteItemsResponse { keys: written.keys })
         };

@@ -6,8 +6,8 @@ use model::{Collection, Errors};
 use planner::Statement;
 use proto::items::v1::WriteItemsResponse;
 use query::Query;
-use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
 
 use crate::execute;
 use crate::failure::Failure;
@@ -67,6 +67,23 @@ impl Beside<'_> {
     fn is_empty(&self) -> bool {
         self.rules.is_empty() && self.doomed.is_none_or(|doomed| doomed.is_alone())
     }
+
+    /// What comes first in the transaction.
+    pub async fn before(&mut self, conn: &mut PgConnection, state: &State) -> Result<(), Failure> {
+        self.rules.before(conn).await?;
+        match self.doomed {
+            Some(doomed) => doomed.release(conn, state).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the fleet after the commit.
+    pub async fn announce(&self, state: &State) {
+        if self.rules.moves_control() {
+            state.announce_control().await;
+        }
+        state.announce().await;
+    }
 }
 
 /// Runs write statements, all or none. One statement is its own transaction; several share one, and the items are
@@ -75,9 +92,8 @@ pub async fn run(
     state: &State,
     statements: &[Statement],
     ending: Ending<'_>,
-    beside: Beside<'_>,
+    mut beside: Beside<'_>,
 ) -> Result<Written, Failure> {
-    let moves_control = beside.rules.moves_control();
     let written = match statements {
         [] => {
             // Nothing was to be written, which is not the same as being told nothing.
@@ -87,13 +103,10 @@ pub async fn run(
         [only] if ending.reached.is_none() && beside.is_empty() => {
             Written::of(execute::rows_alone(&state.db, only).await?)?
         }
-        several => run_several(state, several, ending, beside).await?,
+        several => run_several(state, several, ending, &mut beside).await?,
     };
     if !written.keys.is_empty() {
-        if moves_control {
-            state.announce_control().await;
-        }
-        state.announce().await;
+        beside.announce(state).await;
     }
     Ok(written)
 }
@@ -102,13 +115,10 @@ async fn run_several(
     state: &State,
     statements: &[Statement],
     ending: Ending<'_>,
-    mut beside: Beside<'_>,
+    beside: &mut Beside<'_>,
 ) -> Result<Written, Failure> {
-    let mut tx = state.db.begin().await?;
-    beside.rules.before(&mut tx).await?;
-    if let Some(doomed) = beside.doomed {
-        doomed.release(&mut tx, state).await?;
-    }
+    let mut tx = execute::begin(&state.db).await?;
+    beside.before(&mut tx, state).await?;
     let mut keys = Vec::new();
     for statement in statements {
         keys.extend(Written::of(execute::rows(&mut tx, statement).await?)?.keys);
@@ -124,7 +134,7 @@ async fn run_several(
         let plan = planner::plan_read_keys(&keys, query, collection, access).map_err(Errors::from)?;
         items = Written::items_of(execute::rows(&mut tx, &plan.statement).await?)?;
     }
-    tx.commit().await?;
+    execute::commit(tx).await?;
     Ok(Written { items, keys })
 }
 

@@ -1,5 +1,7 @@
 //! A schema change: DDL, metadata and its events in one transaction, then the new snapshot, then the answer.
 
+use std::sync::Arc;
+
 use event_store::{NewEvent, heads};
 use model::{Error, Errors, EventName};
 use rpc::Caller;
@@ -8,6 +10,7 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::failure::Failure;
+use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// What happened to a collection, field or relation, for the event log.
@@ -83,6 +86,7 @@ const QUEUE: i64 = 7_306_085_841;
 /// The transaction of a schema change.
 pub struct Change {
     transaction: Transaction<'static, Postgres>,
+    snapshot: Arc<Snapshot>,
 }
 
 impl Change {
@@ -95,10 +99,17 @@ impl Change {
                 .execute(&mut *transaction)
                 .await?;
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(QUEUE).execute(&mut *transaction).await?;
-            Ok::<_, db::Error>(transaction)
+            // Nobody changes the schema now; what another process changed before is committed.
+            let version: i64 = sqlx::query_scalar(
+                "SELECT coalesce((SELECT version FROM eventus.control WHERE topic = 'schema'), 0)",
+            )
+            .fetch_one(&mut *transaction)
+            .await?;
+            let snapshot = state.snapshots.refresh_to(version, 0).await?;
+            Ok::<_, db::Error>((transaction, snapshot))
         };
         match begin.await {
-            Ok(transaction) => Ok(Self { transaction }),
+            Ok((transaction, snapshot)) => Ok(Self { transaction, snapshot }),
             Err(error) => {
                 tracing::warn!(%error, "a schema change could not begin");
                 Err(Error::unavailable("database").into())
@@ -111,27 +122,33 @@ impl Change {
         &mut self.transaction
     }
 
-    /// Logs what was done, commits, and swaps this process's snapshot before it returns. Work that failed leaves
+    /// The schema as it is before the change.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot)
+    }
+
+    /// Logs what was done, commits, and swaps this process's snapshot before it returns it. Work that failed leaves
     /// nothing.
     pub async fn finish(
         self,
         state: &State,
         caller: &Caller,
         work: Result<Vec<Entry>, Failure>,
-    ) -> Result<(), Errors> {
+    ) -> Result<Arc<Snapshot>, Errors> {
         let done = match work {
             Ok(entries) => self.commit(state, caller, entries).await,
             Err(failure) => Err(failure),
         };
         match done {
             Ok(()) => {
-                if let Err(error) = state.snapshots.refresh().await {
-                    // It is committed; the watch loads the snapshot as soon as the database answers.
-                    tracing::warn!(%error, "the schema could not be loaded after a change");
-                }
+                let present = state.snapshots.refresh().await;
                 state.announce_control().await;
                 state.announce().await;
-                Ok(())
+                present.map_err(|error| {
+                    // It is committed; the watch loads the snapshot as soon as the database answers.
+                    tracing::warn!(%error, "the schema could not be loaded after a change");
+                    Error::unavailable("database").into()
+                })
             }
             Err(Failure::Refused(errors)) => Err(errors),
             Err(Failure::Sql(error)) => Err(refused(state, &error)),
@@ -139,6 +156,11 @@ impl Change {
     }
 
     async fn commit(mut self, state: &State, caller: &Caller, entries: Vec<Entry>) -> Result<(), Failure> {
+        if entries.is_empty() {
+            // Nothing to do: nobody needs to look.
+            self.transaction.rollback().await?;
+            return Ok(());
+        }
         let conn = &mut *self.transaction;
         let mut events = Vec::with_capacity(entries.len());
         for entry in entries {

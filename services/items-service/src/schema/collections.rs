@@ -9,41 +9,60 @@ use super::change::{Change, Entry};
 use super::definition::{self, CollectionDefinition, ColumnDefinition, FieldDefinition};
 use super::meta;
 use super::{ddl, describe, fields};
+use crate::catalog::{Catalog, wire};
 use crate::failure::Failure;
+use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// `POST /collections`: table, fields and metadata in one transaction.
-pub async fn create(state: &State, caller: &Caller, body: &[u8]) -> Result<Value, Errors> {
-    let mut definition: CollectionDefinition = definition::parse(body)?;
+pub async fn create(state: &State, caller: &Caller, body: &[u8]) -> Result<Vec<u8>, Errors> {
+    let definition: CollectionDefinition = definition::parse(body)?;
+    let name = definition.collection.clone();
+    let mut change = Change::begin(state).await?;
+    let snapshot = change.snapshot();
+    let work = make(change.conn(), &snapshot, definition).await;
+    let snapshot = change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    describe::collection(&snapshot, &name)
+}
+
+/// Makes a collection with its fields.
+pub async fn make(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    mut definition: CollectionDefinition,
+) -> Result<Entry, Failure> {
     definition::check_collection_name(&definition.collection)?;
     for field in &definition.fields {
         definition::check_field_name(&field.field)?;
     }
     let has_table = definition.schema.is_some();
+    if !has_table && definition.meta.is_none() {
+        // A folder is nothing but its metadata.
+        return Err(Error::forbidden().into());
+    }
     if has_table {
         with_key(&mut definition.fields)?;
     }
-    let name = definition.collection.clone();
-    let snapshot = state.snapshots.present();
-    let mut change = Change::begin(state).await?;
-    let work = async {
-        let conn = change.conn();
-        refuse_existing(conn, &name).await?;
-        if has_table {
-            let sql = ddl::create_table(&name, &definition.fields)?;
-            sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
-            for field in &definition.fields {
-                fields::finish(conn, &snapshot, &name, field).await?;
-            }
+    let name = &definition.collection;
+    refuse_existing(conn, &snapshot.catalog, name).await?;
+    if has_table {
+        let sql = ddl::create_table(name, &definition.fields)?;
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+        if let Some(comment) = definition.schema.as_ref().and_then(|table| table["comment"].as_str()) {
+            sqlx::query(AssertSqlSafe(ddl::comment_on_table(name, comment))).execute(&mut *conn).await?;
         }
+        for (place, field) in (1..).zip(&definition.fields) {
+            fields::finish(conn, snapshot, name, field, Some(place)).await?;
+        }
+    }
+    if definition.meta.is_some() {
         let members = definition.meta.clone().unwrap_or_default();
-        meta::write(conn, &snapshot, meta::COLLECTIONS, &[&name], &members).await?;
-        let payload = json!({"collection": name, "meta": definition.meta, "schema": definition.schema});
-        Ok(vec![Entry::new("collections", "create", "directus_collections", &name).payload(payload)])
-    };
-    let work = work.await;
-    change.finish(state, caller, work).await?;
-    describe::collection(state, &name).await
+        meta::write(conn, &snapshot.catalog, meta::COLLECTIONS, &[name], &members).await?;
+    }
+    let payload = json!({
+        "collection": name, "meta": definition.meta, "schema": definition.schema, "fields": definition.fields,
+    });
+    Ok(Entry::new("collections", "create", "directus_collections", name).payload(payload))
 }
 
 /// A collection without a key gets an integer `id` that counts by itself.
@@ -76,79 +95,125 @@ fn with_key(fields: &mut Vec<FieldDefinition>) -> Result<(), Error> {
     }
 }
 
-async fn refuse_existing(conn: &mut PgConnection, name: &str) -> Result<(), Failure> {
-    let sql = "SELECT EXISTS (SELECT FROM directus_collections WHERE collection = $1) \
-               OR to_regclass(format('public.%I', $1)) IS NOT NULL";
-    if sqlx::query_scalar(sql).bind(name).fetch_one(conn).await? {
+async fn refuse_existing(conn: &mut PgConnection, catalog: &Catalog, name: &str) -> Result<(), Failure> {
+    // What has the name and is no collection (a view, a sequence) is seen by PostgreSQL alone.
+    let taken: bool = sqlx::query_scalar("SELECT to_regclass(format('public.%I', $1)) IS NOT NULL")
+        .bind(name)
+        .fetch_one(conn)
+        .await?;
+    if taken || catalog.collections.contains_key(name) {
         return Err(Error::invalid_payload(format!("Collection \"{name}\" already exists")).into());
     }
     Ok(())
 }
 
 /// `PATCH /collections/:collection`: metadata.
-pub async fn update(state: &State, caller: &Caller, name: &str, body: &[u8]) -> Result<Value, Errors> {
+pub async fn update(state: &State, caller: &Caller, name: &str, body: &[u8]) -> Result<Vec<u8>, Errors> {
     let changes: Map<String, Value> = definition::parse(body)?;
-    refuse_system(name)?;
-    describe::collection(state, name).await?;
-    let snapshot = state.snapshots.present();
-    if let Some(members) =
-        changes.get("meta").and_then(Value::as_object).filter(|members| !members.is_empty())
-    {
-        let mut change = Change::begin(state).await?;
-        let work = async {
-            let conn = change.conn();
-            meta::write(conn, &snapshot, meta::COLLECTIONS, &[name], members).await?;
-            let entry = Entry::new("collections", "update", "directus_collections", name);
-            Ok(vec![entry.payload(json!({"meta": members})).fields(["meta"])])
-        };
-        let work = work.await;
-        change.finish(state, caller, work).await?;
-    }
-    describe::collection(state, name).await
+    let mut change = Change::begin(state).await?;
+    let snapshot = change.snapshot();
+    let work = alter(change.conn(), &snapshot, name, &changes).await;
+    let snapshot = change.finish(state, caller, work.map(|entry| entry.into_iter().collect())).await?;
+    describe::collection(&snapshot, name)
 }
 
-fn refuse_system(name: &str) -> Result<(), Error> {
-    if name.starts_with("directus_") { Err(Error::forbidden()) } else { Ok(()) }
+/// `PATCH /collections`: metadata of several, all or none.
+pub async fn update_many(state: &State, caller: &Caller, body: &[u8]) -> Result<Vec<u8>, Errors> {
+    let changes: Vec<Map<String, Value>> = definition::parse_list(body)?;
+    let mut change = Change::begin(state).await?;
+    let snapshot = change.snapshot();
+    let mut names = Vec::with_capacity(changes.len());
+    let work = async {
+        let mut entries = Vec::with_capacity(changes.len());
+        for each in &changes {
+            let name = each.get("collection").and_then(Value::as_str);
+            let name = name.ok_or_else(|| Error::invalid_payload("\"collection\" is required"))?;
+            entries.extend(alter(change.conn(), &snapshot, name, each).await?);
+            names.push(name.to_owned());
+        }
+        Ok(entries)
+    };
+    let work = work.await;
+    let snapshot = change.finish(state, caller, work).await?;
+    describe::collections_of(&snapshot, &names)
+}
+
+/// Changes the metadata of a collection; nothing when no metadata is given.
+pub async fn alter(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    name: &str,
+    changes: &Map<String, Value>,
+) -> Result<Option<Entry>, Failure> {
+    let entry = describe::entry(snapshot, name)?;
+    if entry.system {
+        return Err(Error::forbidden().into());
+    }
+    let Some(members) = changes.get("meta").and_then(Value::as_object).filter(|members| !members.is_empty())
+    else {
+        return Ok(None);
+    };
+    meta::write(conn, &snapshot.catalog, meta::COLLECTIONS, &[name], members).await?;
+    let entry = Entry::new("collections", "update", "directus_collections", name);
+    Ok(Some(entry.payload(json!({"meta": members})).fields(["meta"])))
 }
 
 /// `DELETE /collections/:collection`: the table and everything that hangs on it.
 pub async fn delete(state: &State, caller: &Caller, name: &str) -> Result<(), Errors> {
-    refuse_system(name)?;
-    let described = describe::collection(state, name).await?;
     let mut change = Change::begin(state).await?;
-    let work = async {
-        let conn = change.conn();
-        drop_references(conn, name).await?;
-        if described["schema"].is_object() {
-            let sql = format!("DROP TABLE {}", ddl::table(name));
-            sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
-        }
-        forget(conn, name).await?;
-        let entry = Entry::new("collections", "delete", "directus_collections", name);
-        Ok(vec![entry.previous(described.clone())])
-    };
-    let work = work.await;
-    change.finish(state, caller, work).await
+    let snapshot = change.snapshot();
+    let work = remove(change.conn(), &snapshot, name).await;
+    change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    Ok(())
 }
 
-/// Foreign keys of other tables that point here; their columns stay.
-async fn drop_references(conn: &mut PgConnection, name: &str) -> Result<(), Failure> {
-    let sql = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname) \
-               FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = to_regclass(format('public.%I', $1))";
-    let statements: Vec<String> = sqlx::query_scalar(sql).bind(name).fetch_all(&mut *conn).await?;
-    for statement in statements {
+/// Deletes a collection.
+pub async fn remove(conn: &mut PgConnection, snapshot: &Snapshot, name: &str) -> Result<Entry, Failure> {
+    let entry = describe::entry(snapshot, name)?;
+    if entry.system {
+        return Err(Error::forbidden().into());
+    }
+    drop_references(conn, &snapshot.catalog, name).await?;
+    if entry.table.is_some() {
+        let sql = format!("DROP TABLE {}", ddl::table(name));
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+    }
+    forget(conn, name).await?;
+    let previous = serde_json::to_value(wire::Collection::from(entry)).unwrap_or_default();
+    Ok(Entry::new("collections", "delete", "directus_collections", name).previous(previous))
+}
+
+/// Foreign keys of other tables that point here; their columns stay, as plain values.
+async fn drop_references(conn: &mut PgConnection, catalog: &Catalog, name: &str) -> Result<(), Failure> {
+    for statement in references(catalog, name) {
         sqlx::query(AssertSqlSafe(statement)).execute(&mut *conn).await?;
     }
     Ok(())
 }
 
+fn references(catalog: &Catalog, name: &str) -> Vec<String> {
+    let others = catalog.collections.values().filter(|entry| entry.name != name);
+    let keys = others.flat_map(|entry| entry.relations.iter().filter_map(|held| held.key.as_ref()));
+    let here = keys.filter(|key| key.foreign_key_table == name);
+    here.map(|key| ddl::drop_constraint(&key.table, &key.constraint_name)).collect()
+}
+
 /// What the metadata tables know of a collection. A collection made later under the name starts without rights.
 async fn forget(conn: &mut PgConnection, name: &str) -> Result<(), Failure> {
     for sql in [
+        // The other side of its references: alias fields that show them.
+        "DELETE FROM directus_fields f USING directus_relations r WHERE r.many_collection = $1 \
+         AND f.collection = r.one_collection AND f.field = r.one_field",
         "DELETE FROM directus_fields WHERE collection = $1",
         "DELETE FROM directus_relations WHERE many_collection = $1 OR one_collection = $1",
+        "UPDATE directus_relations SET one_allowed_collections = nullif(array_to_string(array_remove(\
+         string_to_array(one_allowed_collections, ','), $1), ','), '') \
+         WHERE $1 = ANY(string_to_array(one_allowed_collections, ','))",
         "DELETE FROM directus_permissions WHERE collection = $1",
         "DELETE FROM directus_presets WHERE collection = $1",
+        "DELETE FROM directus_shares WHERE collection = $1",
+        "DELETE FROM directus_versions WHERE collection = $1",
+        "DELETE FROM directus_comments WHERE collection = $1",
         "UPDATE directus_collections SET \"group\" = NULL WHERE \"group\" = $1",
         "DELETE FROM directus_collections WHERE collection = $1",
     ] {

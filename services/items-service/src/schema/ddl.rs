@@ -5,6 +5,7 @@ use model::{Error, FieldType, quote_identifier};
 use serde_json::Value;
 
 use super::definition::{ColumnDefinition, FieldDefinition, field_type};
+use crate::catalog::rows::ForeignKeyRow;
 
 /// A string as an SQL literal (`standard_conforming_strings` is on: only quotes are doubled).
 pub fn quote_literal(text: &str) -> String {
@@ -18,7 +19,8 @@ pub fn table(collection: &str) -> String {
 
 /// `CREATE TABLE` with its columns; exactly one of them is the key.
 pub fn create_table(collection: &str, fields: &[FieldDefinition]) -> Result<String, Error> {
-    let columns: Result<Vec<String>, Error> = fields.iter().map(column).collect();
+    let stored = fields.iter().filter(|field| !field.is_alias());
+    let columns: Result<Vec<String>, Error> = stored.map(|field| column(collection, field)).collect();
     Ok(format!("CREATE TABLE {} ({})", table(collection), columns?.join(", ")))
 }
 
@@ -27,7 +29,7 @@ pub fn add_column(collection: &str, field: &FieldDefinition) -> Result<String, E
     if field.schema.as_ref().is_some_and(|column| column.is_primary_key == Some(true)) {
         return Err(Error::invalid_payload("A collection has one primary key"));
     }
-    Ok(format!("ALTER TABLE {} ADD COLUMN {}", table(collection), column(field)?))
+    Ok(format!("ALTER TABLE {} ADD COLUMN {}", table(collection), column(collection, field)?))
 }
 
 /// Statements that follow the making of a column: index and comment.
@@ -44,6 +46,36 @@ pub fn after_column(collection: &str, field: &FieldDefinition) -> Vec<String> {
         statements.push(comment_on(collection, &field.field, Some(comment)));
     }
     statements
+}
+
+/// `COMMENT ON TABLE`.
+pub fn comment_on_table(collection: &str, comment: &str) -> String {
+    format!("COMMENT ON TABLE {} IS {}", table(collection), quote_literal(comment))
+}
+
+/// `ALTER TABLE .. ADD CONSTRAINT .. FOREIGN KEY`; the rules must be known words.
+pub fn add_foreign_key(key: &ForeignKeyRow) -> String {
+    format!(
+        "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON UPDATE {} ON DELETE {}",
+        table(&key.table),
+        quote_identifier(&key.constraint_name),
+        quote_identifier(&key.column),
+        table(&key.foreign_key_table),
+        quote_identifier(&key.foreign_key_column),
+        key.on_update,
+        key.on_delete,
+    )
+}
+
+/// `ALTER TABLE .. DROP CONSTRAINT`.
+pub fn drop_constraint(collection: &str, constraint: &str) -> String {
+    format!("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", table(collection), quote_identifier(constraint))
+}
+
+/// The column's type without its modifiers, as definitions name it.
+pub fn base_type(kind: FieldType) -> String {
+    let whole = column_type(kind, &ColumnDefinition::default(), false);
+    whole.split('(').next().unwrap_or_default().to_owned()
 }
 
 fn create_index(collection: &str, field: &str) -> String {
@@ -72,7 +104,7 @@ pub fn index_name(collection: &str, field: &str, kind: &str) -> String {
     format!("{head}_{digest:016x}")
 }
 
-fn column(field: &FieldDefinition) -> Result<String, Error> {
+fn column(collection: &str, field: &FieldDefinition) -> Result<String, Error> {
     let kind = field_type(field)?;
     let fallback = ColumnDefinition::default();
     let column = field.schema.as_ref().unwrap_or(&fallback);
@@ -91,7 +123,8 @@ fn column(field: &FieldDefinition) -> Result<String, Error> {
         sql.push_str(" NOT NULL");
     }
     if column.is_unique == Some(true) && !key {
-        sql.push_str(" UNIQUE");
+        let constraint = index_name(collection, &field.field, "unique");
+        sql.push_str(&format!(" CONSTRAINT {} UNIQUE", quote_identifier(&constraint)));
     }
     if let Some(default) = column.default_value.as_ref().filter(|_| !counts) {
         sql.push_str(&format!(" DEFAULT {}", default_literal(default, kind)?));
@@ -163,7 +196,12 @@ pub fn alter_column(
     if retype {
         let wanted = column_type(kind, change, false);
         statements.push(format!("{alter} DROP DEFAULT"));
-        statements.push(format!("{alter} TYPE {wanted} USING {}::{wanted}", quote_identifier(field)));
+        // Without its modifier: an explicit cast to `varchar(3)` would cut what an assignment refuses.
+        statements.push(format!(
+            "{alter} TYPE {wanted} USING {}::{}",
+            quote_identifier(field),
+            base_type(kind)
+        ));
     }
     match &change.default_value {
         Some(Value::Null) => statements.push(format!("{alter} DROP DEFAULT")),

@@ -1,7 +1,7 @@
 //! What clients send to define collections, fields and relations, checked in shape. Pure.
 
 use model::{Error, FieldType, Special};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The longest identifier that PostgreSQL keeps whole, in bytes.
@@ -15,70 +15,69 @@ pub struct CollectionDefinition {
     /// Row of `directus_collections`.
     #[serde(default)]
     pub meta: Option<Map<String, Value>>,
-    /// Absent: a table. `null`: a folder, without one.
-    #[serde(default = "table", deserialize_with = "present")]
+    /// Of the table. Absent or `null`: a folder, without one.
+    #[serde(default)]
     pub schema: Option<Value>,
     /// Fields made with it.
     #[serde(default)]
     pub fields: Vec<FieldDefinition>,
 }
 
-fn table() -> Option<Value> {
-    Some(Value::Object(Map::new()))
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Option::deserialize(deserializer)
-}
-
 /// `POST /fields/:collection`, and each of a collection's `fields`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FieldDefinition {
     /// Name.
     pub field: String,
     /// Directus's type; absent = string.
-    #[serde(default, rename = "type")]
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Of the column.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<ColumnDefinition>,
     /// Row of `directus_fields`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map<String, Value>>,
 }
 
+impl FieldDefinition {
+    /// Has no column.
+    pub fn is_alias(&self) -> bool {
+        self.kind.as_deref() == Some("alias")
+    }
+}
+
 /// The column of a field; in a change, absent members stay as they are.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ColumnDefinition {
     /// A JSON scalar; `null` takes the default away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub default_value: Option<Value>,
     /// For strings.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<u32>,
     /// May be null; default true.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_nullable: Option<bool>,
     /// No two items share a value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_unique: Option<bool>,
     /// Has an index.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_indexed: Option<bool>,
     /// The key of the collection.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_primary_key: Option<bool>,
     /// Counts by itself.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_auto_increment: Option<bool>,
     /// For decimals.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numeric_precision: Option<u16>,
     /// For decimals.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numeric_scale: Option<u16>,
-    /// Shown to people.
-    #[serde(default)]
+    /// Shown to people; an empty one takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
 }
 
@@ -99,23 +98,47 @@ pub struct RelationDefinition {
     /// Row of `directus_relations`.
     #[serde(default)]
     pub meta: Option<Map<String, Value>>,
-    /// Of the foreign key.
-    #[serde(default)]
-    pub schema: Option<ForeignKeyDefinition>,
+    /// Of the foreign key: absent = one with default rules, `null` = none.
+    #[serde(default = "default_key", deserialize_with = "given_or_null")]
+    pub schema: Option<Option<ForeignKeyDefinition>>,
 }
 
-/// What PostgreSQL does when the other side goes.
-#[derive(Debug, Default, Deserialize)]
+fn default_key() -> Option<Option<ForeignKeyDefinition>> {
+    Some(None)
+}
+
+fn given_or_null<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<ForeignKeyDefinition>>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.map(Some))
+}
+
+/// What PostgreSQL does when the other side changes or goes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ForeignKeyDefinition {
-    /// `NO ACTION`, `RESTRICT`, `SET NULL`, `CASCADE`.
+    /// Its name; made from collection and field when absent.
+    #[serde(default)]
+    pub constraint_name: Option<String>,
+    /// `NO ACTION`, `RESTRICT`, `SET NULL`, `SET DEFAULT`, `CASCADE`.
     #[serde(default)]
     pub on_delete: Option<String>,
+    /// As `on_delete`.
+    #[serde(default)]
+    pub on_update: Option<String>,
 }
 
 /// Reads a JSON body, which has to be an object: a list of values in order would do for the derived reader.
 pub fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Error> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Error::invalid_payload("The definition must be an object"));
+    }
+    serde_json::from_slice(body).map_err(|error| Error::invalid_payload(error.to_string()))
+}
+
+/// Reads a JSON body that is a list of objects.
+pub fn parse_list<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Vec<T>, Error> {
+    if body.trim_ascii_start().first() != Some(&b'[') {
+        return Err(Error::invalid_payload("The body must be an array of objects"));
     }
     serde_json::from_slice(body).map_err(|error| Error::invalid_payload(error.to_string()))
 }
@@ -147,34 +170,38 @@ fn check_name(name: &str, what: &str) -> Result<(), Error> {
     }
 }
 
-/// The type of a new field.
+/// The type of a new field that has a column.
 pub fn field_type(definition: &FieldDefinition) -> Result<FieldType, Error> {
-    let name = definition.kind.as_deref().unwrap_or("string");
-    let kind = FieldType::parse(name).filter(|kind| *kind != FieldType::Unknown);
-    match kind {
-        Some(FieldType::Alias) => Err(unsupported("alias")),
+    type_of(definition.kind.as_deref().unwrap_or("string"))
+}
+
+/// A type by its name on the wire.
+pub fn type_of(name: &str) -> Result<FieldType, Error> {
+    if name == "geometry" || name.starts_with("geometry.") {
+        return Err(Error::invalid_payload(format!(
+            "\"type\" {name} needs PostGIS, which is not supported yet"
+        )));
+    }
+    match FieldType::parse(name) {
+        None | Some(FieldType::Unknown | FieldType::Alias) => {
+            Err(Error::invalid_payload(format!("\"type\" {name} is not a type")))
+        }
         Some(kind) => Ok(kind),
-        None => Err(Error::invalid_payload(format!("\"type\" {name} is not a type"))),
     }
 }
 
-fn unsupported(name: &str) -> Error {
-    Error::invalid_payload(format!("Fields of type \"{name}\" are not supported yet"))
-}
-
-/// Specials of a field as Directus keeps them: comma-separated. Those whose effect is not built are refused.
-pub fn special(meta: &Map<String, Value>) -> Result<Option<String>, Error> {
+/// Specials of a field. Those whose effect is not built are refused.
+pub fn special(meta: &Map<String, Value>) -> Result<Vec<String>, Error> {
     let names: Vec<String> = match meta.get("special") {
-        None | Some(Value::Null) => return Ok(None),
+        None | Some(Value::Null) => Vec::new(),
         Some(Value::String(list)) => list.split(',').map(|name| name.trim().to_owned()).collect(),
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         Some(_) => return Err(Error::invalid_payload("\"special\" must be a list")),
     };
-    let unbuilt = |name: &&String| Special::parse(name) == Some(Special::Encrypt);
-    if let Some(name) = names.iter().find(unbuilt) {
-        return Err(Error::invalid_payload(format!("The special \"{name}\" is not supported yet")));
+    if names.iter().any(|name| Special::parse(name) == Some(Special::Encrypt)) {
+        return Err(Error::invalid_payload("The special \"encrypt\" is not supported yet"));
     }
-    Ok((!names.is_empty()).then(|| names.join(",")))
+    Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
 }
 
 #[cfg(test)]
@@ -197,8 +224,8 @@ mod tests {
     fn null_is_not_absent() {
         let folder: CollectionDefinition = parse(br#"{"collection":"f","schema":null}"#).unwrap();
         assert!(folder.schema.is_none());
-        let table: CollectionDefinition = parse(br#"{"collection":"f"}"#).unwrap();
-        assert!(table.schema.is_some());
+        let folder: CollectionDefinition = parse(br#"{"collection":"f"}"#).unwrap();
+        assert!(folder.schema.is_none());
         let column: ColumnDefinition = parse(br#"{"default_value":null}"#).unwrap();
         assert_eq!(column.default_value, Some(Value::Null));
         let column: ColumnDefinition = parse(b"{}").unwrap();

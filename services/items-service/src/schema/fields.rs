@@ -2,74 +2,94 @@
 
 use model::{Error, Errors, FieldType, quote_identifier};
 use rpc::Caller;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::change::{Change, Entry};
 use super::definition::{self, ColumnDefinition, FieldDefinition};
 use super::meta;
 use super::{ddl, describe};
+use crate::catalog::assemble::ALIASES;
+use crate::catalog::{CollectionEntry, FieldEntry, wire};
 use crate::failure::Failure;
-use crate::snapshot::{Snapshot, introspect};
+use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// `POST /fields/:collection`.
-pub async fn create(state: &State, caller: &Caller, collection: &str, body: &[u8]) -> Result<Value, Errors> {
+pub async fn create(
+    state: &State,
+    caller: &Caller,
+    collection: &str,
+    body: &[u8],
+) -> Result<Vec<u8>, Errors> {
     let field: FieldDefinition = definition::parse(body)?;
+    let mut change = Change::begin(state).await?;
+    let snapshot = change.snapshot();
+    let work = make(change.conn(), &snapshot, collection, &field).await;
+    let snapshot = change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    describe::field(&snapshot, collection, &field.field)
+}
+
+/// Makes a field.
+pub async fn make(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &str,
+    field: &FieldDefinition,
+) -> Result<Entry, Failure> {
     definition::check_field_name(&field.field)?;
-    let snapshot = state.snapshots.present();
-    user_table(&snapshot, collection)?;
-    let taken = snapshot.collection(collection)?.field(&field.field).is_some();
-    if taken {
+    let owner = table(snapshot, collection)?;
+    if owner.field(&field.field).is_some() {
         let reason = format!("Field \"{}\" already exists in collection \"{collection}\"", field.field);
         return Err(Error::invalid_payload(reason).into());
     }
-    let mut change = Change::begin(state).await?;
-    let work = async {
-        let conn = change.conn();
-        let sql = ddl::add_column(collection, &field)?;
+    if !field.is_alias() {
+        let sql = ddl::add_column(collection, field)?;
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
-        finish(conn, &snapshot, collection, &field).await?;
-        let payload = json!({"field": field.field, "type": field.kind, "meta": field.meta});
-        Ok(vec![entry("create", collection, &field.field).payload(payload)])
-    };
-    let work = work.await;
-    change.finish(state, caller, work).await?;
-    describe::field(state, collection, &field.field).await
+    }
+    let last = owner.fields.iter().filter_map(|field| field.meta.as_ref()?.sort).max().unwrap_or(0);
+    finish(conn, snapshot, collection, field, Some(last + 1)).await?;
+    let payload = serde_json::to_value(field).map_err(|_| Error::internal())?;
+    Ok(entry("create", collection, &field.field).payload(payload))
 }
 
-/// Index, comment and metadata of a column that was just made.
+/// Index, comment and metadata of a column that was just made. `place` is where it stands if it does not say.
 pub async fn finish(
     conn: &mut PgConnection,
     snapshot: &Snapshot,
     collection: &str,
     field: &FieldDefinition,
+    place: Option<i64>,
 ) -> Result<(), Failure> {
     for sql in ddl::after_column(collection, field) {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
     let mut members = field.meta.clone().unwrap_or_default();
-    mark_type(&mut members, field.kind.as_deref())?;
-    if !members.is_empty() {
-        meta::write(conn, snapshot, meta::FIELDS, &[collection, &field.field], &members).await?;
+    mark_type(&mut members, field.kind.as_deref(), field.is_alias())?;
+    if field.meta.is_none() && members.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    if let Some(place) = place.filter(|_| members.get("sort").is_none_or(Value::is_null)) {
+        members.insert("sort".to_owned(), Value::from(place));
+    }
+    meta::write(conn, &snapshot.catalog, meta::FIELDS, &[collection, &field.field], &members).await
 }
 
-/// The specials as the table keeps them; `csv` and `hash` are text columns that only their special tells apart.
-fn mark_type(members: &mut Map<String, Value>, kind: Option<&str>) -> Result<(), Error> {
+/// The specials as the table keeps them; some types are told apart by their special alone.
+fn mark_type(members: &mut Map<String, Value>, kind: Option<&str>, alias: bool) -> Result<(), Error> {
+    let given = members.contains_key("special");
     let mut special = definition::special(members)?;
-    let telling = match kind {
-        Some("csv") => Some("cast-csv"),
-        Some("hash") => Some("hash"),
-        _ => None,
+    let wanted: &[&str] = match kind {
+        Some("csv") => &["cast-csv"],
+        Some("hash") => &["hash", "conceal"],
+        _ if alias && !special.iter().any(|name| ALIASES.contains(&name.as_str())) => &["alias", "no-data"],
+        _ => &[],
     };
-    let has = |name: &str| special.as_deref().is_some_and(|list| list.split(',').any(|known| known == name));
-    if let Some(name) = telling.filter(|name| !has(name)) {
-        special = Some(special.map_or(name.to_owned(), |list| format!("{list},{name}")));
-    }
-    if special.is_some() || members.contains_key("special") {
-        members.insert("special".to_owned(), special.into());
+    let missing = wanted.iter().filter(|name| !special.iter().any(|present| present == *name));
+    special.extend(missing.map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    if !special.is_empty() || given {
+        let text = if special.is_empty() { Value::Null } else { Value::from(special.join(",")) };
+        members.insert("special".to_owned(), text);
     }
     Ok(())
 }
@@ -81,74 +101,146 @@ pub async fn update(
     collection: &str,
     name: &str,
     body: &[u8],
-) -> Result<Value, Errors> {
+) -> Result<Vec<u8>, Errors> {
     let changes: Map<String, Value> = definition::parse(body)?;
-    let snapshot = state.snapshots.present();
-    user_table(&snapshot, collection)?;
-    let described = describe::field(state, collection, name).await?;
+    let mut change = Change::begin(state).await?;
+    let snapshot = change.snapshot();
+    let work = alter(change.conn(), &snapshot, collection, name, &changes).await;
+    let snapshot = change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    describe::field(&snapshot, collection, name)
+}
+
+/// `PATCH /fields/:collection`: several fields, all or none.
+pub async fn update_many(
+    state: &State,
+    caller: &Caller,
+    collection: &str,
+    body: &[u8],
+) -> Result<Vec<u8>, Errors> {
+    let changes: Vec<Map<String, Value>> = definition::parse_list(body)?;
+    let mut change = Change::begin(state).await?;
+    let snapshot = change.snapshot();
+    let mut names = Vec::with_capacity(changes.len());
+    let work = async {
+        let mut entries = Vec::with_capacity(changes.len());
+        for each in &changes {
+            let name = each.get("field").and_then(Value::as_str);
+            let name = name.ok_or_else(|| Error::invalid_payload("\"field\" is required"))?;
+            entries.push(alter(change.conn(), &snapshot, collection, name, each).await?);
+            names.push(name.to_owned());
+        }
+        Ok(entries)
+    };
+    let work = work.await;
+    let snapshot = change.finish(state, caller, work).await?;
+    describe::fields_of(&snapshot, collection, &names)
+}
+
+/// Changes a field.
+pub async fn alter(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &str,
+    name: &str,
+    changes: &Map<String, Value>,
+) -> Result<Entry, Failure> {
+    let owner = table(snapshot, collection)?;
+    let field = owner.field(name).ok_or_else(Error::forbidden)?;
+    let kind = changes.get("type").and_then(Value::as_str);
+    let system = field.meta.as_ref().is_some_and(|meta| meta.system);
+    let mut members = changes.get("meta").and_then(Value::as_object).cloned().unwrap_or_default();
     let column: Option<ColumnDefinition> = match changes.get("schema").filter(|schema| schema.is_object()) {
         Some(schema) => Some(definition::parse(schema.to_string().as_bytes())?),
         None => None,
     };
-    let kind = changes.get("type").and_then(Value::as_str);
-    let mut members = changes.get("meta").and_then(Value::as_object).cloned().unwrap_or_default();
-    let telling = matches!(kind, Some("csv" | "hash"));
-    if telling && !members.contains_key("special") {
-        members.insert("special".to_owned(), described["meta"]["special"].clone());
+    if system {
+        // Of what is shipped only an index can be chosen.
+        let only =
+            |schema: &Value| schema.as_object().is_none_or(|s| s.keys().all(|key| key == "is_indexed"));
+        if !members.is_empty() || kind.is_some() || !changes.get("schema").is_none_or(only) {
+            let reason = format!("Only \"schema.is_indexed\" of the system field \"{name}\" can be changed");
+            return Err(Error::invalid_payload(reason).into());
+        }
     }
     if members.contains_key("special") {
-        mark_type(&mut members, kind.or(described["type"].as_str()))?;
+        mark_type(&mut members, kind.or(Some(field.kind.as_str())), field.column.is_none())?;
     }
-    let mut change = Change::begin(state).await?;
-    let work = async {
-        let conn = change.conn();
-        if column.is_some() || kind.is_some() {
-            alter(conn, collection, name, &described, kind, &column.clone().unwrap_or_default()).await?;
-        }
-        if !members.is_empty() {
-            meta::write(conn, &snapshot, meta::FIELDS, &[collection, name], &members).await?;
-        }
-        let changed: Vec<&str> = changes.keys().map(String::as_str).collect();
-        Ok(vec![entry("update", collection, name).payload(Value::Object(changes.clone())).fields(changed)])
-    };
-    let work = work.await;
-    change.finish(state, caller, work).await?;
-    describe::field(state, collection, name).await
+    if column.is_some() || kind.is_some() {
+        alter_column(conn, collection, field, kind, &column.unwrap_or_default()).await?;
+    }
+    if !members.is_empty() {
+        meta::write(conn, &snapshot.catalog, meta::FIELDS, &[collection, name], &members).await?;
+    }
+    let changed: Vec<&str> = changes.keys().map(String::as_str).collect();
+    Ok(entry("update", collection, name).payload(Value::Object(changes.clone())).fields(changed))
 }
 
-async fn alter(
+async fn alter_column(
     conn: &mut PgConnection,
     collection: &str,
-    name: &str,
-    described: &Value,
+    field: &FieldEntry,
     kind: Option<&str>,
     change: &ColumnDefinition,
 ) -> Result<(), Failure> {
-    let rows = introspect::columns(conn, Some(collection)).await?;
-    let row = rows.iter().find(|row| row.field == name).ok_or_else(Error::forbidden)?;
-    if row.primary_key && change.is_nullable == Some(true) {
-        return Err(Error::invalid_payload("The primary key can't be nullable").into());
+    let wrong = |reason: &str| Failure::from(Error::invalid_payload(reason));
+    let Some(column) = &field.column else {
+        return match kind {
+            None | Some("alias") => Ok(()),
+            Some(_) => Err(wrong("An alias has no type to change")),
+        };
+    };
+    if kind == Some("alias") {
+        return Err(wrong("A field with values can't become an alias"));
     }
-    let present = described["type"].as_str().and_then(FieldType::parse).unwrap_or(FieldType::Unknown);
+    if column.primary_key && change.is_nullable == Some(true) {
+        return Err(wrong("The primary key can't be nullable"));
+    }
+    if change.is_primary_key.is_some_and(|key| key != column.primary_key) {
+        return Err(wrong("The primary key of a collection can't be changed"));
+    }
+    let present = field.kind;
     let wanted = match kind {
-        Some(kind) => {
-            let probe =
-                FieldDefinition { field: name.into(), kind: Some(kind.into()), schema: None, meta: None };
-            definition::field_type(&probe)?
-        }
+        Some(kind) => definition::type_of(kind)?,
         None => present,
     };
+    if column.primary_key && wanted != present {
+        return Err(wrong("The type of a primary key can't be changed"));
+    }
     let mut change = change.clone();
-    let resized =
-        change.max_length.is_some() || change.numeric_precision.is_some() || change.numeric_scale.is_some();
-    let retype = wanted != present || (resized && matches!(wanted, FieldType::String | FieldType::Decimal));
-    if retype && change.default_value.is_none() && row.sequence.is_none() {
+    let resized = match wanted {
+        FieldType::String | FieldType::Hash => change
+            .max_length
+            .is_some_and(|length| i64::from(length) != column.max_length.map_or(-1, i64::from)),
+        FieldType::Decimal => {
+            let differs = |wanted: Option<u16>, present: Option<i32>| {
+                wanted.is_some_and(|wanted| Some(i32::from(wanted)) != present)
+            };
+            differs(change.numeric_precision, column.numeric_precision)
+                || differs(change.numeric_scale, column.numeric_scale)
+        }
+        _ => false,
+    };
+    let retype = resized || ddl::base_type(wanted) != ddl::base_type(present);
+    if retype && wanted == FieldType::Decimal {
+        let keep = |wanted: Option<u16>, present: Option<i32>| {
+            wanted.or_else(|| present.and_then(|present| u16::try_from(present).ok()))
+        };
+        change.numeric_precision = keep(change.numeric_precision, column.numeric_precision);
+        change.numeric_scale = keep(change.numeric_scale, column.numeric_scale);
+    }
+    if retype && change.default_value.is_none() && column.sequence.is_none() {
         // A new type drops the default with the old one; what it stood for is set again.
         change.default_value =
-            Some(described["schema"]["default_value"].clone()).filter(|value| !value.is_null());
+            column.default_value.as_deref().map(wire::default_value).filter(|value| !value.is_null());
     }
+    if column.sequence.is_some() {
+        change.default_value = None;
+    }
+    let name = &field.name;
     let mut statements = ddl::alter_column(collection, name, wanted, retype, &change)?;
-    statements.extend(ddl::alter_indexes(collection, name, &change, row.unique, row.indexed));
+    if !column.primary_key {
+        statements.extend(ddl::alter_indexes(collection, name, &change, column.unique, column.indexed));
+    }
     for sql in statements {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
@@ -157,33 +249,49 @@ async fn alter(
 
 /// `DELETE /fields/:collection/:field`: the column and what names it.
 pub async fn delete(state: &State, caller: &Caller, collection: &str, name: &str) -> Result<(), Errors> {
-    let snapshot = state.snapshots.present();
-    user_table(&snapshot, collection)?;
-    let described = describe::field(state, collection, name).await?;
-    if snapshot.collection(collection)?.primary_key == name {
-        return Err(Error::invalid_payload("The primary key can't be deleted").into());
-    }
     let mut change = Change::begin(state).await?;
-    let work = async {
-        let conn = change.conn();
-        if described["schema"].is_object() {
-            let sql =
-                format!("ALTER TABLE {} DROP COLUMN {}", ddl::table(collection), quote_identifier(name));
-            sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+    let snapshot = change.snapshot();
+    let work = remove(change.conn(), &snapshot, collection, name).await;
+    change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    Ok(())
+}
+
+/// Deletes a field.
+pub async fn remove(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &str,
+    name: &str,
+) -> Result<Entry, Failure> {
+    let owner = table(snapshot, collection)?;
+    let field = owner.field(name).ok_or_else(Error::forbidden)?;
+    if field.meta.as_ref().is_some_and(|meta| meta.system) || (owner.system && field.meta.is_none()) {
+        return Err(Error::forbidden().into());
+    }
+    if let Some(column) = &field.column {
+        if column.primary_key {
+            return Err(Error::invalid_payload("The primary key can't be deleted").into());
         }
-        forget(conn, collection, name).await?;
-        Ok(vec![entry("delete", collection, name).previous(described.clone())])
-    };
-    let work = work.await;
-    change.finish(state, caller, work).await
+        let sql = format!("ALTER TABLE {} DROP COLUMN {}", ddl::table(collection), quote_identifier(name));
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+    }
+    forget(conn, collection, name).await?;
+    let previous = serde_json::to_value(wire::Field::of(owner, field)).unwrap_or_default();
+    Ok(entry("delete", collection, name).previous(previous))
 }
 
 /// What the metadata tables know of a field. One made later under the name starts without rights.
 async fn forget(conn: &mut PgConnection, collection: &str, field: &str) -> Result<(), Failure> {
     for sql in [
+        // The other side of a reference: the alias that shows it.
+        "DELETE FROM directus_fields f USING directus_relations r WHERE r.many_collection = $1 \
+         AND r.many_field = $2 AND f.collection = r.one_collection AND f.field = r.one_field",
         "DELETE FROM directus_fields WHERE collection = $1 AND field = $2",
-        "DELETE FROM directus_relations WHERE (many_collection = $1 AND many_field = $2) \
-         OR (one_collection = $1 AND one_field = $2)",
+        "UPDATE directus_fields SET \"group\" = NULL WHERE collection = $1 AND \"group\" = $2",
+        "DELETE FROM directus_relations WHERE many_collection = $1 AND many_field = $2",
+        "UPDATE directus_relations SET one_field = NULL WHERE one_collection = $1 AND one_field = $2",
+        "UPDATE directus_relations SET sort_field = NULL WHERE many_collection = $1 AND sort_field = $2",
+        "UPDATE directus_relations SET junction_field = NULL WHERE many_collection = $1 AND junction_field = $2",
         "UPDATE directus_permissions SET fields = nullif(array_to_string(array_remove(string_to_array(fields, ','), $2), \
          ','), '') WHERE collection = $1",
         "UPDATE directus_collections SET sort_field = NULL WHERE collection = $1 AND sort_field = $2",
@@ -198,9 +306,10 @@ fn entry(action: &str, collection: &str, field: &str) -> Entry {
     Entry::new("fields", action, "directus_fields", &format!("{collection}.{field}"))
 }
 
-fn user_table(snapshot: &Snapshot, collection: &str) -> Result<(), Error> {
-    if collection.starts_with("directus_") || snapshot.schema.collection(collection).is_none() {
-        return Err(Error::forbidden());
-    }
-    Ok(())
+/// A collection that has a table; others have no fields.
+fn table<'a>(snapshot: &'a Snapshot, collection: &str) -> Result<&'a CollectionEntry, Error> {
+    describe::entry(snapshot, collection)
+        .ok()
+        .filter(|entry| entry.table.is_some())
+        .ok_or_else(Error::forbidden)
 }

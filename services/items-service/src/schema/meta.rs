@@ -4,8 +4,8 @@ use model::{Error, quote_identifier};
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use crate::catalog::Catalog;
 use crate::failure::Failure;
-use crate::snapshot::Snapshot;
 
 /// A metadata table with what finds one of its rows.
 #[derive(Debug, Clone, Copy)]
@@ -26,15 +26,17 @@ pub const RELATIONS: Table = Table { name: "directus_relations", key: &["many_co
 /// Writes a row: makes it, or changes the members that are given. Members that are no columns are dropped.
 pub async fn write(
     conn: &mut PgConnection,
-    snapshot: &Snapshot,
+    catalog: &Catalog,
     table: Table,
     key: &[&str],
     members: &Map<String, Value>,
 ) -> Result<(), Failure> {
-    let collection = snapshot.schema.collection(table.name).ok_or_else(Error::internal)?;
+    let collection = catalog.collections.get(table.name).ok_or_else(Error::internal)?;
     let mut row = Map::new();
     for (name, value) in members {
-        let known = collection.field(name).is_some() && name != "id" && !table.key.contains(&name.as_str());
+        let known = collection.field(name).is_some_and(|field| field.column.is_some())
+            && name != "id"
+            && !table.key.contains(&name.as_str());
         if known {
             row.insert(name.clone(), value.clone());
         }

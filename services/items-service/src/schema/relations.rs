@@ -1,62 +1,234 @@
-//! Making many-to-one references.
+//! Making, changing and deleting relations.
 
-use model::{Error, Errors, quote_identifier};
+use model::{Error, Errors};
 use rpc::Caller;
-use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use serde_json::{Map, Value, json};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::change::{Change, Entry};
-use super::definition::{self, RelationDefinition};
+use super::definition::{self, ForeignKeyDefinition, RelationDefinition};
 use super::{ddl, describe, meta};
+use crate::catalog::rows::ForeignKeyRow;
+use crate::catalog::{RelationEntry, wire};
+use crate::failure::Failure;
+use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// `POST /relations`: foreign key and metadata in one transaction.
-///
-/// A change that PostgreSQL makes by itself (`CASCADE`, `SET NULL`) would leave no event, so such a reference is
-/// refused until our own statements make and log it.
-pub async fn create(state: &State, caller: &Caller, body: &[u8]) -> Result<Value, Errors> {
+pub async fn create(state: &State, caller: &Caller, body: &[u8]) -> Result<Vec<u8>, Errors> {
     let definition: RelationDefinition = definition::parse(body)?;
-    let snapshot = state.snapshots.present();
-    let many = snapshot.collection(&definition.collection)?;
-    if many.system {
+    let (collection, field) = (definition.collection.clone(), definition.field.clone());
+    let mut change = Change::begin(state).await?;
+    let snapshot = change.snapshot();
+    let work = make(change.conn(), &snapshot, &definition).await;
+    let snapshot = change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    describe::relation(&snapshot, &collection, &field)
+}
+
+/// Makes a relation.
+pub async fn make(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    definition: &RelationDefinition,
+) -> Result<Entry, Failure> {
+    let RelationDefinition { collection, field, related_collection, .. } = definition;
+    let wrong = |reason: String| Failure::from(Error::invalid_payload(reason));
+    let many = snapshot.catalog.collections.get(collection).filter(|entry| entry.table.is_some());
+    let many = many.ok_or_else(|| wrong(format!("Collection \"{collection}\" doesn't exist")))?;
+    let column = many.field(field).and_then(|field| field.column.as_ref());
+    let column = column
+        .ok_or_else(|| wrong(format!("Field \"{field}\" doesn't exist in \"{collection}\" collection")))?;
+    if column.primary_key {
+        return Err(wrong(format!("Field \"{field}\" is a primary key: it can't be a reference")));
+    }
+    let present = snapshot.catalog.relation(collection, field);
+    if present.is_some_and(|relation| relation.meta.is_some()) {
+        return Err(wrong(format!("Field \"{field}\" in \"{collection}\" already has a relation")));
+    }
+    let mut members = definition.meta.clone().unwrap_or_default();
+    if let Some(related) = related_collection {
+        let one = snapshot.catalog.collections.get(related).filter(|entry| entry.table.is_some());
+        let one = one.ok_or_else(|| wrong(format!("Collection \"{related}\" doesn't exist")))?;
+        let key = one.key().ok_or_else(|| wrong(format!("\"{related}\" has no primary key")))?;
+        let has_key = present.is_some_and(|relation| relation.key.is_some());
+        if let Some(schema) = definition.schema.as_ref().filter(|_| !has_key) {
+            let sql = add_key(collection, field, related, &key.name, &schema.clone().unwrap_or_default())?;
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+        }
+        members.insert("one_collection".to_owned(), Value::from(related.as_str()));
+    } else if !members.get("one_allowed_collections").is_some_and(Value::is_array) {
+        return Err(wrong("\"related_collection\" or \"meta.one_allowed_collections\" is required".into()));
+    }
+    list(&mut members);
+    meta::write(conn, &snapshot.catalog, meta::RELATIONS, &[collection, field], &members).await?;
+    let payload = json!({
+        "collection": collection, "field": field, "related_collection": related_collection,
+        "meta": definition.meta, "schema": definition.schema.as_ref().and_then(Option::as_ref),
+    });
+    Ok(entry("create", collection, field).payload(payload))
+}
+
+fn add_key(
+    collection: &str,
+    field: &str,
+    related: &str,
+    key: &str,
+    rules: &ForeignKeyDefinition,
+) -> Result<String, Error> {
+    let constraint = rules.constraint_name.clone();
+    Ok(ddl::add_foreign_key(&ForeignKeyRow {
+        constraint_name: constraint.unwrap_or_else(|| ddl::index_name(collection, field, "foreign")),
+        table: collection.to_owned(),
+        column: field.to_owned(),
+        foreign_key_schema: "public".to_owned(),
+        foreign_key_table: related.to_owned(),
+        foreign_key_column: key.to_owned(),
+        on_update: rule(rules.on_update.as_deref(), "on_update")?.to_owned(),
+        on_delete: rule(rules.on_delete.as_deref(), "on_delete")?.to_owned(),
+    }))
+}
+
+/// A referential action by its name.
+fn rule(name: Option<&str>, member: &str) -> Result<&'static str, Error> {
+    const RULES: [&str; 5] = ["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"];
+    let Some(name) = name else { return Ok(RULES[0]) };
+    let known = RULES.into_iter().find(|rule| rule.eq_ignore_ascii_case(name));
+    known.ok_or_else(|| Error::invalid_payload(format!("\"{member}\" {name} is no referential action")))
+}
+
+/// Lists stand comma-separated in the table.
+fn list(members: &mut Map<String, Value>) {
+    if let Some(Value::Array(names)) = members.get("one_allowed_collections") {
+        let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+        members.insert("one_allowed_collections".to_owned(), Value::from(names.join(",")));
+    }
+}
+
+/// `PATCH /relations/:collection/:field`: metadata and the rules of the foreign key.
+pub async fn update(
+    state: &State,
+    caller: &Caller,
+    collection: &str,
+    field: &str,
+    body: &[u8],
+) -> Result<Vec<u8>, Errors> {
+    let changes: Map<String, Value> = definition::parse(body)?;
+    let mut change = Change::begin(state).await?;
+    let snapshot = change.snapshot();
+    let work = alter(change.conn(), &snapshot, collection, field, &changes).await;
+    let snapshot = change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    describe::relation(&snapshot, collection, field)
+}
+
+/// Changes a relation.
+pub async fn alter(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &str,
+    field: &str,
+    changes: &Map<String, Value>,
+) -> Result<Entry, Failure> {
+    let present = held(snapshot, collection, field)?;
+    if present.meta.as_ref().is_some_and(|meta| meta.system) {
         return Err(Error::forbidden().into());
     }
-    let field = many.field(&definition.field).ok_or_else(Error::forbidden)?;
-    let Some(related) = &definition.related_collection else {
-        return Err(Error::invalid_payload("Many-to-any relations are not supported yet").into());
-    };
-    let one = snapshot.collection(related)?;
-    let on_delete = definition.schema.as_ref().and_then(|schema| schema.on_delete.as_deref());
-    let rule = match on_delete.map(str::to_uppercase).as_deref() {
-        None | Some("NO ACTION") => "NO ACTION",
-        Some("RESTRICT") => "RESTRICT",
-        Some(other) => {
-            return Err(Error::invalid_payload(format!("\"on_delete\" {other} is not supported yet")).into());
+    if let Some(schema) = changes.get("schema").filter(|schema| schema.is_object())
+        && let Some(related) = &present.related
+    {
+        let rules: ForeignKeyDefinition = definition::parse(schema.to_string().as_bytes())?;
+        let one = describe::entry(snapshot, related)?;
+        let key = one.key().ok_or_else(Error::forbidden)?;
+        if let Some(old) = &present.key {
+            let rules = ForeignKeyDefinition {
+                constraint_name: Some(old.constraint_name.clone()),
+                on_delete: rules.on_delete.or_else(|| Some(old.on_delete.clone())),
+                on_update: rules.on_update.or_else(|| Some(old.on_update.clone())),
+            };
+            let sql = add_key(collection, field, related, &key.name, &rules)?;
+            sqlx::query(AssertSqlSafe(ddl::drop_constraint(collection, &old.constraint_name)))
+                .execute(&mut *conn)
+                .await?;
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+        } else {
+            let sql = add_key(collection, field, related, &key.name, &rules)?;
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
         }
-    };
-    let constraint = ddl::index_name(&many.name, &field.name, "foreign");
-    let sql = format!(
-        "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {rule}",
-        ddl::table(&many.name),
-        quote_identifier(&constraint),
-        quote_identifier(&field.name),
-        ddl::table(&one.name),
-        quote_identifier(&one.primary_key),
-    );
-    let mut members = definition.meta.clone().unwrap_or_default();
-    members.insert("one_collection".to_owned(), Value::from(related.as_str()));
-    let key = format!("{}.{}", many.name, field.name);
+    }
+    if let Some(members) = changes.get("meta").and_then(Value::as_object) {
+        let mut members = members.clone();
+        list(&mut members);
+        if present.meta.is_none()
+            && let Some(related) = &present.related
+        {
+            members.insert("one_collection".to_owned(), Value::from(related.as_str()));
+        }
+        meta::write(conn, &snapshot.catalog, meta::RELATIONS, &[collection, field], &members).await?;
+    }
+    let changed: Vec<&str> = changes.keys().map(String::as_str).collect();
+    Ok(entry("update", collection, field).payload(Value::Object(changes.clone())).fields(changed))
+}
+
+/// `DELETE /relations/:collection/:field`: the foreign key and the metadata; the field stays.
+pub async fn delete(state: &State, caller: &Caller, collection: &str, field: &str) -> Result<(), Errors> {
     let mut change = Change::begin(state).await?;
-    let work = async {
-        let conn = change.conn();
-        sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut *conn).await?;
-        meta::write(conn, &snapshot, meta::RELATIONS, &[&many.name, &field.name], &members).await?;
-        let payload = json!({"collection": many.name, "field": field.name, "related_collection": related});
-        Ok(vec![Entry::new("relations", "create", "directus_relations", &key).payload(payload)])
-    };
-    let work = work.await;
-    change.finish(state, caller, work).await?;
-    let all = describe::relations(state, &many.name).await?;
-    let made = all.as_array().and_then(|all| all.iter().find(|relation| relation["field"] == *field.name));
-    made.cloned().ok_or_else(|| Error::internal().into())
+    let snapshot = change.snapshot();
+    let work = remove(change.conn(), &snapshot, collection, field).await;
+    change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    Ok(())
+}
+
+/// Deletes a relation.
+pub async fn remove(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &str,
+    field: &str,
+) -> Result<Entry, Failure> {
+    let many = describe::entry(snapshot, collection)?;
+    let present = held(snapshot, collection, field)?;
+    if present.meta.as_ref().is_some_and(|meta| meta.system) {
+        return Err(Error::forbidden().into());
+    }
+    if let Some(key) = &present.key {
+        sqlx::query(AssertSqlSafe(ddl::drop_constraint(collection, &key.constraint_name)))
+            .execute(&mut *conn)
+            .await?;
+    }
+    sqlx::query("DELETE FROM directus_relations WHERE many_collection = $1 AND many_field = $2")
+        .bind(collection)
+        .bind(field)
+        .execute(&mut *conn)
+        .await?;
+    let previous = serde_json::to_value(wire::Relation::of(many, present)).unwrap_or_default();
+    Ok(entry("delete", collection, field).previous(previous))
+}
+
+/// A relation that is there.
+fn held<'a>(snapshot: &'a Snapshot, collection: &str, field: &str) -> Result<&'a RelationEntry, Error> {
+    describe::entry(snapshot, collection)?;
+    snapshot.catalog.relation(collection, field).ok_or_else(|| {
+        Error::invalid_payload(format!("Field \"{field}\" in \"{collection}\" has no relation"))
+    })
+}
+
+fn entry(action: &str, collection: &str, field: &str) -> Entry {
+    Entry::new("relations", action, "directus_relations", &format!("{collection}.{field}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{add_key, rule};
+    use crate::schema::definition::ForeignKeyDefinition;
+
+    #[test]
+    fn rules_are_known_words() {
+        assert_eq!(rule(Some("set null"), "on_delete").unwrap(), "SET NULL");
+        assert!(rule(Some("CASCADE; DROP TABLE x"), "on_delete").is_err());
+        let sql = add_key("a\"b", "f", "one", "id", &ForeignKeyDefinition::default()).unwrap();
+        assert_eq!(
+            sql,
+            "ALTER TABLE \"public\".\"a\"\"b\" ADD CONSTRAINT \"a\"\"b_f_foreign\" FOREIGN KEY (\"f\") \
+             REFERENCES \"public\".\"one\" (\"id\") ON UPDATE NO ACTION ON DELETE NO ACTION"
+        );
+    }
 }

@@ -1,8 +1,9 @@
 //! What PostgreSQL and the metadata tables say of the schema: one statement each.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
+
+use crate::catalog::rows::{CollectionRow, ColumnRow, FieldRow, ForeignKeyRow, RelationRow, Rows, TableRow};
 
 /// Wraps a statement so that its rows come as one JSON array.
 macro_rules! as_json {
@@ -11,54 +12,58 @@ macro_rules! as_json {
     };
 }
 
+/// Reads all of it. The connection should be in a transaction that sees one state.
+pub async fn all(conn: &mut PgConnection) -> Result<Rows, sqlx::Error> {
+    Ok(Rows {
+        tables: rows::<TableRow>(conn, TABLES).await?,
+        columns: rows::<ColumnRow>(conn, COLUMNS).await?,
+        keys: rows::<ForeignKeyRow>(conn, KEYS).await?,
+        collections: rows::<CollectionRow>(conn, COLLECTIONS).await?,
+        fields: rows::<FieldRow>(conn, FIELDS).await?,
+        relations: rows::<RelationRow>(conn, RELATIONS).await?,
+    })
+}
+
+/// A text that changes with everything that `all` reads, whoever changed it.
+pub async fn fingerprint(executor: impl PgExecutor<'_>) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar(FINGERPRINT).persistent(false).fetch_one(executor).await
+}
+
+// Rows of the catalogs and of the metadata tables, each with the transaction that wrote it.
+const FINGERPRINT: &str = "
+WITH tables AS MATERIALIZED (
+    SELECT c.oid, c.xmin FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+    WHERE c.relkind IN ('r', 'p')
+), stamps AS (
+    SELECT 1 AS kind, oid::text AS id, xmin::text AS stamp FROM tables
+    UNION ALL SELECT 2, a.attrelid || '.' || a.attnum, a.xmin::text
+        FROM pg_attribute a JOIN tables t ON t.oid = a.attrelid WHERE a.attnum > 0
+    UNION ALL SELECT 3, d.oid::text, d.xmin::text FROM pg_attrdef d JOIN tables t ON t.oid = d.adrelid
+    UNION ALL SELECT 4, k.oid::text, k.xmin::text FROM pg_constraint k JOIN tables t ON t.oid = k.conrelid
+    UNION ALL SELECT 5, i.indexrelid::text, i.indisvalid::text FROM pg_index i JOIN tables t ON t.oid = i.indrelid
+    UNION ALL SELECT 6, d.objoid || '.' || d.objsubid, d.xmin::text
+        FROM pg_description d JOIN tables t ON t.oid = d.objoid AND d.classoid = 'pg_class'::regclass
+    UNION ALL SELECT 7, collection, xmin::text FROM directus_collections
+    UNION ALL SELECT 8, id::text, xmin::text FROM directus_fields
+    UNION ALL SELECT 9, id::text, xmin::text FROM directus_relations
+)
+SELECT coalesce(sum(hashtextextended(id || ':' || stamp, kind))::text, '') FROM stamps";
+
 async fn rows<T: DeserializeOwned>(
     conn: &mut PgConnection,
     sql: &'static str,
-    collection: Option<&str>,
 ) -> Result<Vec<T>, sqlx::Error> {
-    let query = sqlx::query_scalar::<_, String>(sql).bind(collection);
-    let json = query.fetch_one(conn).await?;
+    // Planned anew: what a connection keeps would be a plan for the schema's youth.
+    let json: String = sqlx::query_scalar(sql).persistent(false).fetch_one(conn).await?;
     serde_json::from_str(&json).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-/// A column of a table in the user's schema.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ColumnRow {
-    /// Table.
-    pub collection: String,
-    /// Column.
-    pub field: String,
-    /// With modifier: `character varying(255)`.
-    pub column_type: String,
-    /// Without: `character varying`.
-    pub data_type: String,
-    /// May be null.
-    pub nullable: bool,
-    /// Default as SQL text.
-    pub default_value: Option<String>,
-    /// `GENERATED ALWAYS AS (..) STORED`.
-    pub generated: bool,
-    /// Its sequence, schema-qualified and quoted.
-    pub sequence: Option<String>,
-    /// The whole primary key.
-    pub primary_key: bool,
-    /// A unique constraint or index stands on it alone.
-    pub unique: bool,
-    /// An index that is not unique stands on it alone.
-    pub indexed: bool,
-    /// For `varchar(n)`.
-    pub max_length: Option<i32>,
-    /// For numbers.
-    pub numeric_precision: Option<i32>,
-    /// For numbers.
-    pub numeric_scale: Option<i32>,
-    /// Table that a foreign key on it points to.
-    pub foreign_table: Option<String>,
-    /// Column that the foreign key points to.
-    pub foreign_column: Option<String>,
-    /// Comment.
-    pub comment: Option<String>,
-}
+const TABLES: &str = as_json!(
+    "SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS comment
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'spatial_ref_sys'
+     ORDER BY c.relname"
+);
 
 const COLUMNS: &str = as_json!(
     r#"
@@ -67,8 +72,10 @@ SELECT c.relname AS collection, a.attname AS field,
        format_type(a.atttypid, NULL) AS data_type,
        NOT a.attnotnull AS nullable,
        CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS default_value,
-       a.attgenerated <> '' AS generated,
-       pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname) AS sequence,
+       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END AS generated,
+       CASE WHEN a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%' THEN
+           pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname)
+       END AS sequence,
        coalesce(i.pk, false) AS primary_key,
        coalesce(i.uniq, false) AS "unique",
        coalesce(i.plain, false) AS indexed,
@@ -81,7 +88,6 @@ SELECT c.relname AS collection, a.attname AS field,
        CASE WHEN a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 0
             WHEN a.atttypid = 'numeric'::regtype AND a.atttypmod > 0 THEN (a.atttypmod - 4) & 65535
        END AS numeric_scale,
-       f.foreign_table, f.foreign_column,
        col_description(c.oid, a.attnum) AS comment
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
@@ -93,86 +99,54 @@ LEFT JOIN (
     FROM pg_index WHERE indnkeyatts = 1 AND indisvalid AND indpred IS NULL AND indexprs IS NULL
     GROUP BY indrelid, indkey[0]
 ) i ON i.indrelid = c.oid AND i.attnum = a.attnum
-LEFT JOIN (
-    SELECT k.conrelid, k.conkey[1] AS attnum, min(fc.relname) AS foreign_table, min(fa.attname) AS foreign_column
-    FROM pg_constraint k
-    JOIN pg_class fc ON fc.oid = k.confrelid
-    JOIN pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = k.confkey[1]
-    WHERE k.contype = 'f' AND cardinality(k.conkey) = 1
-    GROUP BY k.conrelid, k.conkey[1]
-) f ON f.conrelid = c.oid AND f.attnum = a.attnum
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'spatial_ref_sys'
-  AND ($1::text IS NULL OR c.relname = $1)
 ORDER BY c.relname, a.attnum
 "#
 );
 
-/// Columns of all tables, or of one, in table and column order.
-pub async fn columns(
-    conn: &mut PgConnection,
-    collection: Option<&str>,
-) -> Result<Vec<ColumnRow>, sqlx::Error> {
-    rows(conn, COLUMNS, collection).await
-}
+const KEYS: &str = as_json!(
+    "SELECT k.conname AS constraint_name, c.relname AS \"table\", a.attname AS \"column\",
+            fn.nspname AS foreign_key_schema, fc.relname AS foreign_key_table, fa.attname AS foreign_key_column,
+            CASE k.confupdtype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL'
+                WHEN 'd' THEN 'SET DEFAULT' ELSE 'NO ACTION' END AS on_update,
+            CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL'
+                WHEN 'd' THEN 'SET DEFAULT' ELSE 'NO ACTION' END AS on_delete
+     FROM pg_constraint k
+     JOIN pg_class c ON c.oid = k.conrelid
+     JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+     JOIN pg_class fc ON fc.oid = k.confrelid
+     JOIN pg_namespace fn ON fn.oid = fc.relnamespace
+     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+     JOIN pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = k.confkey[1]
+     WHERE k.contype = 'f' AND cardinality(k.conkey) = 1
+     ORDER BY c.relname, a.attname, k.conname"
+);
 
-/// What planning needs of `directus_collections`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct CollectionMeta {
-    /// Name.
-    pub collection: String,
-    /// Holds one item only.
-    pub singleton: bool,
-    /// Orders items by default.
-    pub sort_field: Option<String>,
-}
+const COLLECTIONS: &str = as_json!(
+    "SELECT m.collection, m.singleton, m.sort_field,
+            (SELECT row_to_json(w) FROM (SELECT m.collection, m.icon, m.note, m.display_template, m.hidden, m.singleton,
+                m.translations, m.archive_field, m.archive_app_filter, m.archive_value, m.unarchive_value,
+                m.sort_field, m.accountability, m.color, m.item_duplication_fields, m.sort, m.\"group\",
+                m.collapse, m.preview_url, m.versioning) w) AS meta
+     FROM directus_collections m ORDER BY m.collection"
+);
 
-/// Metadata of all collections.
-pub async fn collection_meta(conn: &mut PgConnection) -> Result<Vec<CollectionMeta>, sqlx::Error> {
-    const SQL: &str = as_json!(
-        "SELECT collection, singleton, sort_field FROM directus_collections WHERE $1::text IS NULL OR collection = $1"
-    );
-    rows(conn, SQL, None).await
-}
+const FIELDS: &str = as_json!(
+    "SELECT m.collection, m.field, string_to_array(m.special, ',') AS special, m.required, m.sort,
+            (SELECT row_to_json(w) FROM (SELECT m.id, m.collection, m.field,
+                string_to_array(m.special, ',') AS special, m.interface, m.options, m.display,
+                m.display_options, m.readonly, m.hidden, m.sort, m.width, m.translations, m.note, m.conditions,
+                m.required, m.\"group\", m.validation, m.validation_message, m.searchable) w) AS meta
+     FROM directus_fields m ORDER BY m.id"
+);
 
-/// What planning needs of `directus_fields`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct FieldMeta {
-    /// Collection.
-    pub collection: String,
-    /// Name.
-    pub field: String,
-    /// Comma-separated.
-    pub special: Option<String>,
-    /// Must be given.
-    pub required: Option<bool>,
-}
-
-/// Metadata of all fields.
-pub async fn field_meta(conn: &mut PgConnection) -> Result<Vec<FieldMeta>, sqlx::Error> {
-    const SQL: &str = as_json!(
-        "SELECT collection, field, special, required FROM directus_fields WHERE $1::text IS NULL OR collection = $1"
-    );
-    rows(conn, SQL, None).await
-}
-
-/// A row of `directus_relations`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct RelationMeta {
-    /// Holds the reference.
-    pub many_collection: String,
-    /// Field that holds it.
-    pub many_field: String,
-    /// Points to.
-    pub one_collection: Option<String>,
-    /// Alias on the other side.
-    pub one_field: Option<String>,
-}
-
-/// Metadata of all relations.
-pub async fn relation_meta(conn: &mut PgConnection) -> Result<Vec<RelationMeta>, sqlx::Error> {
-    const SQL: &str = as_json!(
-        "SELECT many_collection, many_field, one_collection, one_field FROM directus_relations \
-         WHERE $1::text IS NULL OR many_collection = $1"
-    );
-    rows(conn, SQL, None).await
-}
+const RELATIONS: &str = as_json!(
+    "SELECT m.many_collection, m.many_field, m.one_collection, m.one_field, m.one_collection_field,
+            string_to_array(m.one_allowed_collections, ',') AS one_allowed_collections, m.junction_field,
+            m.sort_field, m.one_deselect_action,
+            (SELECT row_to_json(w) FROM (SELECT m.id, m.many_collection, m.many_field, m.one_collection,
+                m.one_field, m.one_collection_field,
+                string_to_array(m.one_allowed_collections, ',') AS one_allowed_collections,
+                m.junction_field, m.sort_field, m.one_deselect_action) w) AS meta
+     FROM directus_relations m ORDER BY m.id"
+);

@@ -130,34 +130,47 @@ fn wrong(field: &Field, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use access::Action;
-    use model::ErrorCode;
+    use model::{Collection, ErrorCode, Field, FieldType, KeySource};
     use planner::{Payload, parse_payloads};
     use secrets::{HashCost, Hasher};
 
     use super::prepare;
-    use crate::snapshot::assemble::{Rows, schema};
-    use crate::snapshot::introspect::ColumnRow;
-
-    fn column(collection: &str, field: &str, data_type: &str) -> ColumnRow {
-        let row = serde_json::json!({
-            "collection": collection, "field": field, "column_type": data_type, "data_type": data_type,
-            "nullable": true, "default_value": null, "generated": false, "sequence": null,
-            "primary_key": field == "id", "unique": false, "indexed": false, "max_length": null,
-            "numeric_precision": null, "numeric_scale": null, "foreign_table": null, "foreign_column": null,
-            "comment": null,
-        });
-        serde_json::from_value(row).unwrap()
+    fn collection(name: &str) -> Collection {
+        let field = |(field, kind): (&str, FieldType)| Field {
+            name: field.to_owned(),
+            kind,
+            column_type: "text".to_owned(),
+            nullable: true,
+            default: None,
+            unique: false,
+            required: false,
+            generated: false,
+            special: crate::system_data::special(name, field),
+        };
+        let text = FieldType::Text;
+        Collection {
+            name: name.to_owned(),
+            primary_key: "id".to_owned(),
+            key_source: KeySource::Uuid,
+            fields: [
+                ("id", FieldType::Uuid),
+                ("password", text),
+                ("token", text),
+                ("status", text),
+                ("role", FieldType::Uuid),
+            ]
+            .map(field)
+            .to_vec(),
+            singleton: false,
+            sort_field: None,
+            system: name.starts_with("directus_"),
+        }
     }
 
     async fn stored(collection: &str, action: Action, body: &str) -> Result<Payload, ErrorCode> {
-        let columns = [("password", "text"), ("token", "text"), ("status", "text"), ("role", "uuid")];
-        let columns = columns.map(|(field, kind)| column(collection, field, kind));
-        let key = column(collection, "id", "uuid");
-        let rows = Rows { columns: [key].into_iter().chain(columns).collect(), ..Rows::default() };
-        let schema = schema(rows, 1);
         let hasher = Hasher::try_new(HashCost { memory: 64, passes: 1, lanes: 1 }).unwrap();
         let (mut payloads, _) = parse_payloads(body.as_bytes()).unwrap();
-        let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, &hasher).await;
+        let done = prepare(&mut payloads, &self::collection(collection), action, &hasher).await;
         done.map(|()| payloads.remove(0)).map_err(|errors| errors.0[0].code)
     }
 

@@ -1,0 +1,68 @@
+//! Deletions with consequences: locking items, and finding those that refer to them.
+
+use access::{Access, Action};
+use model::{Collection, Error, Errors, Filter, quote_identifier};
+
+use crate::column::sql_type;
+use crate::condition::still_fits;
+use crate::read::{answer_key, key_field, table};
+use crate::shape::check_collection;
+use crate::statement::{Binding, Builder, Statement};
+
+/// Plans the lock of items that are to be deleted: rows of `key text`, of those that are there and still fit, sorted.
+/// From then on nobody can refer to them anew.
+pub fn plan_lock(
+    keys: &[String],
+    filter: Option<&Filter>,
+    collection: &Collection,
+    access: &Access,
+) -> Result<Statement, Errors> {
+    check_collection(collection, access, Action::Delete)?;
+    let key = key_field(collection)?;
+    let mut b = Builder::default();
+    let fits = still_fits(filter, collection, access, &mut b)?;
+    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let column = quote_identifier(&key.name);
+    b.push(&format!(
+        "SELECT {} AS key FROM (SELECT t.* FROM {} t WHERE t.{column} = ANY({list}::text[]::{}[]){fits} \
+         ORDER BY t.{column} FOR UPDATE) o",
+        answer_key(key, "o"),
+        table(collection),
+        sql_type(key),
+    ));
+    Ok(b.finish("items.lock"))
+}
+
+/// A reference between two collections, by its columns.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'a> {
+    /// Holds it.
+    pub many: &'a Collection,
+    /// Column that holds it.
+    pub column: &'a str,
+    /// Is referred to.
+    pub one: &'a Collection,
+    /// Column that is referred to.
+    pub target: &'a str,
+}
+
+/// Plans the look-up of the items that refer to these, and locks them: rows of `key text`, sorted.
+pub fn plan_referring(reference: &Reference<'_>, keys: &[String]) -> Result<Statement, Error> {
+    let Reference { many, column, one, target } = reference;
+    let (one_key, many_key) = (key_field(one)?, key_field(many)?);
+    let mut b = Builder::default();
+    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    b.push(&format!(
+        "SELECT {} AS key FROM {} m JOIN {} o ON m.{} = o.{} WHERE o.{} = ANY({list}::text[]::{}[]) \
+         ORDER BY m.{} FOR UPDATE OF m",
+        answer_key(many_key, "m"),
+        table(many),
+        table(one),
+        quote_identifier(column),
+        quote_identifier(target),
+        quote_identifier(&one_key.name),
+        sql_type(one_key),
+        quote_identifier(&many_key.name),
+    ));
+    Ok(b.finish("items.referring"))
+}

@@ -1,0 +1,49 @@
+//! Reads a plain dump of pg_dump into a database, without psql.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/directus-11.17.4").join(name)
+}
+
+fn unzipped(name: &str) -> String {
+    let done = Command::new("gzip").arg("-dc").arg(fixture(name)).output().unwrap();
+    assert!(done.status.success());
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// What the original answered.
+pub fn answers() -> Value {
+    serde_json::from_str(&unzipped("answers.json.gz")).unwrap()
+}
+
+/// Restores the fixture.
+pub async fn into(url: &str) {
+    let dump = unzipped("database.sql.gz");
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let mut statements = String::new();
+    let mut lines = dump.lines();
+    while let Some(line) = lines.next() {
+        // psql's own commands.
+        if line.starts_with('\\') {
+            continue;
+        }
+        if !(line.starts_with("COPY ") && line.ends_with("FROM stdin;")) {
+            statements.push_str(line);
+            statements.push('\n');
+            continue;
+        }
+        let before = std::mem::take(&mut statements);
+        sqlx::raw_sql(AssertSqlSafe(before)).execute(&mut connection).await.unwrap();
+        let rows: Vec<&str> = lines.by_ref().take_while(|row| *row != "\\.").collect();
+        let mut copy = connection.copy_in_raw(line.trim_end_matches(';')).await.unwrap();
+        copy.send(rows.iter().map(|row| format!("{row}\n")).collect::<String>().into_bytes()).await.unwrap();
+        copy.finish().await.unwrap();
+    }
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
