@@ -83,6 +83,7 @@ fn operations() -> Router<Gateway> {
     Router::new()
         .route("/server/ping", only(get(server::ping), "GET,HEAD"))
         .route("/server/info", only(get(server::info), "GET,HEAD"))
+        .route("/server/specs/oas", only(get(server::open_api), "GET,HEAD"))
         .route("/server/health", only(get(server::health), "GET,HEAD"))
         .route("/events", only(get(events::subscribe), "GET"))
         .route("/events/{position}", only(get(events::read), "GET,HEAD"))

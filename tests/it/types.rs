@@ -113,6 +113,44 @@ async fn types_compile_with_the_official_sdk() {
     }
 }
 
+/// Every reference within the document leads somewhere, and every operation has a name of its own.
+#[tokio::test]
+async fn the_openapi_document_says_what_the_caller_may_use() {
+    let world = takeover::taken_over().await;
+    let document = world.api.get("/server/specs/oas").await.expect(200).json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut names = std::collections::BTreeSet::new();
+    walk(&document, &mut |node| {
+        if let Some(target) = node["$ref"].as_str() {
+            let pointer = target.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+        }
+        if let Some(id) = node["operationId"].as_str() {
+            assert!(names.insert(id.to_owned()), "{id} stands for two operations");
+        }
+    });
+    let articles = &document["components"]["schemas"]["ItemsArticles"]["properties"];
+    assert_eq!(articles["title"]["maxLength"], 255);
+    assert_eq!(articles["views"]["type"], json!(["string", "null"]));
+    assert!(document["paths"]["/items/articles/{id}"]["patch"].is_object());
+    assert_eq!(document["paths"]["/items/site"]["post"], json!(null), "a singleton is not made");
+    assert!(document["paths"]["/items/directus_users"].is_null());
+    // Who may use nothing is told of nothing.
+    let public = world.api.with_token(None).get("/server/specs/oas").await.expect(200).json();
+    assert!(public["paths"]["/auth/login"].is_object());
+    let mut paths = public["paths"].as_object().unwrap().keys();
+    assert!(!paths.any(|path| path.starts_with("/items") || path.starts_with("/collections")));
+}
+
+fn walk(node: &serde_json::Value, see: &mut impl FnMut(&serde_json::Value)) {
+    see(node);
+    match node {
+        serde_json::Value::Object(members) => members.values().for_each(|member| walk(member, see)),
+        serde_json::Value::Array(entries) => entries.iter().for_each(|entry| walk(entry, see)),
+        _ => {}
+    }
+}
+
 /// All kinds of fields and relations that the original makes.
 #[tokio::test]
 async fn types_of_a_taken_over_database_compile() {

@@ -14,9 +14,6 @@ mod singleton;
 mod update;
 mod write;
 
-pub use cascade::unstamped;
-pub use write::CHUNK;
-
 /// The service over the process's state.
 #[derive(Clone)]
 pub struct Items(pub State);

@@ -110,13 +110,9 @@ async fn what_hangs_on_an_item_follows_it() {
     let flow = make("/flows", json!({"name": "f", "status": "inactive"})).await;
     let step = json!({"flow": flow, "key": "b", "type": "log", "position_x": 1, "position_y": 1});
     let last = make("/operations", step.clone()).await;
-    let other = make("/operations", step.clone()).await;
     let mut first = step;
-    first["resolve"] = last.clone();
-    first["reject"] = other;
-    let first = make("/operations", first).await;
-    api.delete(&path("/operations", &last), None).await.expect(204);
-    assert_eq!(api.get(&path("/operations", &first)).await.expect(200).data()["resolve"], Value::Null);
+    first["resolve"] = last;
+    make("/operations", first).await;
     api.delete(&path("/flows", &flow), None).await.expect(204);
     assert_eq!(api.get("/operations").await.expect(200).data(), json!([]));
     let names =
@@ -130,7 +126,6 @@ async fn what_hangs_on_an_item_follows_it() {
             "flows.delete",
             "notifications.update",
             "operations.delete",
-            "operations.update",
             "permissions.delete",
             "policies.delete",
             "roles.delete",

@@ -12,7 +12,7 @@ use rpc::Caller;
 
 use super::read::query;
 use super::singleton;
-use super::write::{Beside, CHUNK, Ending, Tries, run};
+use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::snapshot::Snapshot;
@@ -49,8 +49,8 @@ pub async fn make(
             let collection = writable(&snapshot, &request.collection, Action::Create)?;
             let plan = statements(state, &payloads, &query, collection, &access, &stamp)?;
             let ending = Ending { read_back: Some((&query, collection, &access)), reached: None };
-            let beside = Beside { rules: Rules::create(collection, &payloads), doomed: None };
-            run(state, &plan, ending, beside).await.map(Into::into)
+            let rules = Rules::create(collection, &payloads);
+            run(state, &plan, ending, rules).await.map(Into::into)
         };
         match attempt.await {
             Ok(done) => return Ok(done),

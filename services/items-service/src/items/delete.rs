@@ -11,11 +11,10 @@ use super::cascade::{self, Deletion};
 use super::create::writable;
 use super::read::query;
 use super::update::{checked_keys, matching_keys};
-use super::write::{Beside, CHUNK, Ending, Tries, run};
+use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::state::State;
-use crate::system::dependants::Doomed;
 use crate::system::rules::Rules;
 
 /// Deletes items.
@@ -39,14 +38,6 @@ pub async fn items(
                 state.filters.ask(question, caller).await?;
             }
             let reached = (!access.skips_missing() && filter.is_none()).then_some(keys.len());
-            let doomed = Doomed {
-                collection: &collection.name,
-                keys: &keys,
-                snapshot: &snapshot,
-                access: &access,
-                stamp: &stamp,
-            };
-            let beside = Beside { rules: Rules::delete(collection, &keys), doomed: Some(doomed) };
             if cascade::has_consequences(&snapshot, &collection.name) {
                 let (keys, filter) = (keys.as_slice(), filter.as_ref());
                 let deletion = Deletion {
@@ -57,7 +48,8 @@ pub async fn items(
                     access: &access,
                     stamp: &stamp,
                 };
-                let keys = cascade::delete(state, deletion, reached, beside).await?;
+                let rules = Rules::delete(collection, keys);
+                let keys = cascade::delete(state, deletion, reached, rules).await?;
                 return Ok(pb::DeleteItemsResponse { keys });
             }
             let chunks = keys.chunks(CHUNK).map(|keys| {
@@ -65,7 +57,8 @@ pub async fn items(
                 planner::plan_delete(keys, &event_ids, filter.as_ref(), collection, &access, &stamp)
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
-            let written = run(state, &statements, Ending { read_back: None, reached }, beside).await?;
+            let rules = Rules::delete(collection, &keys);
+            let written = run(state, &statements, Ending { read_back: None, reached }, rules).await?;
             Ok(pb::DeleteItemsResponse { keys: written.keys })
         };
         match attempt.await {

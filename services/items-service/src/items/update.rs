@@ -14,7 +14,7 @@ use sqlx::Row as _;
 use super::create::{as_array, writable};
 use super::read::query;
 use super::singleton;
-use super::write::{Beside, CHUNK, Ending, Tries, Written, run};
+use super::write::{CHUNK, Ending, Tries, Written, run};
 use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
@@ -66,7 +66,7 @@ pub async fn change(
                 statements(state, &groups, filter.as_ref(), &query, collection, &access, &stamp)?;
             let reached = (!access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
             let ending = Ending { read_back: Some((&query, collection, &access)), reached };
-            let mut written = run(state, &statements, ending, Beside { rules, doomed: None }).await?;
+            let mut written = run(state, &statements, ending, rules).await?;
             if statements.is_empty() && !keys.is_empty() {
                 written = read_only(state, &keys, &query, collection, &access).await?;
             }

@@ -6,13 +6,12 @@ use model::{Collection, Errors};
 use planner::Statement;
 use proto::items::v1::WriteItemsResponse;
 use query::Query;
+use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row as _};
 
 use crate::execute;
 use crate::failure::Failure;
 use crate::state::State;
-use crate::system::dependants::Doomed;
 use crate::system::rules::Rules;
 
 /// Items per statement: a transaction that holds positions holds up the log's readers.
@@ -54,59 +53,31 @@ pub struct Ending<'a> {
     pub reached: Option<usize>,
 }
 
-/// What a write to a system collection does beside its statements.
-#[derive(Debug, Default)]
-pub struct Beside<'a> {
-    /// Rules to follow.
-    pub rules: Rules,
-    /// Items that go, with what hangs on them.
-    pub doomed: Option<Doomed<'a>>,
-}
-
-impl Beside<'_> {
-    fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.doomed.is_none_or(|doomed| doomed.is_alone())
-    }
-
-    /// What comes first in the transaction.
-    pub async fn before(&mut self, conn: &mut PgConnection, state: &State) -> Result<(), Failure> {
-        self.rules.before(conn).await?;
-        match self.doomed {
-            Some(doomed) => doomed.release(conn, state).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Tells the fleet after the commit.
-    pub async fn announce(&self, state: &State) {
-        if self.rules.moves_control() {
-            state.announce_control().await;
-        }
-        state.announce().await;
-    }
-}
-
 /// Runs write statements, all or none. One statement is its own transaction; several share one, and the items are
 /// read back at its end in a statement of their own.
 pub async fn run(
     state: &State,
     statements: &[Statement],
     ending: Ending<'_>,
-    mut beside: Beside<'_>,
+    rules: Rules,
 ) -> Result<Written, Failure> {
+    let moves_control = rules.moves_control();
     let written = match statements {
         [] => {
             // Nothing was to be written, which is not the same as being told nothing.
             let items = ending.read_back.map_or("", |_| "[]").to_owned();
             Written { items, keys: Vec::new() }
         }
-        [only] if ending.reached.is_none() && beside.is_empty() => {
+        [only] if ending.reached.is_none() && rules.is_empty() => {
             Written::of(execute::rows_alone(&state.db, only).await?)?
         }
-        several => run_several(state, several, ending, &mut beside).await?,
+        several => run_several(state, several, ending, rules).await?,
     };
     if !written.keys.is_empty() {
-        beside.announce(state).await;
+        if moves_control {
+            state.announce_control().await;
+        }
+        state.announce().await;
     }
     Ok(written)
 }
@@ -115,10 +86,10 @@ async fn run_several(
     state: &State,
     statements: &[Statement],
     ending: Ending<'_>,
-    beside: &mut Beside<'_>,
+    mut rules: Rules,
 ) -> Result<Written, Failure> {
     let mut tx = execute::begin(&state.db).await?;
-    beside.before(&mut tx, state).await?;
+    rules.before(&mut tx).await?;
     let mut keys = Vec::new();
     for statement in statements {
         keys.extend(Written::of(execute::rows(&mut tx, statement).await?)?.keys);
@@ -128,7 +99,7 @@ async fn run_several(
     if ending.reached.is_some_and(|reached| keys.len() < reached) {
         return Err(model::Error::forbidden().into());
     }
-    beside.rules.after(&mut tx).await?;
+    rules.after(&mut tx).await?;
     let mut items = String::new();
     if let Some((query, collection, access)) = ending.read_back {
         let plan = planner::plan_read_keys(&keys, query, collection, access).map_err(Errors::from)?;

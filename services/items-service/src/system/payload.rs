@@ -130,47 +130,35 @@ fn wrong(field: &Field, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use access::Action;
-    use model::{Collection, ErrorCode, Field, FieldType, KeySource};
+    use model::ErrorCode;
     use planner::{Payload, parse_payloads};
     use secrets::{HashCost, Hasher};
 
     use super::prepare;
-    fn collection(name: &str) -> Collection {
-        let field = |(field, kind): (&str, FieldType)| Field {
-            name: field.to_owned(),
-            kind,
-            column_type: "text".to_owned(),
-            nullable: true,
-            default: None,
-            unique: false,
-            required: false,
-            generated: false,
-            special: crate::system_data::special(name, field),
-        };
-        let text = FieldType::Text;
-        Collection {
-            name: name.to_owned(),
-            primary_key: "id".to_owned(),
-            key_source: KeySource::Uuid,
-            fields: [
-                ("id", FieldType::Uuid),
-                ("password", text),
-                ("token", text),
-                ("status", text),
-                ("role", FieldType::Uuid),
-            ]
-            .map(field)
-            .to_vec(),
-            singleton: false,
-            sort_field: None,
-            system: name.starts_with("directus_"),
-        }
+    use crate::catalog::assemble::catalog;
+    use crate::catalog::rows::{ColumnRow, Rows, TableRow};
+    use crate::snapshot::schema_of;
+
+    fn column(collection: &str, field: &str, data_type: &str) -> ColumnRow {
+        let row = serde_json::json!({
+            "collection": collection, "field": field, "column_type": data_type, "data_type": data_type,
+            "nullable": true, "default_value": null, "generated": null, "sequence": null,
+            "primary_key": field == "id", "unique": false, "indexed": false, "max_length": null,
+            "numeric_precision": null, "numeric_scale": null, "comment": null,
+        });
+        serde_json::from_value(row).unwrap()
     }
 
     async fn stored(collection: &str, action: Action, body: &str) -> Result<Payload, ErrorCode> {
+        let columns = [("password", "text"), ("token", "text"), ("status", "text"), ("role", "uuid")];
+        let columns = columns.map(|(field, kind)| column(collection, field, kind));
+        let key = column(collection, "id", "uuid");
+        let table = TableRow { name: collection.to_owned(), comment: None };
+        let columns = [key].into_iter().chain(columns).collect();
+        let schema = schema_of(&catalog(Rows { tables: vec![table], columns, ..Rows::default() }), 1);
         let hasher = Hasher::try_new(HashCost { memory: 64, passes: 1, lanes: 1 }).unwrap();
         let (mut payloads, _) = parse_payloads(body.as_bytes()).unwrap();
-        let done = prepare(&mut payloads, &self::collection(collection), action, &hasher).await;
+        let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, &hasher).await;
         done.map(|()| payloads.remove(0)).map_err(|errors| errors.0[0].code)
     }
 
