@@ -14,6 +14,7 @@ mod k8s;
 mod operations_doc;
 mod road;
 mod schema;
+mod schema_apply;
 mod sdk;
 mod sse;
 mod takeover;

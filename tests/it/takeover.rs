@@ -12,7 +12,8 @@ use crate::world::{Options, Shape, World};
 /// Static token of the administrator in the fixture.
 const ADMIN: &str = "oracle-admin-token";
 
-async fn taken_over() -> World {
+/// A fleet on the database of the fixture, as its administrator.
+pub async fn taken_over() -> World {
     let database = testkit::empty_database().await;
     restore::into(&database.url).await;
     let mut world = World::over(Shape::AllInOne, Options::default(), database).await;

@@ -84,7 +84,8 @@ fn mark_type(members: &mut Map<String, Value>, kind: Option<&str>, alias: bool) 
     let mut special = definition::special(members)?;
     let wanted: &[&str] = match kind {
         Some("csv") => &["cast-csv"],
-        Some("hash") => &["hash", "conceal"],
+        // A hash that is to be seen says only "hash".
+        Some("hash") if !special.iter().any(|name| name == "hash") => &["hash", "conceal"],
         _ if alias && !special.iter().any(|name| ALIASES.contains(&name.as_str())) => &["alias", "no-data"],
         _ => &[],
     };
