@@ -17,6 +17,7 @@ mod relay;
 mod replicas;
 mod road;
 mod schema;
+mod schema_apply;
 mod sdk;
 mod sse;
 mod system_collections;

@@ -12,7 +12,7 @@ use crate::world::{Options, Shape, World};
 /// Static token of the administrator in the fixture.
 const ADMIN: &str = "oracle-admin-token";
 
-/// A world on the fixture; its client is the fixture's administrator.
+/// A fleet on the database of the fixture, as its administrator.
 pub async fn taken_over() -> World {
     let database = testkit::empty_database().await;
     restore::into(&database.url).await;

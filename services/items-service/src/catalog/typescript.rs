@@ -49,16 +49,16 @@ pub fn types(catalog: &Catalog) -> String {
         if entry.system && fields.is_empty() {
             continue;
         }
-        let _ = write!(body, "export interface {name} {{\n");
+        let _ = writeln!(body, "export interface {name} {{");
         for field in fields {
             if let Some(kind) = writer.kind(entry, field, &mut imports) {
-                let _ = write!(body, "\t{}: {kind};\n", property(&field.name));
+                let _ = writeln!(body, "\t{}: {kind};", property(&field.name));
             }
         }
         body.push_str("}\n\n");
         let list =
             if entry.system || entry.meta.as_ref().is_some_and(|meta| meta.singleton) { "" } else { "[]" };
-        let _ = write!(schema, "\t{}: {name}{list};\n", property(&entry.name));
+        let _ = writeln!(schema, "\t{}: {name}{list};", property(&entry.name));
     }
     schema.push_str("}\n");
     let imports: Vec<&str> = imports.into_iter().collect();

@@ -36,10 +36,7 @@ pub fn add_column(collection: &str, field: &FieldDefinition) -> Result<String, E
 pub fn after_column(collection: &str, field: &FieldDefinition) -> Vec<String> {
     let Some(column) = &field.schema else { return Vec::new() };
     let mut statements = Vec::new();
-    if column.is_indexed == Some(true)
-        && column.is_unique != Some(true)
-        && column.is_primary_key != Some(true)
-    {
+    if column.is_indexed == Some(true) && column.is_primary_key != Some(true) {
         statements.push(create_index(collection, &field.field));
     }
     if let Some(comment) = &column.comment {
@@ -251,7 +248,7 @@ pub fn alter_indexes(
         _ => {}
     }
     match change.is_indexed {
-        Some(true) if !indexed && !unique => statements.push(create_index(collection, field)),
+        Some(true) if !indexed => statements.push(create_index(collection, field)),
         Some(false) if indexed => {
             let index = quote_identifier(&index_name(collection, field, "index"));
             statements.push(format!("DROP INDEX IF EXISTS \"public\".{index}"));

@@ -47,10 +47,35 @@ pub async fn make(
             collection_rows.push(keyed(members.clone(), &[("collection", name)]));
         }
     }
-    // All at once: folders may stand in each other in any order.
-    meta::insert(conn, &snapshot.catalog, meta::COLLECTIONS, collection_rows).await?;
+    insert_collections(conn, snapshot, collection_rows).await?;
     meta::insert(conn, &snapshot.catalog, meta::FIELDS, rows).await?;
     Ok(entries)
+}
+
+/// Metadata of collections. Folders may stand in each other in any order: where they stand is written last.
+async fn insert_collections(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    mut rows: Vec<Members>,
+) -> Result<(), Failure> {
+    let groups: Vec<(String, String)> = rows
+        .iter_mut()
+        .filter_map(|row| match row.remove("group") {
+            Some(Value::String(group)) => Some((row.get("collection")?.as_str()?.to_owned(), group)),
+            _ => None,
+        })
+        .collect();
+    meta::insert(conn, &snapshot.catalog, meta::COLLECTIONS, rows).await?;
+    let (names, groups): (Vec<String>, Vec<String>) = groups.into_iter().unzip();
+    let sql = "UPDATE directus_collections m SET \"group\" = g.name \
+               FROM unnest($1::text[], $2::text[]) AS g (collection, name) WHERE m.collection = g.collection";
+    let placed = sqlx::query(sql).bind(names).bind(groups).execute(conn).await;
+    placed.map(|_| ()).map_err(|error| {
+        match error.as_database_error().and_then(|error| error.code()).as_deref() {
+            Some("23503") => Error::invalid_payload("The \"group\" of a collection doesn't exist").into(),
+            _ => error.into(),
+        }
+    })
 }
 
 /// The table of a collection; a folder has none.
