@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::value::RawValue;
-use testkit::{eventually, eventually_some};
+use testkit::eventually_some;
 
 use crate::world::{SOON, World};
 
@@ -166,45 +166,4 @@ async fn a_changed_configuration_is_taken_over() {
     let stream = world.bus().await.jetstream().get_stream("EVENTS").await.unwrap();
     let info = stream.consumer_info("worker").await.unwrap();
     assert_eq!((info.config.max_ack_pending, info.config.ack_wait), (10, Duration::from_secs(7)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_soft_stop_finishes_what_runs_and_a_successor_gets_the_rest_at_once() {
-    let mut world = World::new().await;
-    world.relay().await;
-    let first = world
-        .consumer(|config| {
-            config.lanes = 2;
-            config.batch = 1;
-            // Nobody may be helped by a redelivery.
-            config.ack_wait = Duration::from_secs(60);
-            config.takeover = Duration::from_secs(30);
-        })
-        .await;
-    let closed = world.effects.gate.clone().write_owned().await;
-    world.log.fill(100, 10);
-    let bus = world.bus().await;
-    eventually(SOON, || async {
-        let Ok(stream) = bus.jetstream().get_stream("EVENTS").await else { return false };
-        stream.consumer_info("worker").await.is_ok_and(|info| info.num_ack_pending == 100)
-    })
-    .await;
-    first.shutdown.begin();
-    drop(closed);
-    first.stop().await;
-    let done = world.effects.count();
-    assert!(done <= 2, "{done} were running");
-    let begun = std::time::Instant::now();
-    let _second = world
-        .consumer(|config| {
-            config.ack_wait = Duration::from_secs(60);
-            config.takeover = Duration::from_secs(30);
-        })
-        .await;
-    world.effects.until(100).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "at once: {:?}", begun.elapsed());
-    assert_eq!(world.effects.check_order(), 100);
-    // What the first one had finished above its mark may be handed in once more.
-    let twice = world.effects.applied().calls.values().filter(|calls| **calls > 1).count();
-    assert!(twice <= 2, "{twice}");
 }

@@ -1,6 +1,7 @@
 //! A log in memory, a ledger on it, a relay that publishes it, a worker that applies it, and a nats-server.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -157,6 +158,8 @@ pub struct Effects {
     judge: Arc<Mutex<Option<Judge>>>,
     /// Calls wait while somebody holds it.
     pub gate: Arc<tokio::sync::RwLock<()>>,
+    /// Calls that run now, at the gate or behind it.
+    running: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -191,6 +194,10 @@ impl Effects {
         self.applied().calls.get(&position).copied().unwrap_or(0)
     }
 
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+
     pub fn positions(&self) -> Vec<i64> {
         self.applied().events.iter().map(|event| event.position).collect()
     }
@@ -217,8 +224,19 @@ impl Effects {
     }
 }
 
+/// One call that runs.
+struct Call(Arc<AtomicUsize>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Handler for Effects {
     async fn handle(&self, events: &[Event]) -> Result<(), Failure> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let _running = Call(self.running.clone());
         let _open = self.gate.read().await;
         let calls: Vec<usize> = {
             let mut applied = self.applied();
