@@ -208,3 +208,39 @@ async fn only_admins_are_served() {
         world.api.patch("/users/me?fields=first_name", json!({"first_name": "Me"})).await.expect(200).data();
     assert_eq!(me, json!({"first_name": "Me"}));
 }
+
+/// Activity and revisions are the log, as the original would have written it down.
+#[tokio::test]
+async fn activity_and_revisions_are_read_from_the_log() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    world
+        .collection(
+            "posts",
+            json!([{"field": "title", "type": "string"}, {"field": "words", "type": "integer"}]),
+        )
+        .await;
+    api.post("/items/posts", json!({"title": "a", "words": 1})).await.expect(200);
+    api.patch("/items/posts/1", json!({"title": "b"})).await.expect(200);
+    api.delete("/items/posts/1", None).await.expect(204);
+    let posts = "filter[collection][_eq]=posts&sort=id";
+    let activity =
+        api.get(&format!("/activity?{posts}&fields=id,action,item,user,collection")).await.expect(200).data();
+    let actions: Vec<&Value> = activity.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["create", "update", "delete"]);
+    let me = api.get("/users/me").await.expect(200).data()["id"].clone();
+    assert_eq!((&activity[1]["item"], &activity[1]["user"]), (&json!("1"), &me));
+    let revisions = api.get(&format!("/revisions?{posts}")).await.expect(200).data();
+    assert_eq!(revisions.as_array().unwrap().len(), 2, "a deletion has none");
+    assert_eq!(revisions[0]["data"], json!({"id": 1, "title": "a", "words": 1}));
+    assert_eq!(revisions[1]["delta"], json!({"title": "b"}));
+    assert_eq!(revisions[1]["data"], json!({"id": 1, "title": "b", "words": 1}));
+    assert_eq!(revisions[1]["activity"], activity[1]["id"]);
+    let one = api.get(&format!("/activity/{}", activity[0]["id"])).await.expect(200).data();
+    assert_eq!((&one["action"], &one["collection"]), (&json!("create"), &json!("posts")));
+    for (path, body) in [("/activity", json!({"action": "x"})), ("/revisions", json!({"item": "1"}))] {
+        api.post(path, body).await.refused(404, "ROUTE_NOT_FOUND");
+    }
+    let count = "SELECT count(*) FROM directus_activity";
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&world.pool().await).await.unwrap(), 0);
+}

@@ -144,5 +144,19 @@ async fn its_users_log_in_and_non_admins_wait_for_permissions() {
         .await
         .unwrap();
     assert_eq!(events, 1);
+    // The log goes on where the original stopped counting.
+    let activity =
+        "/activity?filter[collection][_eq]=articles&filter[item][_eq]=1&sort=-id&limit=2&fields=id,action";
+    let activity = world.api.get(activity).await.expect(200).data();
+    assert_eq!((&activity[0]["action"], activity.as_array().unwrap().len()), (&json!("update"), 2));
+    let old: i64 = sqlx::query_scalar("SELECT greatest((SELECT max(id) FROM directus_activity), (SELECT max(id) FROM directus_revisions))::bigint")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert!(
+        activity[0]["id"].as_i64().unwrap() > old && activity[1]["id"].as_i64().unwrap() <= old,
+        "{activity}"
+    );
+    world.quiet(std::time::Duration::from_secs(20)).await;
     assert!(world.whole_logs().contains("ACTIVE FLOWS DO NOT RUN"), "the operator is told");
 }

@@ -37,6 +37,7 @@ migrations! {
     1 "0001_system_tables",
     2 "0002_event_log",
     3 "0003_json_in_text",
+    4 "0004_activity",
 }
 
 const LOCK: i64 = 7_306_085_836;

@@ -28,6 +28,8 @@ impl Schema {
 pub struct Collection {
     /// Name, which is also the table's.
     pub name: String,
+    /// What items are read from when it is not that table: a quoted name. Such a collection is not written.
+    pub view: Option<String>,
     /// Name of the primary key field.
     pub primary_key: String,
     /// Where the keys of new items come from when the payload gives none.

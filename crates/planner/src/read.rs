@@ -155,8 +155,11 @@ pub fn plan_keys(
     Ok(builder.finish("items.keys"))
 }
 
-/// The quoted table of a collection.
+/// The quoted table of a collection, or what stands for it.
 pub(crate) fn table(collection: &Collection) -> String {
+    if let Some(view) = &collection.view {
+        return view.clone();
+    }
     format!("\"public\".{}", quote_identifier(&collection.name))
 }
 

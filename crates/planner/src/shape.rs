@@ -89,6 +89,7 @@ pub(crate) mod tests {
         updated.special = vec![Special::DateUpdated];
         Collection {
             name: "articles".to_owned(),
+            view: None,
             primary_key: "id".to_owned(),
             key_source: KeySource::Sequence("\"public\".\"articles_id_seq\"".to_owned()),
             fields: vec![
@@ -119,6 +120,7 @@ pub(crate) mod tests {
         id.unique = true;
         Collection {
             name: "no\"tes".to_owned(),
+            view: None,
             primary_key: "id".to_owned(),
             key_source: KeySource::Uuid,
             fields: vec![id, field("body", FieldType::Text, "text")],

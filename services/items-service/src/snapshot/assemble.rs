@@ -12,6 +12,10 @@ use crate::catalog::{Catalog, CollectionEntry, FieldEntry, RelationEntry};
 /// System tables that no client reads as items: their rows are secrets or bookkeeping.
 const HIDDEN: [&str; 2] = ["directus_sessions", "directus_migrations"];
 
+/// System collections that are read from the log.
+const VIEWS: [(&str, &str); 2] =
+    [("directus_activity", "\"eventus\".\"activity\""), ("directus_revisions", "\"eventus\".\"revisions\"")];
+
 /// System fields that are secrets beside those whose metadata says so: their values are shown as a mask, too.
 const CONCEALED: [(&str, &str); 2] =
     [("directus_users", "auth_data"), ("directus_users", "external_identifier")];
@@ -27,6 +31,7 @@ pub fn schema(catalog: &Catalog, version: i64) -> Schema {
         let meta = entry.meta.as_ref();
         let collection = Collection {
             name: entry.name.clone(),
+            view: VIEWS.iter().find(|(name, _)| *name == entry.name).map(|(_, view)| (*view).to_owned()),
             primary_key: key.name.clone(),
             key_source: key_source(column),
             fields: entry.fields.iter().filter_map(|described| field(entry, described)).collect(),
