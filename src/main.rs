@@ -52,6 +52,11 @@ enum Command {
         #[command(subcommand)]
         command: RelayCommand,
     },
+    /// Types of the collections for programs that use them
+    Types {
+        #[command(subcommand)]
+        command: TypesCommand,
+    },
     /// Receive webhooks and check their signatures
     Receive {
         /// The endpoint's secret (`whsec_...`)
@@ -70,6 +75,15 @@ enum ConfigCommand {
         /// Comma-separated
         #[arg(default_value = "all")]
         roles: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum TypesCommand {
+    /// TypeScript for the official SDK: `createDirectus<Schema>(url)`
+    Typescript {
+        /// Where to; printed when there is none
+        file: Option<std::path::PathBuf>,
     },
 }
 
@@ -110,6 +124,7 @@ async fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Config { command: ConfigCommand::Check { roles } } => check(&env, &parse_roles(&roles)?),
         Command::Doctor => doctor::run(&env).await,
         Command::Relay { command: RelayCommand::Reset } => reset_relay(&env).await,
+        Command::Types { command: TypesCommand::Typescript { file } } => typescript(&env, file).await,
         Command::Receive { secret, listen } => {
             let listener = tokio::net::TcpListener::bind(&listen).await;
             let listener = listener.map_err(|source| Error::Listen { address: listen, source })?;
@@ -169,4 +184,16 @@ async fn reset_relay(env: &Env) -> Result<(), Error> {
         reset.map_err(|error| Error::part("bus", error))?.map_err(|error| Error::part("relay", error))?;
     println!("the stream is purged; the relay republishes after position {from}");
     Ok(())
+}
+
+async fn typescript(env: &Env, file: Option<std::path::PathBuf>) -> Result<(), Error> {
+    let db = db::connect(&db::Config::from_env(env)?, "types");
+    let types = items_service::typescript(&db).await.map_err(|error| Error::part("schema", error))?;
+    match file {
+        Some(file) => tokio::fs::write(&file, types).await.map_err(|error| Error::part("file", error)),
+        None => {
+            print!("{types}");
+            Ok(())
+        }
+    }
 }

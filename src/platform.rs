@@ -206,26 +206,35 @@ async fn prepare_database(settings: &Settings, wiring: &Wiring, runtime: &Runtim
     }
 }
 
+/// Tries until PostgreSQL answers, up to a minute: it may be starting, or have no connection to give right now.
+async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+    work: impl Fn() -> F,
+    is_unavailable: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let until = Instant::now() + AWAY;
+    loop {
+        match work().await {
+            Err(error) if is_unavailable(&error) && Instant::now() < until => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Runs the migrations and makes the first admin. Tries again while PostgreSQL is away, up to a minute.
 pub async fn migrate(
     db: &db::Db,
     admin: Option<&auth_service::FirstAdmin>,
     ids: &dyn Ids,
 ) -> Result<(), Error> {
-    let until = Instant::now() + AWAY;
-    let applied = loop {
-        match db::migrate(db).await {
-            Ok(applied) => break applied,
-            Err(error) if error.is_unavailable() && Instant::now() < until => {
-                tracing::warn!(%error, "waiting for the database");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-            Err(error) => return Err(Error::part("migrations", error)),
-        }
-    };
+    let applied = patiently(|| db::migrate(db), db::Error::is_unavailable).await;
+    let applied = applied.map_err(|error| Error::part("migrations", error))?;
     tracing::info!(?applied, "migrated");
     if let Some(admin) = admin {
-        let made = auth_service::bootstrap(db, admin, ids).await;
+        let made =
+            patiently(|| auth_service::bootstrap(db, admin, ids), auth_service::Error::is_unavailable).await;
         let made = made.map_err(|error| Error::part("first admin", error))?;
         if let Some(password) = made.password {
             println!("first admin: {} with password {} (shown once)", admin.email, password.expose());

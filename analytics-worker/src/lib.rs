@@ -15,10 +15,10 @@ use bus::ConsumerConfig;
 use chassis::Runtime;
 use model::Clock;
 use proto::analytics::v1::analytics_service_server::AnalyticsServiceServer;
-use tokio::net::TcpListener;
 
 pub use config::Config;
 pub use error::Error;
+pub use rpc::Face;
 use state::State;
 
 /// What the analytics worker works with.
@@ -34,15 +34,6 @@ pub struct Links {
     pub auth: rpc::Channel,
     /// Time.
     pub clock: Arc<dyn Clock>,
-}
-
-/// Where the analytics worker is called.
-#[derive(Debug)]
-pub struct Face {
-    /// gRPC on the network.
-    pub grpc: Option<TcpListener>,
-    /// gRPC within the process.
-    pub local: rpc::LocalSlot,
 }
 
 /// Batches side by side: they meet at the same few counts, so more than one would only wait for another.
@@ -67,7 +58,7 @@ pub async fn run(_config: Config, links: Links, face: Face, runtime: Runtime) ->
     let auth = rpc::AuthClient::new(links.auth, links.signer.clone(), links.clock.clone(), "analytics");
     let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(auth)));
     let service = AnalyticsServiceServer::new(grpc::Service(state));
-    rpc::serve(rpc::Server::new(guard).service(service).tcp(face.grpc).local(face.local), &runtime).await?;
+    rpc::serve(rpc::Server::new(guard).service(service).face(face), &runtime).await?;
     runtime.tasks.drain().await;
     Ok(())
 }

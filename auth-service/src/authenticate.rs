@@ -9,7 +9,7 @@ use rpc::convert;
 use crate::access::Known;
 use crate::session::Standing;
 use crate::state::State;
-use crate::token::{self, RefreshToken};
+use crate::token::RefreshToken;
 use crate::tokens::{self, Claims};
 use crate::{Error, access};
 
@@ -33,7 +33,7 @@ pub async fn authenticate(
 }
 
 async fn by_static_token(state: &State, token: &str) -> Result<Option<Known>, Error> {
-    let Some(forms) = token::stored_forms(token) else { return Ok(None) };
+    let Some(forms) = secrets::stored_forms(token) else { return Ok(None) };
     access::of_static_token(&state.db, &forms).await
 }
 

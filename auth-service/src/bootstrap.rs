@@ -5,12 +5,12 @@
 
 use db::Db;
 use model::Ids;
+use secrets::{HashCost, Hasher};
 use sqlx::PgConnection;
 use uuid::{Uuid, uuid};
 
 use crate::config::Secret;
-use crate::hashing::{HashCost, Hasher};
-use crate::{Error, events, token};
+use crate::{Error, events};
 
 /// The public policy's id, fixed as in Directus.
 pub const PUBLIC_POLICY: Uuid = uuid!("abf8a154-5b1c-4a46-ac9c-7300570f4f17");
@@ -134,7 +134,7 @@ async fn first_admin(
     let password = match secret(&admin.password)? {
         (Some(password), made) => (password, made),
         (None, _) => {
-            let made = Secret::new(token::random_text::<18>()?);
+            let made = Secret::new(secrets::random_text::<18>()?);
             (made.clone(), Some(made))
         }
     };
@@ -167,7 +167,7 @@ async fn first_admin(
     .bind(user)
     .bind(&admin.email)
     .bind(hash)
-    .bind(static_token.as_ref().map(|token| token::hashed_static(token.expose())))
+    .bind(static_token.as_ref().map(|token| secrets::hashed_static(token.expose())))
     .bind(role)
     .execute(&mut *connection)
     .await?;
@@ -181,7 +181,7 @@ fn secret(given: &Given) -> Result<(Option<Secret>, Option<Secret>), Error> {
         Given::None => (None, None),
         Given::Is(text) => (Some(text.clone()), None),
         Given::Made => {
-            let made = Secret::new(token::random_text::<24>()?);
+            let made = Secret::new(secrets::random_text::<24>()?);
             (Some(made.clone()), Some(made))
         }
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::{ConfigError, Env};
 
-use crate::hashing::HashCost;
+use secrets::HashCost;
 
 /// A text that is never printed.
 #[derive(Clone)]
@@ -67,18 +67,13 @@ impl Config {
     /// `SECRET` is missing or a value does not fit; the error names the variable.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = Self::new(env.required("SECRET")?);
-        let cost = default.hash_cost;
         Ok(Self {
             access_ttl: env.duration("ACCESS_TOKEN_TTL", default.access_ttl)?,
             refresh_ttl: env.duration("REFRESH_TOKEN_TTL", default.refresh_ttl)?,
             session_ttl: env.duration("SESSION_COOKIE_TTL", default.session_ttl)?,
             refresh_grace: env.duration("SESSION_REFRESH_GRACE_PERIOD", default.refresh_grace)?,
             login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
-            hash_cost: HashCost {
-                memory: env.parse("HASH_MEMORY_COST", cost.memory)?,
-                passes: env.parse("HASH_TIME_COST", cost.passes)?,
-                lanes: env.parse("HASH_PARALLELISM", cost.lanes)?,
-            },
+            hash_cost: HashCost::from_env(env)?,
             ..default
         })
     }

@@ -21,24 +21,24 @@ pub enum Error {
     /// The gRPC face.
     #[error(transparent)]
     Rpc(#[from] rpc::Error),
-    /// Configured hash cost is out of argon2's range.
-    #[error("hash cost: {0}")]
-    HashCost(argon2::Error),
-    /// A password could not be hashed.
-    #[error("hash: {0}")]
-    Hash(argon2::password_hash::Error),
+    /// Passwords and randomness.
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
     /// The first admin can't be made.
     #[error("the e-mail address of the first admin belongs to a user who is no admin")]
     EmailTaken,
-    /// The machine gives no randomness.
-    #[error("no randomness")]
-    Random,
-    /// The process is stopping.
-    #[error("stopping")]
-    Stopped,
 }
 
 impl Error {
+    /// PostgreSQL is away, or has no connection to give: worth trying again.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Database(error) => db::Error::classify(error) == db::Class::Unavailable,
+            Self::Db(error) | Self::Log(event_store::Error::Db(error)) => error.is_unavailable(),
+            _ => false,
+        }
+    }
+
     /// What the caller is told; anything that is not his business is logged here, once.
     pub fn public(self) -> model::Error {
         match self {
@@ -46,11 +46,13 @@ impl Error {
             Self::Database(error)
             | Self::Db(db::Error::Sqlx(error))
             | Self::Log(event_store::Error::Db(db::Error::Sqlx(error))) => db::public(&error),
-            Self::Stopped => model::Error::unavailable("auth"),
-            other => {
-                tracing::error!(error = %other, "auth failed");
-                model::Error::internal()
-            }
+            Self::Secrets(error) => error.refusal("auth").unwrap_or_else(|| failed(&error)),
+            other => failed(&other),
         }
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> model::Error {
+    tracing::error!(%error, "auth failed");
+    model::Error::internal()
 }

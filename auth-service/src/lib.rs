@@ -12,7 +12,6 @@ mod control;
 mod error;
 mod events;
 mod grpc;
-mod hashing;
 mod last_access;
 mod login;
 mod logout;
@@ -28,12 +27,12 @@ use std::time::Duration;
 use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::auth::v1::auth_service_server::AuthServiceServer;
-use tokio::net::TcpListener;
 
 pub use bootstrap::{Bootstrapped, FirstAdmin, Given, PUBLIC_POLICY, bootstrap};
 pub use config::{Config, Secret};
 pub use error::Error;
-pub use hashing::HashCost;
+pub use rpc::Face;
+pub use secrets::HashCost;
 use state::State;
 
 /// What the auth service works with.
@@ -49,15 +48,6 @@ pub struct Links {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
-}
-
-/// Where the auth service is called.
-#[derive(Debug)]
-pub struct Face {
-    /// gRPC on the network.
-    pub grpc: Option<TcpListener>,
-    /// gRPC within the process.
-    pub local: rpc::LocalSlot,
 }
 
 /// How often `last_access` is written, and how often ended sessions are forgotten.
@@ -87,10 +77,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         "auth",
     );
     let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(own)));
-    let server = rpc::Server::new(guard)
-        .service(AuthServiceServer::new(grpc::Service(state.clone())))
-        .tcp(face.grpc)
-        .local(face.local);
+    let server =
+        rpc::Server::new(guard).service(AuthServiceServer::new(grpc::Service(state.clone()))).face(face);
     ready.up();
     rpc::serve(server, &runtime).await?;
     runtime.tasks.drain().await;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use model::{Accountability, Error as Told, ErrorCode};
+use model::{Error as Told, ErrorCode};
 use proto::auth::v1::{LoginRequest, TokensResponse};
 use rpc::Caller;
 use sqlx::PgExecutor;
@@ -59,19 +59,22 @@ async fn attempt(state: &State, caller: &Caller, request: LoginRequest) -> Resul
         // Second factors can't be checked yet: whoever has one is not let in without it.
         return Err(Told::new(ErrorCode::InvalidOtp).into());
     }
-    open(state, &caller.accountability, user.id, Mode::of(request.session_token), caller).await
+    open(state, &user, Mode::of(request.session_token), caller).await
 }
 
 async fn open(
     state: &State,
-    from: &Accountability,
-    user: Uuid,
+    candidate: &Candidate,
     mode: Mode,
     caller: &Caller,
 ) -> Result<TokensResponse, Error> {
     let now = state.clock.now();
+    let (from, user) = (&caller.accountability, candidate.id);
     let refresh = RefreshToken::fresh()?;
     let mut transaction = state.db.begin().await?;
+    if !still(&mut *transaction, candidate).await? {
+        return Err(Told::new(ErrorCode::InvalidCredentials).into());
+    }
     let Some(known) = access::of_user(&mut *transaction, user).await? else {
         return Err(Told::new(ErrorCode::InvalidCredentials).into());
     };
@@ -90,6 +93,19 @@ struct Candidate {
     password: Option<String>,
     active: bool,
     second_factor: bool,
+}
+
+/// Whether the password that was verified is still the user's. The lock makes a change of it, which ends his sessions,
+/// wait for this one, or makes this wait for the change.
+async fn still(executor: impl PgExecutor<'_>, candidate: &Candidate) -> Result<bool, Error> {
+    const STILL: &str = "SELECT password IS NOT DISTINCT FROM $2 AND status = 'active' FROM directus_users
+        WHERE id = $1 FOR KEY SHARE";
+    let found: Option<bool> = sqlx::query_scalar(STILL)
+        .bind(candidate.id)
+        .bind(&candidate.password)
+        .fetch_optional(executor)
+        .await?;
+    Ok(found == Some(true))
 }
 
 /// Letter case is folded for ASCII only: no other folding may make one user match another.

@@ -56,7 +56,7 @@ impl Chain {
         if token.hash() == self.hash {
             return Standing::Current;
         }
-        let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+        let grace = model::milliseconds(grace);
         let fresh = millis(now).saturating_sub(self.since) <= grace;
         if fresh && token.successor(succession).hash() == self.hash {
             return Standing::Previous;

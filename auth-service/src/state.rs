@@ -6,8 +6,8 @@ use bus::Bus;
 use chassis::metrics::{self, IntCounterVec};
 use db::Db;
 use model::{Clock, Ids};
+use secrets::Hasher;
 
-use crate::hashing::Hasher;
 use crate::last_access::Seen;
 use crate::token::Succession;
 use crate::{Config, Error, Links, tokens};

@@ -1,4 +1,4 @@
-//! The text of credentials: refresh tokens and their successors, static tokens and how they are stored.
+//! The text of refresh tokens and their successors.
 //!
 //! A refresh token is 64 url-safe characters: 32 that name its session for as long as that lives, and 32 that change
 //! with each refresh. Only hashes are stored. The successor of a token is a keyed hash of it, so that two requests
@@ -6,7 +6,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::SecureRandom;
 use ring::{digest, hmac};
 
 use crate::Error;
@@ -14,9 +13,6 @@ use crate::Error;
 /// Characters of one half of a refresh token, and the random bytes behind them.
 const HALF: usize = 32;
 const HALF_BYTES: usize = 24;
-
-/// What a stored static token begins with when its hash is stored.
-const HASHED: &str = "sha256:";
 
 /// The key that successors of refresh tokens are made with.
 #[derive(Clone)]
@@ -42,7 +38,7 @@ impl RefreshToken {
     /// When the machine gives no randomness.
     pub fn fresh() -> Result<Self, Error> {
         let mut bytes = [0u8; HALF_BYTES * 2];
-        random(&mut bytes)?;
+        secrets::random(&mut bytes)?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
@@ -77,29 +73,6 @@ impl RefreshToken {
     }
 }
 
-/// How a new static token is stored: `sha256:` and lower-case hex.
-pub fn hashed_static(token: &str) -> String {
-    format!("{HASHED}{}", hex(digest::digest(&digest::SHA256, token.as_bytes()).as_ref()))
-}
-
-/// The stored forms that a presented static token matches: hashed, and plain as a taken-over database has it.
-/// Nothing when the presented text has the stored form itself, so that a leaked hash opens nothing.
-pub fn stored_forms(presented: &str) -> Option<[String; 2]> {
-    let usable = !presented.is_empty() && !presented.contains('\0') && !presented.starts_with(HASHED);
-    usable.then(|| [hashed_static(presented), presented.to_owned()])
-}
-
-/// A random text of `bytes` bytes, url-safe: generated passwords and static tokens.
-pub fn random_text<const BYTES: usize>() -> Result<String, Error> {
-    let mut bytes = [0u8; BYTES];
-    random(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-pub fn random(bytes: &mut [u8]) -> Result<(), Error> {
-    ring::rand::SystemRandom::new().fill(bytes).map_err(|_| Error::Random)
-}
-
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
@@ -111,7 +84,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{RefreshToken, Succession, hashed_static, stored_forms};
+    use super::{RefreshToken, Succession};
 
     #[test]
     fn tokens_have_64_characters_and_a_session_that_stays() {
@@ -132,15 +105,5 @@ mod tests {
         assert!(RefreshToken::parse(&"a".repeat(63)).is_none());
         assert!(RefreshToken::parse(&"é".repeat(32)).is_none());
         assert!(RefreshToken::parse(&format!("{}'", "a".repeat(63))).is_none());
-    }
-
-    #[test]
-    fn a_stored_hash_is_not_a_token() {
-        let stored = hashed_static("abc");
-        assert_eq!(stored, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert!(stored_forms(&stored).is_none());
-        assert!(stored_forms("").is_none());
-        assert!(stored_forms("a\0b").is_none());
-        assert_eq!(stored_forms("abc"), Some([stored, "abc".to_owned()]));
     }
 }

@@ -101,13 +101,9 @@ pub fn issue(
     Ok(TokensResponse {
         access_token: jws::sign(&state.access_key, &claims).map_err(rpc::Error::from)?,
         refresh_token: refresh.as_str().to_owned(),
-        expires: milliseconds(lifetime),
-        refresh_expires: milliseconds(mode.refresh_lifetime(&state.config)),
+        expires: model::milliseconds(lifetime),
+        refresh_expires: model::milliseconds(mode.refresh_lifetime(&state.config)),
     })
-}
-
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The claims of an access token that is ours and has not expired.

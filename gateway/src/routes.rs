@@ -10,12 +10,13 @@ mod items;
 mod relations;
 mod schema;
 pub mod server;
+mod system;
 mod users;
 mod webhooks;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -30,6 +31,7 @@ use crate::state::Gateway;
 pub fn router(gateway: Gateway) -> Router {
     Router::new()
         .merge(content())
+        .merge(system::routes())
         .merge(definitions())
         .merge(people())
         .merge(operations())
@@ -39,14 +41,11 @@ pub fn router(gateway: Gateway) -> Router {
 }
 
 fn content() -> Router<Gateway> {
-    let collection = get(items::list)
-        .post(items::create)
-        .patch(items::update_many)
-        .delete(items::delete_many)
-        .fallback(items::search);
+    let collection =
+        get(items::list).post(items::create).patch(items::update_many).delete(items::delete_many);
     let item = get(items::read).patch(items::update).delete(items::delete);
     Router::new()
-        .route("/items/{collection}", collection)
+        .route("/items/{collection}", searchable(collection, "POST,SEARCH,GET,HEAD,PATCH,DELETE"))
         .route("/items/{collection}/{key}", only(item, "GET,HEAD,PATCH,DELETE"))
 }
 
@@ -77,7 +76,8 @@ fn people() -> Router<Gateway> {
         .route("/auth/login", only(post(auth::login), "POST"))
         .route("/auth/refresh", only(post(auth::refresh), "POST"))
         .route("/auth/logout", only(post(auth::logout), "POST"))
-        .route("/users/me", only(get(users::me), "GET,HEAD"))
+        .route("/users/me", only(get(users::me).patch(users::update_me), "GET,HEAD,PATCH"))
+        .route("/roles/me", only(get(users::my_roles), "GET,HEAD"))
 }
 
 fn operations() -> Router<Gateway> {
@@ -87,6 +87,7 @@ fn operations() -> Router<Gateway> {
     Router::new()
         .route("/server/ping", only(get(server::ping), "GET,HEAD"))
         .route("/server/info", only(get(server::info), "GET,HEAD"))
+        .route("/server/specs/oas", only(get(server::open_api), "GET,HEAD"))
         .route("/server/health", only(get(server::health), "GET,HEAD"))
         .route("/events", only(get(events::subscribe), "GET"))
         .route("/events/{position}", only(get(events::read), "GET,HEAD"))
@@ -100,6 +101,13 @@ fn operations() -> Router<Gateway> {
 /// These methods and no others; OPTIONS names them.
 fn only(methods: MethodRouter<Gateway>, allowed: &'static str) -> MethodRouter<Gateway> {
     methods.fallback(move |method: Method, uri: Uri| async move { other(&method, &uri, allowed) })
+}
+
+/// As [`only`], and SEARCH.
+fn searchable(methods: MethodRouter<Gateway>, allowed: &'static str) -> MethodRouter<Gateway> {
+    methods.fallback(move |State(gateway): State<Gateway>, request: Request| {
+        items::search(gateway, request, allowed)
+    })
 }
 
 /// What a route says to a method that it does not know.

@@ -30,11 +30,11 @@ use bus::ConsumerConfig;
 use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::hooks::v1::hooks_service_server::HooksServiceServer;
-use tokio::net::TcpListener;
 
 pub use config::Config;
 pub use error::Error;
 pub use registry::Registry;
+pub use rpc::Face;
 use state::State;
 
 /// What the hooks worker works with.
@@ -52,15 +52,6 @@ pub struct Links {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
-}
-
-/// Where the hooks worker is called.
-#[derive(Debug)]
-pub struct Face {
-    /// gRPC on the network.
-    pub grpc: Option<TcpListener>,
-    /// gRPC within the process.
-    pub local: rpc::LocalSlot,
 }
 
 /// Pause after the registrations could not be written.
@@ -107,7 +98,7 @@ pub async fn run_with(
         .max_decoding_message_size(rpc::MAX_MESSAGE)
         .max_encoding_message_size(rpc::MAX_MESSAGE);
     let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(auth)));
-    let server = rpc::Server::new(guard).service(service).tcp(face.grpc).local(face.local);
+    let server = rpc::Server::new(guard).service(service).face(face);
     rpc::serve(server, &runtime).await?;
     runtime.tasks.drain().await;
     Ok(())

@@ -103,7 +103,11 @@ impl Shop<'_> {
         let body = json!({"name": ENDPOINT, "url": format!("http://{listen}/"), "events": ["items.*"]});
         let made = self.send(Method::POST, "/webhooks/endpoints", body).await?;
         let secret = made["data"]["secret"].as_str().ok_or("the endpoint came without a secret")?;
-        let receiver = Command::new(std::env::current_exe()?)
+        let program = std::env::current_exe()?;
+        // Through `keep`, so that it does not outlive a kill -9 of this process.
+        let receiver = Command::new(&program)
+            .args(["keep", "--parent", &std::process::id().to_string(), "--death-signal", "SIGTERM", "--"])
+            .arg(&program)
             .args(["receive", "--listen", &listen.to_string()])
             .env("EVENTUS_RECEIVE_SECRET", secret)
             .stdin(Stdio::null())

@@ -8,8 +8,8 @@ use serde_json::Value;
 /// Rooms from the bottom to the top; a room uses rooms below its own line only.
 const FLOORS: [&[&str]; 5] = [
     &["model", "chassis", "proto"],
-    &["query", "access", "bus", "db", "outbound", "embedded"],
-    &["planner", "rpc", "event-store"],
+    &["query", "access", "bus", "db", "outbound", "secrets", "embedded"],
+    &["planner", "rpc", "event-store", "due"],
     &[
         "gateway",
         "items-service",
@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 5] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("chassis", "model")];
 
 /// What a room must never use.
-const FORBIDDEN: [(&str, &[&str]); 13] = [
+const FORBIDDEN: [(&str, &[&str]); 15] = [
     ("proto", &["model"]),
     ("model", &["tokio", "sqlx", "tonic", "async-nats"]),
     ("query", &["tokio", "sqlx", "tonic", "async-nats"]),
@@ -36,7 +36,9 @@ const FORBIDDEN: [(&str, &[&str]); 13] = [
     ("bus", &["sqlx"]),
     ("db", &["tonic", "async-nats"]),
     ("event-store", &["tonic", "async-nats"]),
+    ("due", &["tonic", "async-nats"]),
     ("outbound", &["sqlx", "tonic", "async-nats"]),
+    ("secrets", &["sqlx", "tonic", "async-nats"]),
     ("chassis", &["sqlx", "async-nats"]),
     ("embedded", &["sqlx", "tonic"]),
     ("gateway", &["sqlx", "db", "event-store"]),

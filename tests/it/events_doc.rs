@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::example::{self, Program};
-use crate::world::{Options, Shape, World, subscriber};
+use crate::world::{Options, Shape, World};
 
 const DOCUMENT: &str = "docs/EVENTS.md";
 const SOON: Duration = Duration::from_secs(20);
@@ -21,7 +21,7 @@ async fn world(shape: Shape) -> World {
 }
 
 async fn stream(world: &World) -> jetstream::stream::Stream {
-    let client = subscriber(&world.nats.url()).await;
+    let client = world.nats.client().await;
     jetstream::new(client).get_stream("EVENTS").await.unwrap()
 }
 
@@ -227,7 +227,7 @@ async fn a_wiped_bus_is_filled_again() {
 
 /// Waits until the stream is there again and holds so many messages.
 async fn filled(world: &World, count: usize) {
-    let client = subscriber(&world.nats.url()).await;
+    let client = world.nats.client().await;
     let bus = jetstream::new(client);
     testkit::eventually(SOON, || async {
         let stream = bus.get_stream("EVENTS").await;

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::world::{Options, Shape, World, subscriber};
+use crate::world::{Options, Shape, World};
 
 /// Creates per storm.
 const ITEMS: usize = 2_000;
@@ -20,20 +20,32 @@ const CLIENTS: usize = 8;
 struct Storm {
     world: World,
     receiver: testkit::Sink,
+    /// Where changed items are purged, for storms that look at purges.
+    cdn: Option<testkit::Sink>,
     subscriber: Arc<Mutex<BTreeMap<String, usize>>>,
     listening: tokio::task::JoinHandle<()>,
 }
 
 impl Storm {
     async fn start(shape: Shape) -> Self {
+        Self::over(World::start(shape).await, None).await
+    }
+
+    async fn with_cdn(shape: Shape) -> Self {
+        let cdn = testkit::Sink::start().await;
+        let options =
+            Options::default().set("CDN_URL", cdn.url("")).set("EVENTUS_CDN_COLLECTIONS", "articles");
+        Self::over(World::with(shape, options).await, Some(cdn)).await
+    }
+
+    async fn over(world: World, cdn: Option<testkit::Sink>) -> Self {
         let receiver = testkit::Sink::start().await;
-        let world = World::with(shape, Options::default()).await;
         world.collection("articles", json!([{"field": "token", "type": "string"}])).await;
         let endpoint = json!({"url": receiver.url("/"), "events": ["items.create.articles"]});
         world.api.post("/webhooks/endpoints", endpoint).await.expect(200);
         let subscriber = Arc::new(Mutex::new(BTreeMap::new()));
-        let listening = listen(&world.nats.url(), Arc::clone(&subscriber)).await;
-        Self { world, receiver, subscriber, listening }
+        let listening = listen(&world.nats, Arc::clone(&subscriber)).await;
+        Self { world, receiver, cdn, subscriber, listening }
     }
 
     /// Sends all creates; does `harm` when a third of them is acknowledged. Gives the acknowledged tokens.
@@ -67,7 +79,7 @@ impl Storm {
 
     /// Every acknowledged item exists; every item has one event, one count, one delivery; receivers saw all.
     async fn settle(self, acked: &BTreeSet<String>) {
-        let Self { world, receiver, subscriber, listening } = self;
+        let Self { world, receiver, cdn, subscriber, listening } = self;
         world.quiet(Duration::from_secs(60)).await;
         let pool = world.pool().await;
         let tokens: Vec<String> =
@@ -95,6 +107,13 @@ impl Storm {
         }
         assert_eq!(received.keys().cloned().collect::<BTreeSet<_>>(), ids, "the receiver saw every event");
         assert!(received.values().all(|ids| ids.len() == 1), "one webhook-id per event over all attempts");
+        if let Some(cdn) = cdn {
+            let keys: Vec<String> =
+                sqlx::query_scalar("SELECT id::text FROM articles").fetch_all(&pool).await.unwrap();
+            let expected: BTreeSet<String> = keys.iter().map(|key| format!("/purge/{key}")).collect();
+            let purged: BTreeSet<String> = cdn.requests().into_iter().map(|request| request.path).collect();
+            assert_eq!(purged, expected, "every item was purged");
+        }
         listening.abort();
     }
 }
@@ -146,10 +165,13 @@ async fn create(api: &crate::api::Api, token: &str, acked: &Mutex<BTreeSet<Strin
 }
 
 /// A plain subscriber: counts messages by `ce-id`.
-async fn listen(url: &str, seen: Arc<Mutex<BTreeMap<String, usize>>>) -> tokio::task::JoinHandle<()> {
-    let client = subscriber(url).await;
+async fn listen(
+    nats: &testkit::Nats,
+    seen: Arc<Mutex<BTreeMap<String, usize>>>,
+) -> tokio::task::JoinHandle<()> {
+    let client = nats.client().await;
     let mut subscription = client.subscribe("items.create.articles").await.unwrap();
-    crate::world::subscribed(&client).await;
+    testkit::subscribed(&client).await;
     spawn(async move {
         while let Some(message) = subscription.next().await {
             let id = message.headers.as_ref().and_then(|headers| headers.get("ce-id")).unwrap().to_string();
@@ -164,7 +186,10 @@ fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> t
 }
 
 async fn killed(shape: Shape, role: &str) {
-    let mut storm = Storm::start(shape).await;
+    killed_in(Storm::start(shape).await, role).await;
+}
+
+async fn killed_in(mut storm: Storm, role: &str) {
     let index = storm.world.process_of(role);
     let acked = storm
         .rage(async |world| {
@@ -214,7 +239,7 @@ async fn kill_9_of_webhooks() {
 
 #[tokio::test]
 async fn kill_9_of_cdn_purge() {
-    killed(Shape::Split, "cdn-purge").await;
+    killed_in(Storm::with_cdn(Shape::Split).await, "cdn-purge").await;
 }
 
 /// The broker dies under load and comes back: writes are answered all the while.
@@ -247,6 +272,39 @@ async fn the_store_of_the_bus_is_wiped() {
             world.ready().await;
         })
         .await;
+    storm.settle(&acked).await;
+}
+
+/// The same while the fleet goes on, a process per role: the broker dies and comes back without a memory.
+#[tokio::test]
+async fn the_bus_comes_back_empty_split() {
+    let mut storm = Storm::start(Shape::Split).await;
+    let acked = storm
+        .rage(async |world| {
+            world.nats.kill9().await;
+            let made = world.api.post("/items/articles?fields=id", json!({"token": "while away"})).await;
+            made.expect(200);
+            world.nats.wipe_store();
+            world.nats.restart().await;
+        })
+        .await;
+    assert!(acked.len() >= ITEMS, "a broker that is away refuses no write: {}", acked.len());
+    storm.settle(&acked).await;
+}
+
+/// The database dies under load: what it acknowledged is there when it is back, and nothing is restarted.
+#[tokio::test]
+async fn kill_9_of_postgres_split() {
+    let mut server = testkit::Postgres::start().await;
+    let world = World::on(Shape::Split, Options::default(), &server).await;
+    let mut storm = Storm::over(world, None).await;
+    let acked = storm
+        .rage(async |_| {
+            server.kill9().await;
+            server.restart().await;
+        })
+        .await;
+    assert!(acked.len() > ITEMS / 2, "most creates are acknowledged: {}", acked.len());
     storm.settle(&acked).await;
 }
 

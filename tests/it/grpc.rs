@@ -1,8 +1,9 @@
 //! The door for gRPC clients of one's own: docs/GRPC.md is a contract, all-in-one and split.
 
-mod clients;
+pub mod clients;
 mod errors;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use errors::{reason, refusal};
@@ -32,8 +33,11 @@ async fn world(shape: Shape, reflection: bool) -> World {
 
 /// A connection to the process that serves items.
 async fn channel(world: &World) -> Channel {
-    let endpoint = Endpoint::from_shared(format!("http://{}", world.grpc)).unwrap();
-    endpoint.connect().await.unwrap()
+    channel_to(world.grpc).await
+}
+
+async fn channel_to(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 
 /// A message with this metadata.
@@ -210,7 +214,7 @@ async fn clients_and_reflection_all_in_one() {
     let world = world(Shape::AllInOne, true).await;
     clients::documented(&world).await;
     let everything = ["items", "schema", "events", "auth", "hooks", "analytics", "webhooks"];
-    clients::reflected(&world, &everything).await;
+    clients::reflected(world.grpc, &everything).await;
     clients::healthy(&world, "eventus.analytics.v1.AnalyticsService").await;
 }
 
@@ -218,7 +222,7 @@ async fn clients_and_reflection_all_in_one() {
 async fn clients_and_reflection_split() {
     let world = world(Shape::Split, true).await;
     clients::documented(&world).await;
-    clients::reflected(&world, &["items", "schema", "events"]).await;
+    clients::reflected(world.grpc, &["items", "schema", "events"]).await;
     clients::healthy(&world, "eventus.items.v1.ItemsService").await;
     clients::unknown_to_health(&world, "eventus.analytics.v1.AnalyticsService").await;
 }

@@ -240,6 +240,23 @@ async fn definitions_that_cannot_be() {
     ] {
         assert_eq!(make(fields.clone()).await, "400 INVALID_PAYLOAD", "{fields}");
     }
+    nothing_was_made(&world).await;
+}
+
+/// Nothing of a refused definition stays.
+async fn nothing_was_made(world: &World) {
+    world.api.get("/collections/c").await.refused(403, "FORBIDDEN");
+    let left: Option<String> = sqlx::query_scalar("SELECT to_regclass('public.c')::text")
+        .fetch_one(&world.pool().await)
+        .await
+        .unwrap();
+    assert_eq!(left, None);
+}
+
+#[tokio::test]
+async fn changes_of_definitions_that_cannot_be() {
+    let world = world(Shape::AllInOne).await;
+    let api = &world.api;
     for (method, path, body, expected) in [
         ("POST", "/collections", "[\"c\"]", "400 INVALID_PAYLOAD"),
         ("POST", "/collections", "{}", "400 INVALID_PAYLOAD"),
@@ -282,12 +299,7 @@ async fn definitions_that_cannot_be() {
     ] {
         assert_eq!(outcome(&raw(api, method, path, body).await), expected, "{method} {path} {body}");
     }
-    api.get("/collections/c").await.refused(403, "FORBIDDEN");
-    let left: Option<String> = sqlx::query_scalar("SELECT to_regclass('public.c')::text")
-        .fetch_one(&world.pool().await)
-        .await
-        .unwrap();
-    assert_eq!(left, None, "nothing of a refused definition stays");
+    nothing_was_made(&world).await;
 }
 
 #[tokio::test]

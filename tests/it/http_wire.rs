@@ -207,7 +207,7 @@ async fn a_singleton_reads_as_an_object() {
     let unwritten = r#"{"data":{"id":null,"a":5,"j":{"x":1},"secret":"**********"}}"#;
     assert_eq!(api.get("/items/one").await.expect(200).text, unwritten);
     assert_eq!(api.get("/items/one?fields=a").await.expect(200).text, r#"{"data":{"a":5}}"#);
-    api.post("/items/one", json!({"a": 7})).await.expect(200);
+    api.patch("/items/one", json!({"a": 7})).await.expect(200);
     let counted = api.get("/items/one?fields=id,a&meta=total_count").await.expect(200).text;
     assert_eq!(counted, r#"{"meta":{"total_count":1},"data":{"id":1,"a":7}}"#);
 }

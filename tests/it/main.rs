@@ -2,6 +2,7 @@
 
 mod api;
 mod attacks;
+mod dev;
 mod direction;
 mod events_doc;
 mod example;
@@ -12,10 +13,14 @@ mod http_wire;
 mod items;
 mod k8s;
 mod operations_doc;
+mod relay;
+mod replicas;
 mod road;
 mod schema;
 mod schema_apply;
 mod sdk;
 mod sse;
+mod system_collections;
 mod takeover;
+mod types;
 mod world;

@@ -102,7 +102,9 @@ async fn the_commands_do_what_is_told() {
         let name = line.split(' ').next().unwrap();
         assert!(text.contains(&format!("`{name}`")), "{name}");
     }
-    assert!(metrics.contains("eventus_relay_holder 1"), "{metrics}");
+    for line in ["eventus_relay_holder 1", r#"eventus_sql_seconds_count{statement="items.create"} 1"#] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
     let secret = "x".repeat(32);
     let settings =
         [("DATABASE_URL", world.database.url.as_str()), ("NATS_URL", &world.nats.url()), ("SECRET", &secret)];

@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use testkit::CollectedSpan;
 
-use crate::world::{Options, Shape, World, subscriber};
+use crate::world::{Options, Shape, World};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -38,9 +39,9 @@ async fn road(shape: Shape) -> Road {
 async fn one_item(shape: Shape) {
     let road = road(shape).await;
     let api = &road.world.api;
-    let client = subscriber(&road.world.nats.url()).await;
+    let client = road.world.nats.client().await;
     let mut subscription = client.subscribe("items.create.>").await.unwrap();
-    crate::world::subscribed(&client).await;
+    testkit::subscribed(&client).await;
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let headers: &[(&str, &str)] =
         &[("content-type", "application/json"), ("traceparent", &traceparent), ("x-request-id", "req-1")];
@@ -104,7 +105,8 @@ async fn spans(road: &Road) {
                     .any(|span| span.name.starts_with("consume") && span.attribute("consumer") == Some(name))
             };
             let named = |part: &str| ours.iter().any(|span| span.name.contains(part));
-            consumers.iter().all(|name| consumed(name)) && named("http") && named("webhook") && named("purge")
+            let roads = ["http", "webhook", "purge", "items.create"];
+            consumers.iter().all(|name| consumed(name)) && roads.iter().all(|part| named(part))
         })
         .await;
     let ours: Vec<_> = spans.into_iter().filter(|span| span.trace_id == TRACE).collect();
@@ -113,6 +115,24 @@ async fn spans(road: &Road) {
             span.parent_id == "00f067aa0ba902b7" || ours.iter().any(|other| other.span_id == span.parent_id);
         assert!(known, "{}/{} has a parent that nobody exported", span.service, span.name);
     }
+    statement(&ours);
+}
+
+/// The write's one SQL statement is a span below the rpc: by name, without its text.
+fn statement(spans: &[CollectedSpan]) {
+    let sql = spans.iter().filter(|span| span.attribute("db.system.name") == Some("postgresql"));
+    let [sql] = sql.collect::<Vec<_>>().try_into().expect("one statement makes items, events and answer");
+    let parent = spans.iter().find(|span| span.span_id == sql.parent_id).unwrap();
+    assert_eq!(
+        (sql.name.as_str(), parent.name.as_str(), parent.attribute("rpc.method")),
+        ("items.create", "rpc", Some("CreateItems"))
+    );
+    let told = |name| sql.attribute(name);
+    assert_eq!(
+        (told("db.operation.name"), told("db.response.returned_rows")),
+        (Some("items.create"), Some("1"))
+    );
+    assert!(sql.attributes.iter().all(|(_, value)| !value.contains("INSERT")), "{sql:?}");
 }
 
 #[tokio::test]
@@ -133,9 +153,9 @@ async fn a_large_item_is_referred_to() {
     world.collection("articles", json!([{"field": "content", "type": "text"}])).await;
     let endpoint = json!({"url": receiver.url("/"), "events": ["items.*"]});
     world.api.post("/webhooks/endpoints", endpoint).await.expect(200);
-    let client = subscriber(&world.nats.url()).await;
+    let client = world.nats.client().await;
     let mut subscription = client.subscribe("items.>").await.unwrap();
-    crate::world::subscribed(&client).await;
+    testkit::subscribed(&client).await;
     let text = |letter: &str| letter.repeat(900_000);
     world.api.post("/items/articles?fields=id", json!({"content": text("a")})).await.expect(200);
     for letter in ["b", "c"] {

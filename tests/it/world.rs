@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use model::{Ids as _, RandomIds};
@@ -86,6 +87,13 @@ impl World {
 
     /// A fleet on a database that is there already.
     pub async fn over(shape: Shape, options: Options, database: testkit::TestDatabase) -> Self {
+        let world = Self::unready(shape, options, database).await;
+        world.ready().await;
+        world
+    }
+
+    /// A fleet on a database that is there already, just started.
+    pub async fn unready(shape: Shape, options: Options, database: testkit::TestDatabase) -> Self {
         let nats = testkit::Nats::start().await;
         let mut ports = Ports::new();
         let http = ports.next();
@@ -107,6 +115,7 @@ impl World {
             }
         };
         let mut shared: Vec<(String, String)> = shared.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        shared.retain(|(key, _)| options.env.iter().all(|(other, _)| other != key));
         shared.extend(options.env);
         let processes = sets.into_iter().map(|(roles, grpc)| {
             let admin = ports.next();
@@ -128,7 +137,6 @@ impl World {
         for index in 0..world.processes.len() {
             world.spawn(index);
         }
-        world.ready().await;
         world
     }
 
@@ -151,6 +159,24 @@ impl World {
             .spawn()
             .unwrap();
         process.child = Some(child);
+    }
+
+    /// One more process beside the others, with all roles; gives its HTTP door, without waiting for it.
+    pub fn replica(&mut self) -> Api {
+        let mut ports = Ports::new();
+        let (http, admin, grpc) = (ports.next(), ports.next(), ports.next());
+        let mut env = self.processes[0].env.clone();
+        for (key, value) in [
+            ("PORT", http.port().to_string()),
+            ("EVENTUS_ADMIN_LISTEN", admin.to_string()),
+            ("EVENTUS_GRPC_LISTEN", grpc.to_string()),
+        ] {
+            env.retain(|(name, _)| name != key);
+            env.push((key.to_owned(), value));
+        }
+        self.processes.push(Process { roles: "all".to_owned(), admin, env, child: None });
+        self.spawn(self.processes.len() - 1);
+        Api::new(format!("http://{http}"), Some(TOKEN))
     }
 
     /// kill -9 of a process.
@@ -300,35 +326,22 @@ fn settings(
     ]
 }
 
-/// Returns when the server knows the client's subscriptions: a question and its answer on the same connection.
-pub async fn subscribed(client: &async_nats::Client) {
-    async_nats::jetstream::new(client.clone()).query_account().await.unwrap();
-}
-
-/// A plain client of the test's nats-server. The library does not read credentials from an address.
-pub async fn subscriber(url: &str) -> async_nats::Client {
-    let (_, rest) = url.split_once("://").unwrap();
-    let (credentials, server) = rest.split_once('@').unwrap();
-    let (user, password) = credentials.split_once(':').unwrap();
-    let options = async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
-    options.connect(format!("nats://{server}")).await.unwrap()
-}
-
 /// Ports below those that the system hands out by itself, a block per test process: children bind them later.
-struct Ports {
-    next: u16,
-}
+struct Ports;
+
+/// How many ports of the block were handed out.
+static HANDED_OUT: AtomicU16 = AtomicU16::new(0);
 
 impl Ports {
     fn new() -> Self {
-        let block = u16::try_from(std::process::id() % 500).unwrap();
-        Self { next: 10_000 + block * 40 }
+        Self
     }
 
     fn next(&mut self) -> SocketAddr {
+        let block = u16::try_from(std::process::id() % 250).unwrap();
         loop {
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next));
-            self.next += 1;
+            let port = 10_000 + block * 80 + HANDED_OUT.fetch_add(1, Ordering::Relaxed) % 80;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             if TcpListener::bind(address).is_ok() {
                 return address;
             }

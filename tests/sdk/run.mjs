@@ -76,6 +76,31 @@ async function items(client) {
   assert.deepEqual(await client.request(sdk.readItems('notes')), []);
 }
 
+async function system() {
+  const role = await admin.request(sdk.createRole({ name: 'Editor' }));
+  const policy = await admin.request(sdk.createPolicy({ name: 'Editing', ip_access: ['::1'] }));
+  assert.deepEqual(policy.ip_access, ['::1']);
+  const rule = { policy: policy.id, collection: 'notes', action: 'read', fields: ['id', 'title'], permissions: { id: { _gt: 0 } } };
+  const permission = await admin.request(sdk.createPermission(rule));
+  assert.deepEqual([permission.fields, permission.permissions], [rule.fields, rule.permissions]);
+  const user = await admin.request(sdk.createUser({ email: 'sdk@example.com', password: 'sdk password', role: role.id, tags: ['a'] }));
+  assert.deepEqual([user.password, user.tags, user.status], ['**********', ['a'], 'active']);
+  assert.ok((await nobody.request(sdk.login({ email: 'SDK@example.com', password: 'sdk password' }))).access_token);
+  assert.equal((await admin.request(sdk.updateUser(user.id, { title: 'Dr' }, { fields: ['title'] }))).title, 'Dr');
+  assert.deepEqual(await admin.request(sdk.readUsers({ fields: ['email'], filter: { role: { _eq: role.id } } })), [{ email: 'sdk@example.com' }]);
+  assert.deepEqual(await admin.request(sdk.updateSettings({ project_descriptor: 'Tests' }, { fields: ['project_descriptor'] })), { project_descriptor: 'Tests' });
+  assert.equal((await admin.request(sdk.readSettings())).project_descriptor, 'Tests');
+  assert.equal((await admin.request(sdk.updateSingleton('site', { name: 'Named' }))).name, 'Named');
+  assert.deepEqual(await admin.request(sdk.updateMe({ title: 'Prof' }, { fields: ['title'] })), { title: 'Prof' });
+  await refused(admin.request(sdk.createFlow({ name: 'f', status: 'active' })), 400, 'INVALID_PAYLOAD');
+  await refused(admin.request(sdk.deleteUsers((await admin.request(sdk.readUsers())).map(({ id }) => id))), 422, 'UNPROCESSABLE_CONTENT');
+  await admin.request(sdk.deleteUser(user.id));
+  await admin.request(sdk.deleteRole(role.id));
+  await admin.request(sdk.deletePolicy(policy.id));
+  assert.deepEqual(await admin.request(sdk.readPermissions()), []);
+  await admin.request(sdk.readActivities());
+}
+
 async function logins() {
   const client = createDirectus(url).with(authentication('json', { autoRefresh: false })).with(rest());
   const first = await client.login({ email, password });
@@ -109,5 +134,5 @@ async function server() {
   assert.equal((await admin.request(sdk.serverHealth())).status, 'ok');
 }
 
-for (const part of [server, schema, documents, () => items(admin), logins, errors]) await part();
+for (const part of [server, schema, documents, () => items(admin), system, logins, errors]) await part();
 console.log('sdk ok');

@@ -6,7 +6,6 @@ use model::{Event, EventName, Ledger as _};
 use testkit::TestDatabase;
 use time::OffsetDateTime;
 use time::macros::datetime;
-use uuid::Uuid;
 
 use super::{CONSUMER, count};
 
@@ -21,26 +20,11 @@ async fn world() -> (TestDatabase, Db) {
 
 fn event(position: i64, name: &str, collection: &str, time: OffsetDateTime) -> Event {
     Event {
-        position,
-        id: Uuid::from_u128(u128::try_from(position).unwrap()),
         name: EventName::parse(name).unwrap(),
         collection: collection.to_owned(),
-        key: position.to_string(),
-        version: 1,
-        payload: None,
-        previous: None,
-        oversized: false,
-        fields: None,
-        user: None,
-        role: None,
-        request_id: None,
-        traceparent: None,
-        causation_id: None,
-        depth: 0,
-        batch_id: None,
-        batch_index: 0,
         silent: position % 2 == 0,
         time,
+        ..testkit::event(position)
     }
 }
 

@@ -52,8 +52,6 @@ async fn counts_are_exact_whatever_comes_again() {
     world.nats.wipe_store();
     world.nats.restart().await;
     world.append("items.create", "articles", 1_000, false).await;
-    world.runtime.shutdown.begin_hard();
-    world.runtime = chassis::Runtime::new(chassis::Shutdown::new());
     world.bus.ready().await.unwrap();
     world.relay().await;
     let fourth = world.worker().await;

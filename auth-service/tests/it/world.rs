@@ -6,9 +6,8 @@ use std::time::Duration;
 use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
 use auth_service::{Bootstrapped, Config, Error, Face, FirstAdmin, Given, Links, Secret};
-use bus::{Bus, Pings};
+use bus::Pings;
 use chassis::{Runtime, Shutdown};
-use db::Db;
 use futures_util::StreamExt;
 use model::{Accountability, Clock, ErrorCode, Errors, RandomIds};
 use proto::auth::v1::auth_service_client::AuthServiceClient;
@@ -16,9 +15,9 @@ use proto::auth::v1::{
     AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
     LogoutResponse, RefreshRequest, TokensResponse,
 };
-use rpc::{Caller, Channel, LocalSlot, Signer};
+use rpc::{Caller, Channel, LocalSlot};
 use sqlx::PgPool;
-use testkit::{Nats, TestClock, TestDatabase};
+use testkit::{PATIENCE, TestClock, process};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -27,18 +26,12 @@ pub const ADMIN: &str = "admin@example.com";
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const TOKEN: &str = "admin-static-token";
 
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 pub struct World {
     pub admin: Uuid,
     client: AuthServiceClient<Channel>,
-    db: Db,
-    bus: Bus,
-    signer: Signer,
     clock: TestClock,
     runtime: Runtime,
-    _servers: (TestDatabase, Nats),
+    servers: testkit::World,
 }
 
 /// The code of a refusal.
@@ -59,16 +52,13 @@ impl World {
 
     /// Without anybody.
     pub async fn bare() -> Self {
-        let (database, nats) = tokio::join!(testkit::database(db::migrate_url), Nats::start());
-        let db = db::connect(&db::Config::new(&database.url).unwrap(), "auth-test");
-        let bus = Bus::connect(&bus::Config::new(nats.url()), "auth-test").await.unwrap();
+        let servers = testkit::World::start("auth-test").await;
         let clock = TestClock::default();
         let runtime = Runtime::new(Shutdown::new());
-        let signer = Signer::new(SECRET);
         let links = Links {
-            db: db.clone(),
-            bus: bus.clone(),
-            signer: signer.clone(),
+            db: servers.db.clone(),
+            bus: servers.bus.clone(),
+            signer: servers.signer.clone(),
             clock: Arc::new(clock.clone()),
             ids: Arc::new(RandomIds),
         };
@@ -77,22 +67,20 @@ impl World {
         let face = Face { grpc: None, local: local.clone() };
         runtime.tasks.spawn("auth", auth_service::run(Config::new(SECRET), links, face, runtime.child()));
         testkit::eventually(PATIENCE, || async { local.is_bound() }).await;
-        Self { admin: Uuid::nil(), client, db, bus, signer, clock, runtime, _servers: (database, nats) }
+        Self { admin: Uuid::nil(), client, clock, runtime, servers }
     }
 
     /// Stops softly; nothing may have died.
     pub async fn stop(self) {
-        self.runtime.shutdown.begin();
-        tokio::time::timeout(PATIENCE, self.runtime.tasks.drain()).await.expect("a soft stop");
-        assert!(self.runtime.tasks.failure().is_none(), "{:?}", self.runtime.tasks.failure());
+        process::stop(&self.runtime).await;
     }
 
     pub async fn bootstrap(&self, admin: &FirstAdmin) -> Result<Bootstrapped, Error> {
-        auth_service::bootstrap(&self.db, admin, &RandomIds).await
+        auth_service::bootstrap(&self.servers.db, admin, &RandomIds).await
     }
 
     pub fn pool(&self) -> &PgPool {
-        self.db.pool()
+        self.servers.db.pool()
     }
 
     pub fn now(&self) -> OffsetDateTime {
@@ -108,12 +96,12 @@ impl World {
     }
 
     pub async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(self.pool()).await.unwrap()
+        self.servers.number(sql).await
     }
 
     /// Waits until a count is reached.
     pub async fn until(&self, sql: &'static str, expected: i64) {
-        testkit::eventually(PATIENCE, || async { self.count(sql).await == expected }).await;
+        self.servers.until(sql, expected).await;
     }
 
     /// One more user, without a role.
@@ -134,7 +122,7 @@ impl World {
 
     fn request<T>(&self, accountability: Accountability, message: T) -> tonic::Request<T> {
         let caller = Caller { request_id: Some("request-1".into()), accountability };
-        rpc::outgoing(&self.signer, &self.clock, &caller, message)
+        rpc::outgoing(&self.servers.signer, &self.clock, &caller, message)
     }
 
     /// Somebody at the gateway's door.
@@ -210,10 +198,7 @@ impl World {
 
     /// Listens to pings of `control` from now on.
     pub async fn pings(&self) -> Listening {
-        tokio::time::timeout(PATIENCE, self.bus.ready()).await.expect("a broker").unwrap();
-        let pings = self.bus.pings("control").await.unwrap();
-        self.bus.client().flush().await.unwrap();
-        Listening(pings)
+        Listening(self.servers.pings("control").await)
     }
 }
 

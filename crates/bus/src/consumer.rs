@@ -11,6 +11,7 @@ mod lanes;
 mod metrics;
 mod source;
 mod spans;
+mod stop;
 mod work;
 
 use std::future::Future;

@@ -31,13 +31,16 @@ async fn render() -> Response {
 }
 
 async fn answer(health: Health, fine: fn(&Health) -> bool) -> Response {
-    let (code, status) =
-        if fine(&health) { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "error") };
+    let (code, status) = match fine(&health) {
+        true if health.warnings().is_empty() => (StatusCode::OK, "ok"),
+        true => (StatusCode::OK, "warn"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "error"),
+    };
     let body = json!({ "status": status, "checks": checks(&health) });
     (code, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// Name -> `{"status":"ok"}` or `{"status":"error","reason":".."}`; of components with one name the worst.
+/// Name -> `{"status":"ok"}`, or `error` or `warn` with a `reason`; of components with one name the worst.
 fn checks(health: &Health) -> Map<String, Value> {
     let mut checks = Map::new();
     if health.is_draining() {
@@ -51,6 +54,11 @@ fn checks(health: &Health) -> Map<String, Value> {
             State::Up => {
                 checks.entry(name).or_insert_with(|| json!({ "status": "ok" }));
             }
+        }
+    }
+    for (name, reason) in health.warnings() {
+        if checks.get(&name).is_some_and(|check| check["status"] == "ok") {
+            checks.insert(name, json!({ "status": "warn", "reason": reason }));
         }
     }
     checks

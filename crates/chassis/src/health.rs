@@ -32,6 +32,8 @@ struct Inner {
 struct Entry {
     name: String,
     state: State,
+    /// What an operator has to see to although the component is up.
+    warning: Option<String>,
     was_up: bool,
 }
 
@@ -64,7 +66,7 @@ impl Health {
     pub fn component(&self, name: impl Into<String>) -> Component {
         let mut components = self.inner.components();
         let state = State::Down("starting".to_owned());
-        components.push(Entry { name: name.into(), state, was_up: false });
+        components.push(Entry { name: name.into(), state, warning: None, was_up: false });
         self.inner.judge(&components);
         Component { inner: self.inner.clone(), index: components.len() - 1 }
     }
@@ -100,29 +102,43 @@ impl Health {
     pub fn report(&self) -> Vec<(String, State)> {
         self.inner.components().iter().map(|entry| (entry.name.clone(), entry.state.clone())).collect()
     }
+
+    /// Name and reason of each component that is up and still asks for an operator.
+    pub fn warnings(&self) -> Vec<(String, String)> {
+        let components = self.inner.components();
+        let warned = components.iter().filter(|entry| entry.state == State::Up);
+        warned.filter_map(|entry| Some((entry.name.clone(), entry.warning.clone()?))).collect()
+    }
 }
 
 impl Component {
     /// Works.
     pub fn up(&self) {
-        self.set(State::Up);
+        self.set(State::Up, None);
+    }
+
+    /// Serves its callers, but an operator has to do something: shown, without making the process less ready.
+    pub fn warn(&self, reason: impl Into<String>) {
+        self.set(State::Up, Some(reason.into()));
     }
 
     /// Does not work, with the reason; it is shown to operators.
     pub fn down(&self, reason: impl Into<String>) {
-        self.set(State::Down(reason.into()));
+        self.set(State::Down(reason.into()), None);
     }
 
-    fn set(&self, state: State) {
+    fn set(&self, state: State, warning: Option<String>) {
         let mut components = self.inner.components();
         let entry = &mut components[self.index];
-        if entry.state == state {
+        if entry.state == state && entry.warning == warning {
             return;
         }
-        match &state {
-            State::Up => tracing::info!(component = entry.name, "up"),
-            State::Down(reason) => tracing::warn!(component = entry.name, reason, "down"),
+        match (&state, &warning) {
+            (State::Up, None) => tracing::info!(component = entry.name, "up"),
+            (State::Up, Some(reason)) => tracing::warn!(component = entry.name, reason, "up, with a warning"),
+            (State::Down(reason), _) => tracing::warn!(component = entry.name, reason, "down"),
         }
+        entry.warning = warning;
         entry.was_up |= state == State::Up;
         entry.state = state;
         self.inner.judge(&components);
@@ -162,7 +178,11 @@ mod tests {
         assert!(!health.ready() && health.started(), "started stays");
         let down = State::Down("connection refused".to_owned());
         assert_eq!(health.report(), [("db".to_owned(), down), ("bus".to_owned(), State::Up)]);
+        db.warn("almost full");
+        assert!(health.ready(), "a warning takes nothing away");
+        assert_eq!(health.warnings(), [("db".to_owned(), "almost full".to_owned())]);
         db.up();
+        assert_eq!(health.warnings(), []);
         let news = health.watch();
         health.draining();
         assert!(!health.ready() && news.has_changed().unwrap());

@@ -108,12 +108,13 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, Error> {
     // Spans pass the log's filter at every level: its lines need their ids, and they cost it nothing.
     let filter = filter_fn(|metadata| metadata.is_span() && traced(metadata))
         .with_max_level_hint(LevelFilter::INFO)
-        .or(filter);
+        .or(filter)
+        .and(cheap());
     let lines = lines::Lines::new(config.log_style).with_filter(filter);
     let registry = Registry::default().with(lines);
     let provider = match &config.otlp_endpoint {
         None => {
-            let ids = crate::trace::ids::IdsLayer.with_filter(spans());
+            let ids = crate::trace::ids::IdsLayer.with_filter(spans().and(cheap()));
             let _ = tracing::subscriber::set_global_default(registry.with(ids));
             None
         }
@@ -176,6 +177,12 @@ fn traced(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= tracing::Level::INFO
         && !FOREIGN.contains(&root)
         && !root.starts_with("opentelemetry")
+}
+
+/// All but the spans that are worth their cost only to an exporter.
+fn cheap<S: Subscriber>() -> impl Filter<S> {
+    // With a level, so that the filter beside it goes on to say how far one has to look.
+    filter_fn(|metadata| metadata.target() != crate::trace::EXPORTED).with_max_level_hint(LevelFilter::TRACE)
 }
 
 /// Panics become a log line and a count; what follows from them is the business of whoever runs the work.

@@ -5,7 +5,7 @@
 
 pub(crate) mod ids;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use model::TraceParent;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use tracing::dispatcher::Dispatch;
@@ -13,6 +13,10 @@ use tracing::{Span, span};
 use tracing_opentelemetry::{OpenTelemetrySpanExt as _, get_otel_context};
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan as _;
+
+/// Target of spans that are made only where spans are exported: too many to pay for where nobody looks at them.
+/// Elsewhere they cost a glance at a flag, and what happens within them belongs to the span around.
+pub const EXPORTED: &str = "eventus::exported";
 
 /// The context of the current span, for whatever is called or written now. `None` outside of every span, and
 /// where `telemetry::init` was not called.
@@ -44,6 +48,14 @@ pub fn continue_from(span: &Span, parent: Option<&TraceParent>) {
 /// A well-formed `traceparent` header.
 pub fn from_headers(headers: &HeaderMap) -> Option<TraceParent> {
     TraceParent::parse(headers.get("traceparent")?.to_str().ok()?)
+}
+
+/// Puts a `traceparent` header: the context of the span, else the one that the work came with.
+pub fn to_headers(headers: &mut HeaderMap, span: &Span, origin: Option<&TraceParent>) {
+    let parent = of(span).or_else(|| origin.cloned());
+    if let Some(value) = parent.and_then(|parent| HeaderValue::from_str(parent.as_str()).ok()) {
+        headers.insert("traceparent", value);
+    }
 }
 
 /// The context of a span, from whichever layer keeps it.
@@ -85,7 +97,7 @@ mod tests {
     use tracing_subscriber::Registry;
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::{continue_from, current, from_headers, ids::IdsLayer};
+    use super::{continue_from, current, from_headers, ids::IdsLayer, of, to_headers};
 
     const INCOMING: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -145,6 +157,23 @@ mod tests {
         assert_eq!(from_headers(&headers), None);
         headers.insert("traceparent", INCOMING.parse().unwrap());
         assert_eq!(from_headers(&headers).unwrap().as_str(), INCOMING);
+    }
+
+    #[test]
+    fn headers_carry_the_span_else_the_origin() {
+        let origin = TraceParent::parse(INCOMING);
+        let put = |span: &Span| {
+            let mut headers = http::HeaderMap::new();
+            to_headers(&mut headers, span, origin.as_ref());
+            from_headers(&headers).unwrap()
+        };
+        assert_eq!(put(&Span::none()).as_str(), INCOMING);
+        traced(|| {
+            let span = info_span!(parent: None, "attempt");
+            continue_from(&span, origin.as_ref());
+            assert_eq!(put(&span), of(&span).unwrap());
+            assert_ne!(put(&span).as_str(), INCOMING);
+        });
     }
 
     #[test]

@@ -36,6 +36,7 @@ macro_rules! migrations {
 migrations! {
     1 "0001_system_tables",
     2 "0002_event_log",
+    3 "0003_json_in_text",
 }
 
 const LOCK: i64 = 7_306_085_836;

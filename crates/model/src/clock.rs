@@ -1,5 +1,7 @@
 //! Time is handed in, so that tests can hold it.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 /// Gives the present instant, in UTC.
@@ -17,4 +19,9 @@ impl Clock for SystemClock {
     fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }
+}
+
+/// A span in the unit and type that statements and messages take; what is too long for it is the longest.
+pub fn milliseconds(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

@@ -13,7 +13,7 @@ mod schema;
 mod trace;
 
 pub use accountability::Accountability;
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, SystemClock, milliseconds};
 pub use error::{Error, ErrorCode, Errors};
 pub use event::{Event, EventName};
 pub use filter::{Filter, Operator};

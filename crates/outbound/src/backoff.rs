@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::{ConfigError, Env};
 use http::header::{HeaderMap, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use model::Ids;
@@ -20,11 +21,36 @@ pub struct Schedule {
     pub overload: Duration,
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 impl Schedule {
     /// What Standard Webhooks recommends: ten attempts over 75 hours, a minute at least after overload.
     pub fn standard() -> Self {
         let delays = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
         Self { delays: delays.map(Duration::from_secs).to_vec(), overload: Duration::from_secs(60) }
+    }
+
+    /// Reads the delays and the overload delay by these keys. Without an overload delay of its own a short schedule
+    /// waits its longest delay at most.
+    ///
+    /// # Errors
+    /// A malformed value, more than 50 delays, one of more than 30 days, or an overload delay of more than a day.
+    pub fn from_env(
+        env: &Env,
+        delays_key: &str,
+        overload_key: &str,
+        default: &Self,
+    ) -> Result<Self, ConfigError> {
+        let delays = env.durations(delays_key, &default.delays)?;
+        let longest = delays.iter().copied().max().unwrap_or_default();
+        if delays.len() > 50 || longest > 30 * DAY {
+            return Err(ConfigError::invalid(delays_key, "at most 50 delays of at most 30d"));
+        }
+        let overload = env.duration(overload_key, default.overload.min(longest))?;
+        if overload > DAY {
+            return Err(ConfigError::invalid(overload_key, "at most 1d"));
+        }
+        Ok(Self { delays, overload })
     }
 
     /// How many attempts there are at most.

@@ -1,8 +1,9 @@
-//! Settings of outbound HTTP. Processes read them from their environment and hand them in.
+//! Settings of outbound HTTP, the same for every process that speaks to the outside world.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use chassis::{ConfigError, Env};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::guard::Guard;
@@ -37,6 +38,27 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Reads `EVENTUS_OUTBOUND_ALLOW`, `EVENTUS_OUTBOUND_PORTS` and `EVENTUS_OUTBOUND_TIMEOUT`; the rest is as in
+    /// `default`.
+    ///
+    /// # Errors
+    /// A malformed or senseless value.
+    pub fn from_env(env: &Env, default: Self) -> Result<Self, ConfigError> {
+        let (allow, ports) = ("EVENTUS_OUTBOUND_ALLOW", "EVENTUS_OUTBOUND_PORTS");
+        let timeout = env.duration("EVENTUS_OUTBOUND_TIMEOUT", default.timeout)?;
+        if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&timeout) {
+            return Err(ConfigError::invalid("EVENTUS_OUTBOUND_TIMEOUT", "100ms to 60s"));
+        }
+        Ok(Self {
+            allow: Self::parse_allow(&env.list(allow)?)
+                .map_err(|_| ConfigError::invalid(allow, "networks and addresses between commas"))?,
+            ports: Self::parse_ports(&env.list(ports)?)
+                .map_err(|_| ConfigError::invalid(ports, "port numbers between commas, or *"))?,
+            timeout,
+            ..default
+        })
+    }
+
     /// Refuses at once what would be refused without looking a name up: for checking what somebody configures.
     ///
     /// # Errors
@@ -87,7 +109,31 @@ fn network(text: &str) -> Option<IpNet> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chassis::Env;
+
     use super::Config;
+
+    #[test]
+    fn settings_are_read_and_checked() {
+        let read = |key: &str, value: &str| {
+            let agent = Config { user_agent: "Somebody".to_owned(), ..Config::default() };
+            Config::from_env(&Env::from_pairs([(key, value)]), agent)
+        };
+        let given = read("EVENTUS_OUTBOUND_TIMEOUT", "2s").unwrap();
+        assert_eq!((given.timeout, given.user_agent.as_str()), (Duration::from_secs(2), "Somebody"));
+        assert_eq!(read("EVENTUS_OUTBOUND_ALLOW", "127.0.0.1/32, ::1").unwrap().allow.len(), 2);
+        assert_eq!(read("EVENTUS_OUTBOUND_PORTS", "443,9000").unwrap().ports, [443, 9000]);
+        for (key, bad) in [
+            ("EVENTUS_OUTBOUND_ALLOW", "localhost"),
+            ("EVENTUS_OUTBOUND_PORTS", "http"),
+            ("EVENTUS_OUTBOUND_TIMEOUT", "0"),
+            ("EVENTUS_OUTBOUND_TIMEOUT", "61s"),
+        ] {
+            assert!(read(key, bad).is_err(), "{key} {bad}");
+        }
+    }
 
     fn allow(parts: &[&str]) -> Result<Vec<String>, String> {
         let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();

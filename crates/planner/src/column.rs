@@ -22,6 +22,8 @@ pub fn answer_value(field: &Field, source: &str) -> String {
         FieldType::Date => format!("to_char({column}, 'YYYY-MM-DD')"),
         FieldType::Time => format!("to_char({column}, 'HH24:MI:SS')"),
         FieldType::Csv => format!("string_to_array({column}, ',')"),
+        // JSON that stands in a text column (special cast-json), as far as it is JSON.
+        FieldType::Json if !sql_type(field).starts_with("json") => format!("eventus.json_in_text({column})"),
         FieldType::Binary => format!("encode({column}, 'base64')"),
         _ => column,
     }

@@ -23,7 +23,7 @@ pub use payload::{Payload, parse_payloads};
 pub use read::{ReadOne, ReadPlan, plan_keys, plan_read, plan_read_keys, plan_read_one};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use stamp::Stamp;
-pub use statement::{Binding, Statement};
+pub use statement::{Binding, STATEMENT_NAMES, Statement};
 pub use update::{UpdateChange, plan_update};
 pub use value::{KeyText, parse_key};
 

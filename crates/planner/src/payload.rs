@@ -21,6 +21,19 @@ impl Payload {
         self.0.iter().map(|(name, value)| (name.as_str(), &**value))
     }
 
+    /// Takes a name out, however often it was sent.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(n, _)| n != name);
+    }
+
+    /// Gives a name this text as its only value.
+    pub fn set_text(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        let value = serde_json::value::to_raw_value(text).map_err(|_| Error::internal())?;
+        self.remove(name);
+        self.0.push((name.to_owned(), value));
+        Ok(())
+    }
+
     /// Nothing was sent.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -70,6 +83,15 @@ mod tests {
         assert!(one);
         assert_eq!(payloads[0].get("a").unwrap().get(), "2");
         assert_eq!(payloads[0].get("b").unwrap().get(), "[1.10]");
+    }
+
+    #[test]
+    fn values_are_replaced_whole() {
+        let (mut payloads, _) = parse_payloads(br#"{"a":1,"b":2,"a":3}"#).unwrap();
+        payloads[0].set_text("a", "\"x").unwrap();
+        payloads[0].remove("b");
+        let all: Vec<_> = payloads[0].iter().map(|(name, value)| (name, value.get())).collect();
+        assert_eq!(all, [("a", r#""\"x""#)]);
     }
 
     #[test]

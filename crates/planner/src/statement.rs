@@ -4,10 +4,23 @@ use std::fmt::Write as _;
 
 use uuid::Uuid;
 
+/// Every name that a statement can have, for whoever keeps something per name.
+pub const STATEMENT_NAMES: [&str; 9] = [
+    "items.create",
+    "items.update",
+    "items.delete",
+    "items.read",
+    "items.read_one",
+    "items.read_keys",
+    "items.keys",
+    "items.lock",
+    "items.referring",
+];
+
 /// One SQL statement with the values it is run with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
-    /// Name for spans, metrics and the slow-query log, for example `items.read`.
+    /// Name for spans and metrics, one of [`STATEMENT_NAMES`].
     pub name: &'static str,
     /// Text; holds no value of a client. Equal shapes give equal texts, so that prepared statements are found again.
     pub sql: String,
@@ -67,6 +80,7 @@ impl Builder {
 
     /// The finished statement.
     pub(crate) fn finish(self, name: &'static str) -> Statement {
+        debug_assert!(STATEMENT_NAMES.contains(&name), "{name} is not listed");
         Statement { name, sql: self.sql, bindings: self.bindings }
     }
 }

@@ -86,6 +86,8 @@ fn scalar_text(
             }
             Ok(text.to_owned())
         }
+        // What is no hash here was not hashed on its way: it must not be stored.
+        FieldType::Hash if text.starts_with("$argon2") => Ok(text.to_owned()),
         FieldType::Hash | FieldType::Binary => {
             Err(wrong(field, "can't be written yet: its type is not supported"))
         }
@@ -191,6 +193,12 @@ fn out_of_range(text: &str, field: &Field, collection: &str) -> Error {
 
 fn of_value(code: ErrorCode, what: &str, text: &str, field: &Field, collection: &str) -> Error {
     let name = &field.name;
+    if field.is_concealed() {
+        return Error::new(code)
+            .with_message(format!("The value for field \"{name}\" in collection \"{collection}\" {what}."))
+            .with("collection", collection)
+            .with("field", name.as_str());
+    }
     Error::new(code)
         .with_message(format!("Value \"{text}\" for field \"{name}\" in collection \"{collection}\" {what}."))
         .with("collection", collection)
@@ -308,6 +316,18 @@ mod tests {
             assert_eq!(text(json, kind, column), Ok(Some(expected.to_owned())), "{json}");
         }
         assert_eq!(text("null", FieldType::Integer, "integer"), Ok(None));
+    }
+
+    #[test]
+    fn only_hashes_are_stored_as_hashes() {
+        let hash = "$argon2id$v=19$m=64,t=1,p=1$c2FsdA$aGFzaA";
+        let json = format!("\"{hash}\"");
+        assert_eq!(text(&json, FieldType::Hash, "character varying(255)"), Ok(Some(hash.to_owned())));
+        assert_eq!(text("\"x\"", FieldType::Hash, "character varying(255)"), Err(ErrorCode::InvalidPayload));
+        let raw = RawValue::from_string(json).unwrap();
+        let error =
+            payload_text(&raw, &field("f", FieldType::Hash, "character varying(5)"), "c").unwrap_err();
+        assert!(!format!("{error:?}").contains(hash), "{error:?}");
     }
 
     #[test]

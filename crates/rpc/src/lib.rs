@@ -22,7 +22,7 @@ pub use door::Door;
 pub use error::Error;
 pub use guard::Guard;
 pub use local::LocalSlot;
-pub use serve::{Server, serve};
+pub use serve::{Face, Server, serve};
 pub use signer::Signer;
 pub use status::{errors, status};
 

@@ -31,6 +31,15 @@ pub struct Server {
     local: Option<LocalSlot>,
 }
 
+/// Where a process is called.
+#[derive(Debug, Default)]
+pub struct Face {
+    /// gRPC on the network.
+    pub grpc: Option<TcpListener>,
+    /// gRPC within the process.
+    pub local: LocalSlot,
+}
+
 impl Server {
     /// Nothing yet, behind this guard.
     pub fn new(guard: Guard) -> Self {
@@ -74,6 +83,12 @@ impl Server {
     pub fn local(mut self, slot: LocalSlot) -> Self {
         self.local = Some(slot);
         self
+    }
+
+    /// Both, as the process was told.
+    #[must_use]
+    pub fn face(self, face: Face) -> Self {
+        self.tcp(face.grpc).local(face.local)
     }
 
     /// The services with health, and reflection if it is wanted.

@@ -43,15 +43,9 @@ impl Nats {
         self.url.clone()
     }
 
-    /// A plain client, as any program outside the fleet would be (async-nats leaves out what the address says of the user).
+    /// A plain client, as any program outside the fleet would be.
     pub async fn client(&self) -> async_nats::Client {
-        let (_, rest) = self.url.split_once("://").expect("an address has a scheme");
-        let (user, address) = rest.split_once('@').expect("a private server has a user");
-        let (name, password) = user.split_once(':').expect("a user has a password");
-        async_nats::ConnectOptions::with_user_and_password(name.to_owned(), password.to_owned())
-            .connect(address)
-            .await
-            .expect("the nats-server answers")
+        nats_client(&self.url).await
     }
 
     /// Its port on 127.0.0.1; the same after a restart.
@@ -97,4 +91,20 @@ impl Nats {
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("store")
     }
+}
+
+/// A plain client of an address with user and password (async-nats leaves out what the address says of the user).
+pub async fn nats_client(url: &str) -> async_nats::Client {
+    let (_, rest) = url.split_once("://").expect("an address has a scheme");
+    let (user, address) = rest.split_once('@').expect("the address has a user");
+    let (name, password) = user.split_once(':').expect("a user has a password");
+    async_nats::ConnectOptions::with_user_and_password(name.to_owned(), password.to_owned())
+        .connect(address)
+        .await
+        .expect("the nats-server answers")
+}
+
+/// Returns when the server knows the client's subscriptions: a question and its answer on the same connection.
+pub async fn subscribed(client: &async_nats::Client) {
+    async_nats::jetstream::new(client.clone()).query_account().await.expect("the nats-server answers");
 }

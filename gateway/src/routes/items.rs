@@ -1,5 +1,6 @@
-//! `/items/:collection[/:key]`: items of user collections.
+//! `/items/:collection[/:key]` and the routes of system collections: items, whatever collection they are of.
 
+mod place;
 mod target;
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
@@ -17,28 +18,27 @@ use crate::answer;
 use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
-use crate::path::Names;
 use crate::read_query::ReadQuery;
 use crate::state::Gateway;
 
-type Answer = Result<Response, Failure>;
+pub use place::{InCollection, Item, Of};
 
-const ALLOWED: &str = "POST,SEARCH,GET,HEAD,PATCH,DELETE";
+type Answer = Result<Response, Failure>;
 
 /// GET /items/:collection
 pub async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Names(collection): Names<String>,
+    InCollection(collection): InCollection,
     ReadQuery(query): ReadQuery,
 ) -> Answer {
     read_items(&gateway, &caller, collection, query).await
 }
 
 /// SEARCH /items/:collection, and what the route says to unknown methods.
-pub async fn search(State(gateway): State<Gateway>, request: Request) -> Response {
+pub async fn search(gateway: Gateway, request: Request, allowed: &'static str) -> Response {
     if request.method().as_str() != "SEARCH" {
-        return other(request.method(), request.uri(), ALLOWED);
+        return other(request.method(), request.uri(), allowed);
     }
     search_items(&gateway, request).await.into_response()
 }
@@ -46,7 +46,7 @@ pub async fn search(State(gateway): State<Gateway>, request: Request) -> Respons
 async fn search_items(gateway: &Gateway, request: Request) -> Answer {
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, gateway).await?;
-    let Names(collection) = Names::<String>::from_request_parts(&mut parts, gateway).await?;
+    let InCollection(collection) = InCollection::from_request_parts(&mut parts, gateway).await?;
     let body = JsonBody::from_request(Request::from_parts(parts, body), gateway).await?;
     let query = target::search(&body)?;
     read_items(gateway, &caller, collection, query).await
@@ -56,10 +56,9 @@ async fn search_items(gateway: &Gateway, request: Request) -> Answer {
 pub async fn read(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Names((collection, key)): Names<(String, String)>,
+    Item { collection, key }: Item,
     ReadQuery(query): ReadQuery,
 ) -> Answer {
-    let collection = user_collection(collection)?;
     let request = gateway.call(&caller, ReadItemRequest { collection, key, query });
     let found = gateway.items().read_item(request).await?.into_inner();
     Ok(answer::of(&found.item))
@@ -69,11 +68,11 @@ pub async fn read(
 pub async fn create(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Names(collection): Names<String>,
+    InCollection(collection): InCollection,
     ReadQuery(query): ReadQuery,
     body: JsonBody,
 ) -> Answer {
-    let (collection, many) = (user_collection(collection)?, body.is_array());
+    let many = body.is_array();
     let request = gateway.call(&caller, CreateItemsRequest { collection, payload: body.0, query });
     let made = gateway.items().create_items(request).await?.into_inner();
     Ok(if many { answer::written(&made.items) } else { answer::only(&made.items) })
@@ -83,31 +82,40 @@ pub async fn create(
 pub async fn update(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Names((collection, key)): Names<(String, String)>,
+    Item { collection, key }: Item,
     ReadQuery(query): ReadQuery,
     body: JsonBody,
 ) -> Answer {
-    let collection = user_collection(collection)?;
     if body.is_array() {
         return Err(Error::invalid_payload("The changes of one item must be an object").into());
     }
+    update_one(&gateway, &caller, Item { collection, key }, query, body.0).await
+}
+
+/// Changes one item.
+pub async fn update_one(
+    gateway: &Gateway,
+    caller: &Caller,
+    Item { collection, key }: Item,
+    query: Bytes,
+    payload: Bytes,
+) -> Answer {
     let target = Some(Target::Keys(Keys { keys: vec![key] }));
-    let request = gateway.call(&caller, UpdateItemsRequest { collection, target, payload: body.0, query });
-    let changed = gateway.items().update_items(request).await?.into_inner();
+    let request = UpdateItemsRequest { collection, target, payload, query, singleton: None };
+    let changed = gateway.items().update_items(gateway.call(caller, request)).await?.into_inner();
     Ok(answer::only(&changed.items))
 }
 
-/// PATCH /items/:collection
+/// PATCH /items/:collection: many, or the one item of a singleton.
 pub async fn update_many(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Names(collection): Names<String>,
+    InCollection(collection): InCollection,
     ReadQuery(query): ReadQuery,
     body: JsonBody,
 ) -> Answer {
-    let collection = user_collection(collection)?;
-    let (target, payload) = target::update(&body)?;
-    let request = UpdateItemsRequest { collection, target: Some(target), payload, query };
+    let target::Update { target, payload, singleton } = target::update(&body)?;
+    let request = UpdateItemsRequest { collection, target, payload, query, singleton };
     let request = gateway.call(&caller, request);
     let changed = gateway.items().update_items(request).await?.into_inner();
     Ok(answer::written(&changed.items))
@@ -117,7 +125,7 @@ pub async fn update_many(
 pub async fn delete(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Names((collection, key)): Names<(String, String)>,
+    Item { collection, key }: Item,
 ) -> Answer {
     let target = delete_items_request::Target::Keys(Keys { keys: vec![key] });
     delete_items(&gateway, &caller, collection, target).await
@@ -127,7 +135,7 @@ pub async fn delete(
 pub async fn delete_many(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Names(collection): Names<String>,
+    InCollection(collection): InCollection,
     body: JsonBody,
 ) -> Answer {
     let target = target::delete(&body)?;
@@ -135,7 +143,6 @@ pub async fn delete_many(
 }
 
 async fn read_items(gateway: &Gateway, caller: &Caller, collection: String, query: Bytes) -> Answer {
-    let collection = user_collection(collection)?;
     let request = gateway.call(caller, ReadItemsRequest { collection, query });
     let found = gateway.items().read_items(request).await?.into_inner();
     Ok(answer::list(&found.items, found.total_count, found.filter_count))
@@ -147,13 +154,7 @@ async fn delete_items(
     collection: String,
     target: delete_items_request::Target,
 ) -> Answer {
-    let collection = user_collection(collection)?;
     let request = gateway.call(caller, DeleteItemsRequest { collection, target: Some(target) });
     gateway.items().delete_items(request).await?;
     Ok(answer::empty())
-}
-
-/// System collections have routes of their own.
-fn user_collection(name: String) -> Result<String, Error> {
-    if name.starts_with("directus_") { Err(Error::forbidden()) } else { Ok(name) }
 }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use model::Error;
+use proto::schema::v1::GetOpenApiRequest;
 use serde_json::{Value, json};
 
 use crate::answer;
@@ -48,4 +49,12 @@ pub async fn health(State(gateway): State<Gateway>, caller: Caller) -> Result<Re
     }
     let report = gateway.health.read(&gateway).await;
     Ok(report.answer(caller.accountability.admin))
+}
+
+/// GET /server/specs/oas: the OpenAPI document itself, without an envelope.
+pub async fn open_api(State(gateway): State<Gateway>, caller: Caller) -> Result<Response, Failure> {
+    let url =
+        if gateway.config.public_url == "/" { String::new() } else { gateway.config.public_url.clone() };
+    let request = gateway.call(&caller, GetOpenApiRequest { url });
+    Ok(answer::respond(gateway.schema().get_open_api(request).await?.into_inner().json))
 }

@@ -1,12 +1,15 @@
-//! `/users/me`: the caller himself.
+//! `/users/me`, `/roles/me`: the caller himself.
 
 use axum::extract::State;
 use axum::response::Response;
-use model::{Error, ErrorCode};
-use proto::items::v1::ReadItemRequest;
-use serde_json::json;
+use model::{Error, ErrorCode, Filter, Operator};
+use proto::items::v1::{ReadItemRequest, ReadItemsRequest};
+use query::Query;
+use serde_json::{Value, json};
 
+use super::items::{self, Item};
 use crate::answer;
+use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::read_query::ReadQuery;
@@ -18,16 +21,58 @@ pub async fn me(
     caller: Caller,
     ReadQuery(query): ReadQuery,
 ) -> Result<Response, Failure> {
-    let Some(user) = caller.accountability.user else {
-        return Err(Error::new(ErrorCode::InvalidCredentials).into());
-    };
+    let user = himself(&caller)?;
     let collection = "directus_users".to_owned();
-    let request = gateway.call(&caller, ReadItemRequest { collection, key: user.to_string(), query });
+    let request = gateway.call(&caller, ReadItemRequest { collection, key: user.clone(), query });
     match gateway.items().read_item(request).await.map_err(Failure::from) {
         Ok(found) => Ok(answer::of(&found.into_inner().item)),
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {
-            Ok(answer::value(&json!({ "id": user.to_string() })))
+            Ok(answer::value(&json!({ "id": user })))
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// PATCH /users/me: the caller changes his own item.
+pub async fn update_me(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    ReadQuery(query): ReadQuery,
+    body: JsonBody,
+) -> Result<Response, Failure> {
+    let (collection, key) = ("directus_users".to_owned(), himself(&caller)?);
+    if body.is_array() {
+        return Err(Error::invalid_payload("The changes of one item must be an object").into());
+    }
+    items::update_one(&gateway, &caller, Item { collection, key }, query, body.0).await
+}
+
+/// GET /roles/me: the caller's role and those above it, or their ids alone when he may not read them.
+pub async fn my_roles(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    ReadQuery(query): ReadQuery,
+) -> Result<Response, Failure> {
+    if caller.accountability.user.is_none() {
+        return Err(Error::forbidden().into());
+    }
+    let ids: Vec<String> = caller.accountability.roles.iter().map(ToString::to_string).collect();
+    let mut query = if query.is_empty() { Query::default() } else { Query::from_bytes(&query)? };
+    let own = Filter::Compare { field: "id".to_owned(), operator: Operator::In, value: json!(ids) };
+    query.filter = Some(Filter::And(query.filter.into_iter().chain([own]).collect()));
+    let collection = "directus_roles".to_owned();
+    let request = gateway.call(&caller, ReadItemsRequest { collection, query: query.to_bytes().into() });
+    match gateway.items().read_items(request).await.map_err(Failure::from) {
+        Ok(found) => Ok(answer::of(&found.into_inner().items)),
+        Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {
+            Ok(answer::value(&ids.into_iter().map(|id| json!({ "id": id })).collect::<Value>()))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The id of the user who calls.
+fn himself(caller: &Caller) -> Result<String, Error> {
+    let user = caller.accountability.user.map(|user| user.to_string());
+    user.ok_or_else(|| Error::new(ErrorCode::InvalidCredentials))
 }

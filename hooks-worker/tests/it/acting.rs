@@ -105,8 +105,6 @@ async fn nothing_is_lost_or_doubled_when_everything_comes_again() {
     world.nats.wipe_store();
     world.nats.restart().await;
     world.append(&names, false).await;
-    world.runtime.shutdown.begin_hard();
-    world.runtime = chassis::Runtime::new(chassis::Shutdown::new());
     world.bus.ready().await.unwrap();
     world.relay().await;
     let fourth = world.worker(registry(), Config::default()).await;

@@ -9,9 +9,10 @@ use model::{Accountability, ErrorCode};
 use proto::hooks::v1::FilterRequest;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use testkit::PATIENCE;
 use tonic::Code;
 
-use crate::world::{PATIENCE, Worker, World};
+use crate::world::{Worker, World};
 
 fn derive(collections: &[&str]) -> Config {
     let derive_collections = collections.iter().map(|name| (*name).to_owned()).collect();
@@ -72,8 +73,7 @@ const ROWS: &str = "SELECT count(*) FROM eventus.filter_registrations";
 async fn registrations_are_there_before_the_worker_is_ready_and_change_with_the_configuration() {
     let world = World::start().await;
     let before = world.number(VERSION).await;
-    let mut pings = world.bus.pings("control").await.unwrap();
-    world.bus.client().flush().await.unwrap();
+    let mut pings = world.pings("control").await;
 
     let config = derive(&["articles", "pages"]);
     let worker = world.worker(Registry::bundled(&config), config.clone()).await;

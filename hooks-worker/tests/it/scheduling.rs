@@ -5,9 +5,9 @@ use std::time::Duration;
 use chassis::BoxError;
 use hooks_worker::hook::{ScheduleHook, Tick};
 use hooks_worker::{Config, Registry};
-use testkit::eventually;
+use testkit::{PATIENCE, eventually};
 
-use crate::world::{PATIENCE, World};
+use crate::world::World;
 
 /// Writes down each tick that it runs.
 struct Note {

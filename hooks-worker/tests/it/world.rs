@@ -1,31 +1,32 @@
 //! A database, a nats-server, a relay, and hooks workers on top of them.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bus::{Bus, Publisher};
 use chassis::{Runtime, Shutdown};
-use db::Db;
-use event_store::{Mark, NewEvent, Tail, append};
+use event_store::NewEvent;
 use hooks_worker::{Config, Face, Links, Registry, run_with};
-use model::{Accountability, EventName, Ids as _, RandomIds, SystemClock, TraceParent};
+use model::{Accountability, RandomIds, SystemClock};
 use proto::hooks::v1::hooks_service_client::HooksServiceClient;
-use rpc::{Caller, Channel, LocalSlot, Signer};
-use testkit::{Nats, TestDatabase, eventually};
+use rpc::{Caller, Channel, LocalSlot};
+use testkit::process;
 use tonic::Request;
 use uuid::Uuid;
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
-pub const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub struct World(testkit::World);
 
-pub struct World {
-    pub db: Db,
-    pub bus: Bus,
-    pub nats: Nats,
-    pub signer: Signer,
-    /// Stops the relay.
-    pub runtime: Runtime,
-    _database: TestDatabase,
+impl Deref for World {
+    type Target = testkit::World;
+
+    fn deref(&self) -> &testkit::World {
+        &self.0
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut testkit::World {
+        &mut self.0
+    }
 }
 
 /// A worker under way.
@@ -36,31 +37,7 @@ pub struct Worker {
 
 impl World {
     pub async fn start() -> Self {
-        let (database, nats) = tokio::join!(testkit::database(db::migrate_url), Nats::start());
-        let db = db::connect(&db::Config::new(&database.url).unwrap(), "hooks-test");
-        let bus = Bus::connect(&bus::Config::new(nats.url()), "hooks-test").await.unwrap();
-        tokio::time::timeout(PATIENCE, bus.ready()).await.expect("nats-server answers").unwrap();
-        bus::topology::ensure(&bus).await.unwrap();
-        let (signer, runtime) = (Signer::new("a secret of the fleet"), Runtime::new(Shutdown::new()));
-        Self { db, bus, nats, signer, runtime, _database: database }
-    }
-
-    /// Takes everything from the log to the bus, from its beginning: what is there already comes again if the
-    /// stream does not have it.
-    pub async fn relay(&self) {
-        let epoch = Mark::load(&self.db).await.unwrap().epoch;
-        let mut publisher = Publisher::new(self.bus.clone(), epoch);
-        publisher.resume(bus::Marks::default()).await.unwrap();
-        let mut tail = Tail::new(self.db.clone(), 0);
-        self.runtime.tasks.spawn("relay", async move {
-            loop {
-                let events = tail.next(500, Duration::from_millis(50)).await?;
-                let published = publisher.publish(&events).await;
-                if let Some(error) = published.error {
-                    return Err(chassis::BoxError::from(error));
-                }
-            }
-        });
+        Self(testkit::World::start("hooks-test").await)
     }
 
     pub fn links(&self) -> Links {
@@ -116,53 +93,25 @@ impl World {
         self.commit(std::slice::from_ref(&event)).await;
         event.id
     }
-
-    async fn commit(&self, events: &[NewEvent]) {
-        let mut transaction = self.db.begin().await.unwrap();
-        append(&mut transaction, events).await.unwrap();
-        transaction.commit().await.unwrap();
-    }
-
-    pub async fn number(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query).fetch_one(&self.db).await.unwrap()
-    }
-
-    /// Waits until a query gives this number.
-    pub async fn until(&self, query: &'static str, expected: i64) {
-        eventually(PATIENCE, || async { self.number(query).await == expected }).await;
-    }
 }
 
 fn event(name: &str, key: &str) -> NewEvent {
-    let name = EventName::parse(name).unwrap();
-    let traceparent = TraceParent::parse(TRACE);
-    NewEvent { traceparent, ..NewEvent::new(RandomIds.ordered(), name, "articles", key, 1) }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.runtime.shutdown.begin_hard();
-    }
+    testkit::new_event(name, "articles", key)
 }
 
 impl Worker {
-    /// Waits until it is ready: it has reported something, and nothing bad.
+    /// Waits until it is ready.
     pub async fn ready(&self) {
-        let health = &self.runtime.health;
-        eventually(PATIENCE, || async { health.ready() && !health.report().is_empty() }).await;
+        process::ready(&self.runtime).await;
     }
 
     /// Soft stop; waits until everything has ended, and sees that nothing went wrong.
     pub async fn stop(self) {
-        self.runtime.shutdown.begin();
-        let drained = tokio::time::timeout(PATIENCE, self.runtime.tasks.drain()).await;
-        drained.expect("the worker drains");
-        assert!(self.runtime.tasks.failure().is_none(), "{:?}", self.runtime.tasks.failure());
+        process::stop(&self.runtime).await;
     }
 
     /// Everything is dropped at once, as far as that is possible within a process.
     pub async fn kill(self) {
-        self.runtime.shutdown.begin_hard();
-        self.runtime.tasks.drain().await;
+        process::kill(&self.runtime).await;
     }
 }

@@ -91,25 +91,27 @@ impl Config {
     /// A malformed or senseless value; a CDN at an address that may not be reached.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = Self::default();
-        let outbound = outbound(env, default.outbound)?;
+        let outbound = outbound::Config::from_env(env, default.outbound)?;
         let collections = env.list("EVENTUS_CDN_COLLECTIONS")?;
         let config = Self {
             cdn: cdn(env, &outbound)?,
             collections: if collections.is_empty() { default.collections } else { collections },
             outbound,
-            schedule: schedule(env, &default.schedule)?,
+            schedule: Schedule::from_env(
+                env,
+                "EVENTUS_CDN_PURGE_SCHEDULE",
+                "EVENTUS_CDN_PURGE_OVERLOAD_DELAY",
+                &default.schedule,
+            )?,
             window: env.duration("EVENTUS_CDN_PURGE_WINDOW", default.window)?,
             concurrency: env.parse("EVENTUS_CDN_PURGE_CONCURRENCY", default.concurrency)?,
-            retention: env.duration("EVENTUS_CDN_PURGE_RETENTION", default.retention)?,
+            retention: due::retention(env, "EVENTUS_CDN_PURGE_RETENTION", default.retention)?,
         };
         if config.window > Duration::from_secs(60) {
             return Err(ConfigError::invalid("EVENTUS_CDN_PURGE_WINDOW", "at most 60s"));
         }
         if !(1..=1_024).contains(&config.concurrency) {
             return Err(ConfigError::invalid("EVENTUS_CDN_PURGE_CONCURRENCY", "1 to 1024"));
-        }
-        if config.retention > 36_500 * DAY {
-            return Err(ConfigError::invalid("EVENTUS_CDN_PURGE_RETENTION", "at most 36500d"));
         }
         if Targets::new(&config.collections).is_none() {
             let expected = "names of the user's collections between commas, directus_files, or *";
@@ -133,36 +135,6 @@ fn cdn(env: &Env, outbound: &outbound::Config) -> Result<Option<Cdn>, ConfigErro
     let url = outbound.check(&text).ok().filter(|url| url.query().is_none());
     let url = url.ok_or_else(|| ConfigError::invalid("CDN_URL", expected))?;
     Ok(Some(Cdn { url, token }))
-}
-
-fn outbound(env: &Env, default: outbound::Config) -> Result<outbound::Config, ConfigError> {
-    let (allow, ports) = ("EVENTUS_OUTBOUND_ALLOW", "EVENTUS_OUTBOUND_PORTS");
-    let timeout = env.duration("EVENTUS_OUTBOUND_TIMEOUT", default.timeout)?;
-    if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&timeout) {
-        return Err(ConfigError::invalid("EVENTUS_OUTBOUND_TIMEOUT", "100ms to 60s"));
-    }
-    Ok(outbound::Config {
-        allow: outbound::Config::parse_allow(&env.list(allow)?)
-            .map_err(|_| ConfigError::invalid(allow, "networks and addresses between commas"))?,
-        ports: outbound::Config::parse_ports(&env.list(ports)?)
-            .map_err(|_| ConfigError::invalid(ports, "port numbers between commas, or *"))?,
-        timeout,
-        ..default
-    })
-}
-
-fn schedule(env: &Env, default: &Schedule) -> Result<Schedule, ConfigError> {
-    let key = "EVENTUS_CDN_PURGE_SCHEDULE";
-    let delays = env.durations(key, &default.delays)?;
-    let longest = delays.iter().copied().max().unwrap_or_default();
-    if delays.len() > 50 || longest > 30 * DAY {
-        return Err(ConfigError::invalid(key, "at most 50 delays of at most 30d"));
-    }
-    let overload = env.duration("EVENTUS_CDN_PURGE_OVERLOAD_DELAY", default.overload.min(longest))?;
-    if overload > DAY {
-        return Err(ConfigError::invalid("EVENTUS_CDN_PURGE_OVERLOAD_DELAY", "at most 1d"));
-    }
-    Ok(Schedule { delays, overload })
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 mod config;
 mod error;
 mod metrics;
-mod pruning;
 mod queueing;
 mod sending;
 mod state;
@@ -57,8 +56,9 @@ pub async fn run(config: Config, links: Links, runtime: Runtime) -> Result<(), E
         result => result?,
     }
     database.up();
-    runtime.tasks.spawn("cdn-purge-sender", sending::run(state.clone(), runtime.clone()));
-    runtime.tasks.spawn("cdn-purge-pruning", pruning::run(state, config.retention, runtime.clone()));
+    let sending = sending::Sending(state);
+    runtime.tasks.spawn("cdn-purge-sender", due::run(sending.clone(), runtime.clone()));
+    runtime.tasks.spawn("cdn-purge-pruning", due::forget(sending, config.retention, runtime.clone()));
     runtime.shutdown.soft().cancelled().await;
     runtime.tasks.drain().await;
     Ok(())

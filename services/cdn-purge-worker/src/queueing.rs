@@ -60,7 +60,7 @@ async fn queue(state: &State, wanted: &[(&str, &Event)]) -> Result<(), sqlx::Err
         .bind(column(wanted, |(_, event)| event.position))
         .bind(column(wanted, |(target, _)| *target))
         .bind(column(wanted, |(_, event)| event.traceparent.as_ref().map(TraceParent::as_str)))
-        .bind(i64::try_from(state.window.as_millis()).unwrap_or(i64::MAX))
+        .bind(model::milliseconds(state.window))
         .execute(&state.db)
         .await?;
     Ok(())

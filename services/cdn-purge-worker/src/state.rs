@@ -15,9 +15,6 @@ use crate::metrics::Metrics;
 use crate::target::Targets;
 use crate::{Config, Links};
 
-/// How much longer than a request its purge is taken: time to record it.
-const MARGIN: Duration = Duration::from_secs(5);
-
 /// Shared by all parts.
 pub(crate) struct State {
     /// PostgreSQL.
@@ -64,7 +61,7 @@ impl State {
             schedule: config.schedule.clone(),
             window: config.window,
             slots: Arc::new(Semaphore::new(config.concurrency)),
-            lock: config.outbound.timeout + MARGIN,
+            lock: due::lock(config.outbound.timeout),
             hold: Mutex::default(),
             wake: Notify::new(),
             clock: links.clock.clone(),

@@ -50,34 +50,12 @@ impl Targets {
 #[cfg(test)]
 mod tests {
     use model::{Event, EventName};
-    use time::OffsetDateTime;
-    use uuid::Uuid;
 
     use super::Targets;
 
     fn event(name: &str, collection: &str, key: &str) -> Event {
-        Event {
-            position: 1,
-            id: Uuid::nil(),
-            name: EventName::parse(name).unwrap(),
-            collection: collection.to_owned(),
-            key: key.to_owned(),
-            version: 1,
-            payload: None,
-            previous: None,
-            oversized: false,
-            fields: None,
-            user: None,
-            role: None,
-            request_id: None,
-            traceparent: None,
-            causation_id: None,
-            depth: 0,
-            batch_id: None,
-            batch_index: 0,
-            silent: false,
-            time: OffsetDateTime::UNIX_EPOCH,
-        }
+        let name = EventName::parse(name).unwrap();
+        Event { name, collection: collection.to_owned(), key: key.to_owned(), ..testkit::event(1) }
     }
 
     fn targets(collections: &[&str]) -> Targets {

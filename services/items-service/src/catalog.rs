@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub mod assemble;
+pub mod openapi;
 pub mod rows;
+pub mod typescript;
 pub mod wire;
 
 use rows::{ColumnRow, ForeignKeyRow};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::{ConfigError, Env};
+use secrets::HashCost;
 
 /// Configuration of the items service.
 #[derive(Debug, Clone)]
@@ -11,11 +12,17 @@ pub struct Config {
     pub filter_deadline: Duration,
     /// `EVENTUS_RELAY_LEASE`, 10 s: a relay that is silent for so long is replaced.
     pub relay_lease: Duration,
+    /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
+    pub hash_cost: HashCost,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { filter_deadline: Duration::from_secs(5), relay_lease: Duration::from_secs(10) }
+        Self {
+            filter_deadline: Duration::from_secs(5),
+            relay_lease: Duration::from_secs(10),
+            hash_cost: HashCost::default(),
+        }
     }
 }
 
@@ -29,6 +36,7 @@ impl Config {
         Ok(Self {
             filter_deadline: env.duration("EVENTUS_FILTER_DEADLINE", default.filter_deadline)?,
             relay_lease: env.duration("EVENTUS_RELAY_LEASE", default.relay_lease)?,
+            hash_cost: HashCost::from_env(env)?,
         })
     }
 }

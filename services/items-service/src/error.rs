@@ -12,6 +12,9 @@ pub enum Error {
     /// The bus.
     #[error(transparent)]
     Bus(#[from] bus::Error),
+    /// The configured hash cost.
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
     /// Serving gRPC.
     #[error(transparent)]
     Rpc(#[from] rpc::Error),

@@ -4,16 +4,30 @@ use model::{Error, ErrorCode};
 use planner::{Binding, Statement};
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+
+mod observed;
+
+use observed::observed;
+
+/// Begins a transaction.
+pub async fn begin(db: &db::Db) -> Result<Transaction<'static, Postgres>, db::Error> {
+    observed(observed::BEGIN, db.begin(), |_| None).await
+}
+
+/// Ends a transaction: what was done is there.
+pub async fn commit(transaction: Transaction<'static, Postgres>) -> Result<(), sqlx::Error> {
+    observed(observed::COMMIT, transaction.commit(), |()| None).await
+}
 
 /// Runs a statement and gives its rows.
 pub async fn rows(conn: &mut PgConnection, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
-    prepared(statement).fetch_all(conn).await
+    observed(statement.name, prepared(statement).fetch_all(conn), |rows| Some(rows.len())).await
 }
 
 /// Runs a statement on any free connection, as a transaction of its own, and gives its rows.
 pub async fn rows_alone(db: &db::Db, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
-    prepared(statement).fetch_all(db).await
+    observed(statement.name, prepared(statement).fetch_all(db), |rows| Some(rows.len())).await
 }
 
 /// Plan texts come from `planner` alone, which writes no value into them.

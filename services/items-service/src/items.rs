@@ -10,6 +10,7 @@ mod cascade;
 mod create;
 mod delete;
 mod read;
+mod singleton;
 mod update;
 mod write;
 

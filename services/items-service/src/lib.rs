@@ -11,8 +11,7 @@ use model::{Clock, Ids};
 use proto::events::v1::events_service_server::EventsServiceServer;
 use proto::items::v1::items_service_server::ItemsServiceServer;
 use proto::schema::v1::schema_service_server::SchemaServiceServer;
-use rpc::{Channel, Guard, LocalSlot, Signer};
-use tokio::net::TcpListener;
+use rpc::{Channel, Guard, Signer};
 
 mod catalog;
 mod config;
@@ -26,11 +25,13 @@ pub mod relay;
 pub mod schema;
 mod snapshot;
 mod state;
-mod system_data;
+mod system;
+pub mod system_data;
 mod watch;
 
 pub use config::Config;
 pub use error::Error;
+pub use rpc::Face;
 use state::{Inner, State, Wake};
 
 /// What the process works with.
@@ -51,15 +52,6 @@ pub struct Links {
     pub ids: Arc<dyn Ids>,
 }
 
-/// Where the process is called.
-#[derive(Default)]
-pub struct Face {
-    /// On the network.
-    pub grpc: Option<TcpListener>,
-    /// From within.
-    pub local: LocalSlot,
-}
-
 /// Serves until the soft stop.
 ///
 /// # Errors
@@ -76,6 +68,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
             config.filter_deadline,
         ),
         snapshots: snapshot::Snapshots::new(links.db.clone()),
+        hasher: secrets::Hasher::try_new(config.hash_cost)?,
+        making: tokio::sync::Mutex::default(),
         wake: Wake::default(),
         db: links.db,
         bus: links.bus,
@@ -101,10 +95,18 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
                 .max_encoding_message_size(max),
         )
         .service(EventsServiceServer::new(events::Events::new(state, live)))
-        .tcp(face.grpc)
-        .local(face.local);
+        .face(face);
     rpc::serve(server, &runtime).await?;
     Ok(())
+}
+
+/// The schema in this database as TypeScript types for the official SDK.
+///
+/// # Errors
+/// PostgreSQL is away, or the database was never migrated.
+pub async fn typescript(db: &db::Db) -> Result<String, Error> {
+    let snapshot = snapshot::Snapshots::new(db.clone()).refresh().await?;
+    Ok(catalog::typescript::types(&snapshot.catalog))
 }
 
 /// The first snapshot: without it nothing can be planned, so the process is not ready.

@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Marks, Publisher, Resume};
-use chassis::{Runtime, metrics};
+use chassis::{Component, Runtime, metrics};
 use db::{Db, Lease};
 use event_store::{Log, Mark, Tail, partitions};
 use tokio_util::sync::CancellationToken;
 
 use crate::state::State;
 use crate::{Config, Error};
+
+mod standing;
+
+use standing::Standing;
 
 /// Events read and published at once.
 const BATCH: usize = 1_000;
@@ -30,22 +34,29 @@ const PARTITIONS: Duration = Duration::from_secs(60);
 pub fn start(state: &State, config: &Config, runtime: &Runtime) {
     let (state, lease, shutdown) = (state.clone(), config.relay_lease, runtime.shutdown.clone());
     let holder = state.ids.random().to_string();
+    // Up where it stands by, too. It never makes the process less ready: writes don't wait for it.
+    let component = runtime.health.component("relay");
+    component.up();
     runtime.tasks.spawn_to_the_end("relay", async move {
         let soft = shutdown.soft().clone();
-        let work = |lease: Lease| hold(state.clone(), lease, soft.clone());
+        let work = |lease: Lease| hold(state.clone(), lease, soft.clone(), component.clone());
         db::leases::hold(&state.db, "relay", &holder, lease, &shutdown, work).await
     });
 }
 
 /// Works under one lease until the soft stop; what fails is tried again.
-async fn hold(state: State, lease: Lease, soft: CancellationToken) -> Result<(), Error> {
-    let gauge = metrics::gauge("eventus_relay_holder", "1 where the relay runs.", &[]);
-    gauge.with_label_values::<&str>(&[]).set(1);
+async fn hold(
+    state: State,
+    lease: Lease,
+    soft: CancellationToken,
+    component: Component,
+) -> Result<(), Error> {
+    let standing = Standing::begin(component);
     while !soft.is_cancelled() {
-        let pause = match session(&state, &lease, &soft).await {
+        let pause = match session(&state, &lease, &soft, &standing).await {
             Ok(()) => continue,
             Err(error @ (Error::StreamAhead { .. } | Error::Bus(bus::Error::ChainLost(_)))) => {
-                tracing::error!(%error, "the relay stands still");
+                standing.stalled(&error);
                 Duration::from_secs(5)
             }
             Err(Error::Log(event_store::Error::LeaseLost(_))) => {
@@ -62,12 +73,16 @@ async fn hold(state: State, lease: Lease, soft: CancellationToken) -> Result<(),
             () = tokio::time::sleep(pause) => {}
         }
     }
-    gauge.with_label_values::<&str>(&[]).set(0);
     Ok(())
 }
 
 /// From resuming the chain to the next doubt about it.
-async fn session(state: &State, lease: &Lease, soft: &CancellationToken) -> Result<(), Error> {
+async fn session(
+    state: &State,
+    lease: &Lease,
+    soft: &CancellationToken,
+    standing: &Standing,
+) -> Result<(), Error> {
     partitions::ensure(&state.db).await?;
     tokio::select! {
         () = soft.cancelled() => return Ok(()),
@@ -89,6 +104,7 @@ async fn session(state: &State, lease: &Lease, soft: &CancellationToken) -> Resu
         Resume::Fresh => first_owed(&state.db, state.bus.config().max_age).await?,
     };
     tracing::info!(after, fence = lease.fence(), "relaying");
+    standing.relaying();
     let tail = Tail::with_wake(state.db.clone(), after, Arc::clone(&state.wake.relay));
     Session { state, lease, soft, publisher, tail, mark, dirty: false, stored: Instant::now() }.work().await
 }

@@ -6,6 +6,7 @@ use proto::schema::v1 as pb;
 use proto::schema::v1::schema_service_server::SchemaService;
 use tonic::{Request, Response, Status};
 
+use crate::catalog::openapi;
 use crate::state::State;
 use blueprint::format::Format;
 use blueprint::serve;
@@ -147,6 +148,18 @@ impl SchemaService for Schema {
         let caller = rpc::caller(&request).clone();
         let pb::FieldRequest { collection, field } = request.into_inner();
         gone(relations::delete(&self.0, &caller, &collection, &field).await)
+    }
+
+    async fn get_open_api(&self, request: Request<pb::GetOpenApiRequest>) -> Answer {
+        let url = Some(request.get_ref().url.clone()).filter(|url| !url.is_empty());
+        let about = openapi::About {
+            title: "Eventus".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            url,
+            everything: rpc::caller(&request).accountability.admin,
+        };
+        let document = openapi::document(&self.0.snapshots.present().catalog, &about);
+        answer(Ok(document.to_string().into_bytes()))
     }
 
     async fn create_relation(&self, request: Request<pb::CreateRelationRequest>) -> Answer {

@@ -17,6 +17,9 @@ use crate::catalog::{self, Catalog};
 mod assemble;
 mod introspect;
 
+#[cfg(test)]
+pub use assemble::schema as schema_of;
+
 /// One filter hook's wish to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {

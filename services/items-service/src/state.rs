@@ -5,7 +5,8 @@ use std::sync::Arc;
 use model::{Accountability, Clock, Error, Errors, Ids};
 use planner::Stamp;
 use rpc::Caller;
-use tokio::sync::Notify;
+use secrets::Hasher;
+use tokio::sync::{Mutex, Notify};
 
 use crate::filter::Filters;
 use crate::snapshot::Snapshots;
@@ -24,6 +25,10 @@ pub struct Inner {
     pub snapshots: Snapshots,
     /// Filter hooks.
     pub filters: Filters,
+    /// Password hashes.
+    pub hasher: Hasher,
+    /// Held while the item of a singleton is made: one wait for the database per process is enough.
+    pub making: Mutex<()>,
     /// Wakes the log's readers in this process.
     pub wake: Wake,
     /// Time.
@@ -96,7 +101,22 @@ impl State {
     /// What a failed statement means: the client's own mistake, an outage, or ours.
     pub fn failure(&self, error: &sqlx::Error, collection: &str) -> Errors {
         let refused: Option<Error> = crate::execute::refusal(error, collection);
-        refused.unwrap_or_else(|| db::public(error)).into()
+        let shown = refused.map(|refused| self.without_secret(refused));
+        shown.unwrap_or_else(|| db::public(error)).into()
+    }
+
+    /// PostgreSQL names the value that it refuses; a concealed one is not passed on.
+    fn without_secret(&self, mut error: Error) -> Error {
+        let text =
+            |name: &str| error.extensions.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+        let (collection, field) = (text("collection"), text("field"));
+        let snapshot = self.snapshots.present();
+        let known = snapshot.schema.collection(collection).and_then(|collection| collection.field(field));
+        if known.is_some_and(model::Field::is_concealed) {
+            error.message = error.code.message().to_owned();
+            error.extensions.remove("value");
+        }
+        error
     }
 
     /// The statement no longer fits the schema: it is worth planning again once.

@@ -46,12 +46,17 @@ impl Config {
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = Self::default();
         let config = Self {
-            outbound: outbound(env, default.outbound)?,
-            schedule: schedule(env, &default.schedule)?,
+            outbound: outbound::Config::from_env(env, default.outbound)?,
+            schedule: Schedule::from_env(
+                env,
+                "EVENTUS_WEBHOOK_SCHEDULE",
+                "EVENTUS_WEBHOOK_OVERLOAD_DELAY",
+                &default.schedule,
+            )?,
             concurrency: env.parse("EVENTUS_WEBHOOK_CONCURRENCY", default.concurrency)?,
             endpoint_concurrency: env
                 .parse("EVENTUS_WEBHOOK_ENDPOINT_CONCURRENCY", default.endpoint_concurrency)?,
-            retention: env.duration("EVENTUS_WEBHOOK_RETENTION", default.retention)?,
+            retention: due::retention(env, "EVENTUS_WEBHOOK_RETENTION", default.retention)?,
         };
         for (key, value) in [
             ("EVENTUS_WEBHOOK_CONCURRENCY", config.concurrency),
@@ -61,41 +66,8 @@ impl Config {
                 return Err(ConfigError::invalid(key, "1 to 4096"));
             }
         }
-        if config.retention > 36_500 * DAY {
-            return Err(ConfigError::invalid("EVENTUS_WEBHOOK_RETENTION", "at most 36500d"));
-        }
         Ok(config)
     }
-}
-
-fn outbound(env: &Env, default: outbound::Config) -> Result<outbound::Config, ConfigError> {
-    let (allow, ports) = ("EVENTUS_OUTBOUND_ALLOW", "EVENTUS_OUTBOUND_PORTS");
-    let timeout = env.duration("EVENTUS_OUTBOUND_TIMEOUT", default.timeout)?;
-    if !(Duration::from_millis(100)..=Duration::from_secs(60)).contains(&timeout) {
-        return Err(ConfigError::invalid("EVENTUS_OUTBOUND_TIMEOUT", "100ms to 60s"));
-    }
-    Ok(outbound::Config {
-        allow: outbound::Config::parse_allow(&env.list(allow)?)
-            .map_err(|_| ConfigError::invalid(allow, "networks and addresses between commas"))?,
-        ports: outbound::Config::parse_ports(&env.list(ports)?)
-            .map_err(|_| ConfigError::invalid(ports, "port numbers between commas, or *"))?,
-        timeout,
-        ..default
-    })
-}
-
-fn schedule(env: &Env, default: &Schedule) -> Result<Schedule, ConfigError> {
-    let key = "EVENTUS_WEBHOOK_SCHEDULE";
-    let delays = env.durations(key, &default.delays)?;
-    let longest = delays.iter().copied().max().unwrap_or_default();
-    if delays.len() > 50 || longest > 30 * DAY {
-        return Err(ConfigError::invalid(key, "at most 50 delays of at most 30d"));
-    }
-    let overload = env.duration("EVENTUS_WEBHOOK_OVERLOAD_DELAY", default.overload.min(longest))?;
-    if overload > DAY {
-        return Err(ConfigError::invalid("EVENTUS_WEBHOOK_OVERLOAD_DELAY", "at most 1d"));
-    }
-    Ok(Schedule { delays, overload })
 }
 
 #[cfg(test)]

@@ -15,22 +15,22 @@ mod list_endpoints;
 mod message;
 mod metrics;
 mod pattern;
-mod pruning;
 mod queueing;
 mod sending;
 mod state;
 mod update_endpoint;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bus::ConsumerConfig;
 use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::webhooks::v1::webhooks_service_server::WebhooksServiceServer;
-use tokio::net::TcpListener;
 
 pub use config::Config;
 pub use error::Error;
+pub use rpc::Face;
 use state::State;
 
 /// What the webhooks worker works with.
@@ -50,15 +50,6 @@ pub struct Links {
     pub ids: Arc<dyn Ids>,
 }
 
-/// Where the webhooks worker is called.
-#[derive(Debug)]
-pub struct Face {
-    /// gRPC on the network.
-    pub grpc: Option<TcpListener>,
-    /// gRPC within the process.
-    pub local: rpc::LocalSlot,
-}
-
 /// Runs the worker until the soft stop and what runs then is done.
 ///
 /// # Errors
@@ -75,11 +66,11 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         result => result?,
     }
     database.up();
-    start_sending(&state, config, &runtime);
+    start_sending(&state, config.retention, &runtime);
     let auth = rpc::AuthClient::new(links.auth, links.signer.clone(), links.clock.clone(), "webhooks");
     let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(auth)));
     let service = WebhooksServiceServer::new(grpc::Service(state));
-    rpc::serve(rpc::Server::new(guard).service(service).tcp(face.grpc).local(face.local), &runtime).await?;
+    rpc::serve(rpc::Server::new(guard).service(service).face(face), &runtime).await?;
     runtime.tasks.drain().await;
     Ok(())
 }
@@ -99,7 +90,8 @@ fn start_queueing(state: &Arc<State>, runtime: &Runtime) {
 }
 
 /// Starts what sends, and what forgets.
-fn start_sending(state: &Arc<State>, config: Config, runtime: &Runtime) {
-    runtime.tasks.spawn("webhooks-sender", sending::run(state.clone(), runtime.clone()));
-    runtime.tasks.spawn("webhooks-pruning", pruning::run(state.clone(), config.retention, runtime.clone()));
+fn start_sending(state: &Arc<State>, retention: Duration, runtime: &Runtime) {
+    let sending = sending::Sending(state.clone());
+    runtime.tasks.spawn("webhooks-sender", due::run(sending.clone(), runtime.clone()));
+    runtime.tasks.spawn("webhooks-pruning", due::forget(sending, retention, runtime.clone()));
 }

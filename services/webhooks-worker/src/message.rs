@@ -65,26 +65,13 @@ pub(crate) mod tests {
     /// An event of this name.
     pub fn event(name: &str, collection: &str) -> Event {
         Event {
-            position: 7,
             id: Uuid::from_u128(1),
             name: EventName::parse(name).unwrap(),
             collection: collection.to_owned(),
             key: "1".to_owned(),
             version: 2,
-            payload: None,
-            previous: None,
-            oversized: false,
-            fields: None,
-            user: None,
-            role: None,
-            request_id: None,
-            traceparent: None,
-            causation_id: None,
-            depth: 0,
-            batch_id: None,
-            batch_index: 0,
-            silent: false,
             time: datetime!(2026-11-22 10:00:00.25 UTC),
+            ..testkit::event(7)
         }
     }
 

@@ -9,67 +9,52 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Runtime;
-use tokio::time::{Instant, sleep};
+use db::Db;
 
 pub(crate) use self::record::Records;
 pub(crate) use self::slots::Slots;
-use crate::Error;
 use crate::state::State;
 
-/// Longest pause between two looks: another process may have queued something.
-const POLL: Duration = Duration::from_secs(1);
+/// Deliveries as work that is due.
+#[derive(Clone)]
+pub(crate) struct Sending(pub Arc<State>);
 
-/// After a word of something new or a free place: others may follow at once, and are taken with it.
-const GATHER: Duration = Duration::from_millis(3);
+impl due::Work for Sending {
+    const NAME: &'static str = "webhook deliveries";
 
-/// How often the deliveries that wait are counted.
-const COUNT: Duration = Duration::from_secs(15);
+    const PENDING: &'static str = "SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'pending'";
 
-/// Sends until the soft stop. Attempts that run then go on as tasks of the process.
-pub(crate) async fn run(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
-    let soft = runtime.shutdown.soft().clone();
-    let mut counted: Option<Instant> = None;
-    let mut away = false;
-    while !soft.is_cancelled() {
-        let pause = match look(&state, &runtime).await {
-            Ok(pause) => {
-                away = false;
-                pause
-            }
-            Err(error) => {
-                if !away {
-                    tracing::warn!(%error, "webhook deliveries can't be taken");
-                }
-                away = true;
-                POLL
-            }
-        };
-        if counted.is_none_or(|at| at.elapsed() >= COUNT) {
-            counted = Some(Instant::now());
-            // Not counted now: counted next time.
-            if let Ok(pending) = claim::pending(&state.db).await {
-                state.metrics.pending(pending);
-            }
+    const FORGET: &'static str = "
+DELETE FROM eventus.webhook_deliveries WHERE id IN (
+    SELECT id FROM eventus.webhook_deliveries
+    WHERE state <> 'pending' AND finished < now() - $1::bigint * interval '1 millisecond'
+    LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
+    fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    async fn look(&self, runtime: &Runtime) -> Result<Duration, sqlx::Error> {
+        let state = &self.0;
+        let room = state.slots.room();
+        if room.total == 0 {
+            return Ok(due::POLL);
         }
+        for delivery in claim::take(&state.db, &room, state.lock).await? {
+            let slot = state.slots.take(delivery.endpoint);
+            runtime.tasks.detach(attempt::run(state.clone(), delivery, slot));
+        }
+        due::next(&state.db, claim::NEXT).await
+    }
+
+    async fn woken(&self) {
         tokio::select! {
-            () = soft.cancelled() => break,
-            () = state.queued.notified() => sleep(GATHER).await,
-            () = state.slots.freed() => sleep(GATHER).await,
-            () = sleep(pause) => {}
+            () = self.0.queued.notified() => {}
+            () = self.0.slots.freed() => {}
         }
     }
-    Ok(())
-}
 
-/// Takes what is due, as much as there is room for, and starts it; gives how long nothing else will be due.
-async fn look(state: &Arc<State>, runtime: &Runtime) -> Result<Duration, sqlx::Error> {
-    let room = state.slots.room();
-    if room.total == 0 {
-        return Ok(POLL);
+    fn pending(&self, count: i64) {
+        self.0.metrics.pending(count);
     }
-    for delivery in claim::take(&state.db, &room, state.lock).await? {
-        let slot = state.slots.take(delivery.endpoint);
-        runtime.tasks.detach(attempt::run(state.clone(), delivery, slot));
-    }
-    Ok(claim::next_due(&state.db, POLL).await?.unwrap_or(POLL))
 }

@@ -15,9 +15,6 @@ use crate::metrics::Metrics;
 use crate::sending::{Records, Slots};
 use crate::{Config, Links};
 
-/// How much longer than an attempt its delivery is taken: time to load it before and to record it after.
-const MARGIN: Duration = Duration::from_secs(5);
-
 /// Shared by all parts.
 pub(crate) struct State {
     /// PostgreSQL.
@@ -59,7 +56,7 @@ impl State {
             schedule: config.schedule.clone(),
             slots: Slots::new(config.concurrency, config.endpoint_concurrency),
             records: Records::default(),
-            lock: config.outbound.timeout + MARGIN,
+            lock: due::lock(config.outbound.timeout),
             known: Known::default(),
             queued: Notify::new(),
             clock: links.clock.clone(),

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::world::{Shape, World, subscriber};
+use crate::world::{Shape, World};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -161,9 +161,9 @@ async fn values_stay_values() {
 async fn names_and_keys_stay_within_subject_and_header() {
     let world = World::start(Shape::AllInOne).await;
     let api = &world.api;
-    let client = subscriber(&world.nats.url()).await;
+    let client = world.nats.client().await;
     let mut items = client.subscribe("items.>").await.unwrap();
-    crate::world::subscribed(&client).await;
+    testkit::subscribed(&client).await;
     let key = json!([{"field": "id", "type": "text", "schema": {"is_primary_key": true}}, {"field": "n", "type": "integer"}]);
     let evil = "\r\nNats-Rollup: all\r\n\r\n";
     for (name, token) in [

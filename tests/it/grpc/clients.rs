@@ -1,6 +1,7 @@
 //! The documented clients, and what anybody may ask: health, and in development reflection.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use serde_json::Value;
 use tonic::Code;
@@ -12,7 +13,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use super::channel;
+use super::{channel, channel_to};
 use crate::example;
 use crate::world::{TOKEN, World};
 
@@ -49,8 +50,8 @@ async fn python_with_stubs() -> (tokio::process::Command, tempfile::TempDir) {
     (python, stubs)
 }
 
-async fn list_services(world: &World) -> Result<BTreeSet<String>, tonic::Status> {
-    let mut client = ServerReflectionClient::new(channel(world).await);
+async fn list_services(address: SocketAddr) -> Result<BTreeSet<String>, tonic::Status> {
+    let mut client = ServerReflectionClient::new(channel_to(address).await);
     let ask = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -62,18 +63,18 @@ async fn list_services(world: &World) -> Result<BTreeSet<String>, tonic::Status>
 }
 
 /// Reflection names the services of these domains, and no others.
-pub async fn reflected(world: &World, domains: &[&str]) {
+pub async fn reflected(address: SocketAddr, domains: &[&str]) {
     let capital = |word: &str| format!("{}{}", word[..1].to_uppercase(), &word[1..]);
     let names = domains.iter().map(|domain| format!("eventus.{domain}.v1.{}Service", capital(domain)));
     let expected: BTreeSet<String> = names.collect();
-    let found = list_services(world).await.unwrap();
+    let found = list_services(address).await.unwrap();
     let ours: BTreeSet<String> = found.into_iter().filter(|name| name.starts_with("eventus.")).collect();
     assert_eq!(ours, expected);
 }
 
 /// Reflection is not there.
 pub async fn not_reflected(world: &World) {
-    assert_eq!(list_services(world).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(list_services(world.grpc).await.unwrap_err().code(), Code::Unimplemented);
 }
 
 async fn health(world: &World, service: &str) -> Result<ServingStatus, tonic::Status> {

@@ -30,7 +30,6 @@ const GULP: usize = 512;
 const ROOM: usize = 32 * 1024 * 1024;
 
 const ACK: &[u8] = b"+ACK";
-const NAK: &[u8] = b"-NAK";
 const TERM: &[u8] = b"+TERM";
 const PROGRESS: &[u8] = b"+WPI";
 
@@ -50,7 +49,7 @@ pub(super) struct Loop<L, H> {
     pub(super) active: bool,
     pub(super) clock: Beats,
     pub(super) sight: Option<Sight>,
-    answers: Vec<(Subject, &'static [u8])>,
+    pub(super) answers: Vec<(Subject, &'static [u8])>,
     /// The only thing left to do is to stop, for this reason.
     pub(super) fatal: Option<Error>,
 }
@@ -136,6 +135,10 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
                 () = wait(due) => self.lanes.stir_due(Instant::now()),
                 _ = beat.tick() => self.beat(),
             }
+            // Whatever came at the same moment: nothing new begins behind the stop.
+            if shutdown.soft().is_cancelled() {
+                break;
+            }
             self.proceed();
             self.send_answers().await;
         }
@@ -151,7 +154,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         }
     }
 
-    fn came(&mut self, incoming: Incoming) {
+    pub(super) fn came(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Message(message) => self.message(&message),
             Incoming::PinLost => {
@@ -304,7 +307,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
     }
 
     /// Sends what has gathered. While the broker is away answers are dropped: it will deliver again.
-    async fn send_answers(&mut self) {
+    pub(super) async fn send_answers(&mut self) {
         if self.answers.is_empty() {
             return;
         }
@@ -327,49 +330,6 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         let neglected = self.hand.neglected(patience, now).into_iter();
         let waiting = self.feed.waiting().map(|delivery| delivery.token.reply.clone());
         self.answers.extend(neglected.chain(waiting).map(|reply| (reply, PROGRESS)));
-    }
-
-    /// Finishes what runs, keeps the mark, and hands the rest over so that a successor gets it at once.
-    async fn drain(&mut self, shutdown: &chassis::Shutdown) {
-        self.source = None;
-        let mut returned: Vec<Subject> =
-            self.feed.waiting().map(|delivery| delivery.token.reply.clone()).collect();
-        self.lanes.drop_waiting();
-        loop {
-            tokio::select! {
-                worked = self.running.join_next() => match worked {
-                    Some(worked) => self.worked_at_last(worked.ok()),
-                    None => break,
-                },
-                () = shutdown.hard().cancelled() => {
-                    self.running.abort_all();
-                    return;
-                }
-            }
-        }
-        self.send_answers().await;
-        let last = async {
-            self.raise_at_last().await;
-            if self.active {
-                if let Err(error) = super::attach::unpin(&self.bus, &self.config).await {
-                    tracing::debug!(%error, "not handed over");
-                }
-                returned.extend(self.hand.replies());
-                self.answers = returned.into_iter().map(|reply| (reply, NAK)).collect();
-                self.send_answers().await;
-            }
-            let _ = self.bus.client().flush().await;
-        };
-        tokio::select! {
-            _ = tokio::time::timeout(Duration::from_secs(2), last) => {}
-            () = shutdown.hard().cancelled() => {}
-        }
-    }
-
-    fn worked_at_last(&mut self, worked: Option<Worked>) {
-        for position in worked.iter().flat_map(|worked| &worked.finished) {
-            self.finish(*position);
-        }
     }
 }
 

@@ -106,7 +106,6 @@ pub(super) async fn look(
     let [first, last, mut delivered] = found;
     delivered.sequence = info.delivered.stream_sequence;
     delivered.position = look_up(&stream, delivered.sequence, &known).await?;
-    let group = info.priority_groups.into_iter().find(|state| state.group == source::GROUP);
     Ok(Some(Sight {
         created: info.created,
         first,
@@ -114,7 +113,7 @@ pub(super) async fn look(
         delivered,
         ack_pending: info.num_ack_pending as u64,
         pending: info.num_pending,
-        pinned: group.and_then(|state| state.pinned_client_id).filter(|pin| !pin.is_empty()),
+        pinned: pinned(info),
         level,
     }))
 }
@@ -130,11 +129,24 @@ async fn look_up(stream: &Stream, sequence: u64, known: &[Spot]) -> Result<Optio
     }
 }
 
-/// Lets a stand-by take over at once.
-pub(super) async fn unpin(bus: &Bus, config: &ConsumerConfig) -> Result<(), Error> {
-    let stream = stream(bus).await?;
-    let unpinned = stream.unpin_consumer(&config.name, source::GROUP).await;
-    unpinned.map_err(|error| Error::refused("handing over", error))
+/// Lets a stand-by take over at once, if the consumer is still pinned to us.
+pub(super) async fn unpin(bus: &Bus, config: &ConsumerConfig, pin: &str) -> Result<(), Error> {
+    bus.require()?;
+    let name = topology::stream_name(&bus.config().prefix);
+    let stream = bus.jetstream().get_stream_no_info(name).await;
+    let stream = stream.map_err(|error| Error::refused("handing over", error))?;
+    let info = info(&stream, &config.name).await?;
+    if info.and_then(pinned).is_some_and(|pinned| pinned == pin) {
+        let unpinned = stream.unpin_consumer(&config.name, source::GROUP).await;
+        unpinned.map_err(|error| Error::refused("handing over", error))?;
+    }
+    Ok(())
+}
+
+/// The active process's pin.
+fn pinned(info: Info) -> Option<String> {
+    let group = info.priority_groups.into_iter().find(|state| state.group == source::GROUP)?;
+    group.pinned_client_id.filter(|pin| !pin.is_empty())
 }
 
 async fn stream(bus: &Bus) -> Result<Stream, Error> {
@@ -142,7 +154,7 @@ async fn stream(bus: &Bus) -> Result<Stream, Error> {
     stream.ok_or_else(|| Error::Unavailable("the stream has just been deleted".to_owned()))
 }
 
-async fn info(stream: &Stream, name: &str) -> Result<Option<Info>, Error> {
+async fn info<I>(stream: &Stream<I>, name: &str) -> Result<Option<Info>, Error> {
     match stream.consumer_info(name).await {
         Ok(info) => Ok(Some(info)),
         Err(error) => match error.kind() {

@@ -134,6 +134,23 @@ impl Source {
         }
     }
 
+    /// Ends it: the broker delivers nothing more, and what was on its way comes out, with the pin. A message that the broker sent
+    /// while it was being told may be missed; a successor finds that one in the log.
+    pub(super) async fn close(mut self) -> (Vec<Incoming>, Option<String>) {
+        let mut left = Vec::new();
+        let rest = async {
+            if self.subscriber.drain().await.is_err() {
+                return;
+            }
+            while let Some(message) = self.subscriber.next().await {
+                left.extend(self.take(message));
+            }
+        };
+        // While the connection is away there is nothing to wait for.
+        let _ = tokio::time::timeout(GRACE, rest).await;
+        (left, self.pin)
+    }
+
     /// The pin that we hold.
     pub(super) fn pin(&self) -> Option<&str> {
         self.pin.as_deref()

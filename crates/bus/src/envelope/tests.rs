@@ -8,26 +8,15 @@ use super::*;
 
 fn event(payload: Option<String>) -> Event {
     Event {
-        position: 42,
         id: Uuid::from_u128(7),
-        name: EventName::new("items", "update"),
         collection: "arti.cles".to_owned(),
         key: "a \"b\" 100% ö".to_owned(),
         version: 3,
         payload: payload.map(|text| RawValue::from_string(text).unwrap()),
-        previous: None,
-        oversized: false,
         fields: Some(vec!["title".to_owned()]),
-        user: None,
-        role: None,
-        request_id: None,
-        traceparent: TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-        causation_id: None,
-        depth: 0,
-        batch_id: None,
-        batch_index: 0,
-        silent: false,
+        traceparent: TraceParent::parse(testkit::TRACE),
         time: datetime!(2026-11-22 10:20:30.123456 UTC),
+        ..testkit::event(42)
     }
 }
 

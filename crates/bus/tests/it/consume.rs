@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::value::RawValue;
-use testkit::{eventually, eventually_some};
+use testkit::eventually_some;
 
 use crate::world::{SOON, World};
 
@@ -65,6 +65,7 @@ async fn a_large_event_travels_without_its_bodies_and_reaches_the_handler_with_t
     world.relay().await;
     let bus = world.bus().await;
     let mut plain = bus.client().subscribe("items.>").await.unwrap();
+    testkit::subscribed(bus.client()).await;
     world.consumer(|_| {}).await;
     let body = RawValue::from_string(format!("{{\"text\":\"{}\"}}", "x".repeat(900_000))).unwrap();
     let large = world.log.append_as("items.update", "a", "1", |event| event.payload = Some(body.clone()));
@@ -124,9 +125,8 @@ async fn a_prefix_keeps_two_installations_apart() {
     bus::topology::ensure(&foreign).await.unwrap();
     let mut pings = foreign.pings("log").await.unwrap();
     let mut plain = foreign.client().subscribe("acme.items.update.a").await.unwrap();
-    // A question and its answer on the same connection: only then the server knows the subscriptions.
+    testkit::subscribed(foreign.client()).await;
     let context = foreign.jetstream();
-    context.query_account().await.unwrap();
 
     world.log.append("1");
     world.effects.until(1).await;
@@ -136,7 +136,7 @@ async fn a_prefix_keeps_two_installations_apart() {
 
     let bus = world.bus().await;
     let mut ours = bus.pings("log").await.unwrap();
-    bus.jetstream().query_account().await.unwrap();
+    testkit::subscribed(bus.client()).await;
     let other = world.bus().await;
     other.ping("log").await;
     assert!(tokio::time::timeout(SOON, ours.next()).await.unwrap().is_some());
@@ -166,45 +166,4 @@ async fn a_changed_configuration_is_taken_over() {
     let stream = world.bus().await.jetstream().get_stream("EVENTS").await.unwrap();
     let info = stream.consumer_info("worker").await.unwrap();
     assert_eq!((info.config.max_ack_pending, info.config.ack_wait), (10, Duration::from_secs(7)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_soft_stop_finishes_what_runs_and_a_successor_gets_the_rest_at_once() {
-    let mut world = World::new().await;
-    world.relay().await;
-    let first = world
-        .consumer(|config| {
-            config.lanes = 2;
-            config.batch = 1;
-            // Nobody may be helped by a redelivery.
-            config.ack_wait = Duration::from_secs(60);
-            config.takeover = Duration::from_secs(30);
-        })
-        .await;
-    let closed = world.effects.gate.clone().write_owned().await;
-    world.log.fill(100, 10);
-    let bus = world.bus().await;
-    eventually(SOON, || async {
-        let Ok(stream) = bus.jetstream().get_stream("EVENTS").await else { return false };
-        stream.consumer_info("worker").await.is_ok_and(|info| info.num_ack_pending == 100)
-    })
-    .await;
-    first.shutdown.begin();
-    drop(closed);
-    first.stop().await;
-    let done = world.effects.count();
-    assert!(done <= 2, "{done} were running");
-    let begun = std::time::Instant::now();
-    let _second = world
-        .consumer(|config| {
-            config.ack_wait = Duration::from_secs(60);
-            config.takeover = Duration::from_secs(30);
-        })
-        .await;
-    world.effects.until(100).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "at once: {:?}", begun.elapsed());
-    assert_eq!(world.effects.check_order(), 100);
-    // What the first one had finished above its mark may be handed in once more.
-    let twice = world.effects.applied().calls.values().filter(|calls| **calls > 1).count();
-    assert!(twice <= 2, "{twice}");
 }

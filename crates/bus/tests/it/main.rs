@@ -7,6 +7,7 @@ mod cluster;
 mod consume;
 mod replicas;
 mod server;
+mod stop;
 mod throughput;
 mod traces;
 mod trouble;

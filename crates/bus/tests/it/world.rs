@@ -1,6 +1,7 @@
 //! A log in memory, a ledger on it, a relay that publishes it, a worker that applies it, and a nats-server.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,6 @@ use bus::{Bus, Config, ConsumerConfig, Failure, Handler, Marks, Publisher, Resum
 use model::{DeadLetter, Event, EventName, Ledger, LedgerError, TraceParent};
 use serde_json::value::RawValue;
 use testkit::{Nats, eventually};
-use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use uuid::Uuid;
@@ -81,28 +81,16 @@ impl Log {
 }
 
 fn event(position: i64, name: &str, collection: &str, key: &str, version: i64) -> Event {
-    let id = Uuid::from_u128((0x7000 << 64) | position.unsigned_abs() as u128);
     Event {
-        position,
-        id,
+        id: Uuid::from_u128((0x7000 << 64) | position.unsigned_abs() as u128),
         name: EventName::parse(name).unwrap(),
         collection: collection.to_owned(),
         key: key.to_owned(),
         version,
         payload: Some(RawValue::from_string(format!("{{\"title\":\"number {position}\"}}")).unwrap()),
-        previous: None,
-        oversized: false,
         fields: Some(vec!["title".to_owned()]),
-        user: None,
-        role: None,
-        request_id: None,
         traceparent: TraceParent::parse(&format!("00-{:032x}-{:016x}-01", position, position)),
-        causation_id: None,
-        depth: 0,
-        batch_id: None,
-        batch_index: 0,
-        silent: false,
-        time: OffsetDateTime::UNIX_EPOCH,
+        ..testkit::event(position)
     }
 }
 
@@ -170,6 +158,8 @@ pub struct Effects {
     judge: Arc<Mutex<Option<Judge>>>,
     /// Calls wait while somebody holds it.
     pub gate: Arc<tokio::sync::RwLock<()>>,
+    /// Calls that run now, at the gate or behind it.
+    running: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -204,6 +194,10 @@ impl Effects {
         self.applied().calls.get(&position).copied().unwrap_or(0)
     }
 
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+
     pub fn positions(&self) -> Vec<i64> {
         self.applied().events.iter().map(|event| event.position).collect()
     }
@@ -230,8 +224,19 @@ impl Effects {
     }
 }
 
+/// One call that runs.
+struct Call(Arc<AtomicUsize>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Handler for Effects {
     async fn handle(&self, events: &[Event]) -> Result<(), Failure> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let _running = Call(self.running.clone());
         let _open = self.gate.read().await;
         let calls: Vec<usize> = {
             let mut applied = self.applied();

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use chassis::{BoxError, Runtime, Shutdown, admin};
+use chassis::telemetry::{self, TelemetryConfig};
+use chassis::{BoxError, Env, Runtime, Shutdown, admin, trace};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tracing::level_filters::LevelFilter;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -93,4 +95,22 @@ async fn signal(name: &str) {
     let pid = std::process::id().to_string();
     let done = tokio::process::Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
     assert!(done.success());
+}
+
+/// Spans for exporters only are not made where nothing is exported, whatever the log's level.
+#[test]
+fn a_span_that_nobody_gets_is_not_made() {
+    let env = Env::from_pairs([("LOG_LEVEL", "debug")]);
+    telemetry::init(&TelemetryConfig::from_env(&env, "test").unwrap()).unwrap();
+    assert_eq!(LevelFilter::current(), LevelFilter::DEBUG, "what is finer is refused at a glance");
+    tracing::info_span!("request").in_scope(|| {
+        let span = tracing::info_span!(target: chassis::trace::EXPORTED, "statement");
+        assert!(span.is_disabled());
+        let around = trace::current().unwrap();
+        assert_eq!(
+            span.in_scope(trace::current),
+            Some(around),
+            "what happens within belongs to the span around"
+        );
+    });
 }

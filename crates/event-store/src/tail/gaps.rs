@@ -88,35 +88,12 @@ impl Gaps {
 mod tests {
     use std::collections::HashSet;
 
-    use model::{Event, EventName, Ids as _, RandomIds};
-    use time::OffsetDateTime;
+    use model::Event;
 
     use super::Gaps;
 
     fn at(positions: &[i64]) -> Vec<Event> {
-        let event = |position: &i64| Event {
-            position: *position,
-            id: RandomIds.ordered(),
-            name: EventName::new("items", "update"),
-            collection: String::new(),
-            key: String::new(),
-            version: 1,
-            payload: None,
-            previous: None,
-            oversized: false,
-            fields: None,
-            user: None,
-            role: None,
-            request_id: None,
-            traceparent: None,
-            causation_id: None,
-            depth: 0,
-            batch_id: None,
-            batch_index: 0,
-            silent: false,
-            time: OffsetDateTime::UNIX_EPOCH,
-        };
-        positions.iter().map(event).collect()
+        positions.iter().copied().map(testkit::event).collect()
     }
 
     fn holders(names: &[&str]) -> HashSet<String> {

@@ -23,7 +23,7 @@ async fn an_event_comes_back_as_it_went_in() {
     new.previous = Some(RawValue::from_string("null".to_owned()).unwrap());
     new.fields = Some(["z", "quote\"", "a,b", "NULL", ""].map(str::to_owned).to_vec());
     new.request_id = Some("req".to_owned());
-    new.traceparent = TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    new.traceparent = TraceParent::parse(testkit::TRACE);
     new.causation_id = Some(RandomIds.ordered());
     new.depth = 2;
     new.batch_id = Some(RandomIds.ordered());

@@ -36,25 +36,41 @@ pub fn delete(body: &JsonBody) -> Result<delete_items_request::Target, Error> {
     })
 }
 
-/// What a PATCH of many means, and its payload.
+/// What a PATCH of a collection means.
+#[derive(Debug)]
+pub struct Update {
+    /// Which items; `None` when only a singleton can be meant.
+    pub target: Option<Target>,
+    /// Their changes.
+    pub payload: Bytes,
+    /// The changes if it is a singleton.
+    pub singleton: Option<Bytes>,
+}
+
+/// What a PATCH of a collection means.
 ///
 /// # Errors
-/// 400 when it means nothing, or two things.
-pub fn update(body: &JsonBody) -> Result<(Target, Bytes), Error> {
+/// 400 when it means two things.
+pub fn update(body: &JsonBody) -> Result<Update, Error> {
+    let whole = body.0.clone();
     if body.is_array() {
-        return Ok((Target::Each(true), body.0.clone()));
+        return Ok(Update { target: Some(Target::Each(true)), payload: whole, singleton: None });
     }
     let batch: Batch = body.parse()?;
+    if batch.keys.is_none() && batch.query.is_none() {
+        return Ok(Update { target: None, payload: whole.clone(), singleton: Some(whole) });
+    }
     let which = which(&batch)?;
     let payload = batch.data.ok_or_else(|| Error::invalid_payload("\"data\" is required"))?;
     if !payload.get().starts_with('{') {
         return Err(Error::invalid_payload("\"data\" must be of type object"));
     }
     let payload = body.0.slice_ref(payload.get().as_bytes());
-    Ok(match which {
-        Which::Keys(keys) => (Target::Keys(keys), payload),
-        Which::Matching(query) => (Target::Matching(query), payload),
-    })
+    let target = match which {
+        Which::Keys(keys) => Target::Keys(keys),
+        Which::Matching(query) => Target::Matching(query),
+    };
+    Ok(Update { target: Some(target), payload, singleton: Some(whole) })
 }
 
 /// The query of a SEARCH.
@@ -123,7 +139,8 @@ mod tests {
     }
 
     fn updated(text: &'static str) -> String {
-        format!("{:?}", update(&body(text)).map_err(|error| error.message))
+        let pair = |update: super::Update| (update.target, update.payload);
+        format!("{:?}", update(&body(text)).map(pair).map_err(|error| error.message))
     }
 
     #[test]
@@ -141,11 +158,11 @@ mod tests {
 
     #[test]
     fn updates() {
-        insta::assert_snapshot!(updated(r#"[{"id":1,"a":2}]"#), @r#"Ok((Each(true), b"[{\"id\":1,\"a\":2}]"))"#);
-        insta::assert_snapshot!(updated(r#"{"keys":[1],"data":{"a":1.50}}"#), @r#"Ok((Keys(Keys { keys: ["1"] }), b"{\"a\":1.50}"))"#);
+        insta::assert_snapshot!(updated(r#"[{"id":1,"a":2}]"#), @r#"Ok((Some(Each(true)), b"[{\"id\":1,\"a\":2}]"))"#);
+        insta::assert_snapshot!(updated(r#"{"keys":[1],"data":{"a":1.50}}"#), @r#"Ok((Some(Keys(Keys { keys: ["1"] })), b"{\"a\":1.50}"))"#);
         insta::assert_snapshot!(updated(r#"{"keys":[1]}"#), @r#"Err("Invalid payload. \"data\" is required.")"#);
         insta::assert_snapshot!(updated(r#"{"keys":[1],"data":[]}"#), @r#"Err("Invalid payload. \"data\" must be of type object.")"#);
-        insta::assert_snapshot!(updated(r#"{"title":"x"}"#), @r#"Err("Invalid payload. \"value\" must contain at least one of [query, keys].")"#);
+        insta::assert_snapshot!(updated(r#"{"title":"x"}"#), @r#"Ok((None, b"{\"title\":\"x\"}"))"#);
     }
 
     #[test]

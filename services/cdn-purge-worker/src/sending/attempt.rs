@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
 use outbound::backoff::{self, Failure};
 use outbound::{Request, Response};
@@ -65,10 +65,7 @@ fn headers(state: &State, purge: &Purge, span: &Span) -> HeaderMap {
     if let Some(token) = &state.cdn.token {
         headers.insert(AUTHORIZATION, token.header());
     }
-    let parent = chassis::trace::of(span).or_else(|| purge.traceparent.clone());
-    if let Some(value) = parent.and_then(|parent| HeaderValue::from_str(parent.as_str()).ok()) {
-        headers.insert("traceparent", value);
-    }
+    chassis::trace::to_headers(&mut headers, span, purge.traceparent.as_ref());
     headers
 }
 

@@ -39,7 +39,7 @@ RETURNING purge.id, target, event_id, position, traceparent, attempts, locked_un
 /// Takes what is due, at most `count`.
 pub(super) async fn take(db: &Db, count: usize, lock: Duration) -> Result<Vec<Purge>, sqlx::Error> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let rows = sqlx::query(TAKE).bind(count).bind(milliseconds(lock)).fetch_all(db).await?;
+    let rows = sqlx::query(TAKE).bind(count).bind(model::milliseconds(lock)).fetch_all(db).await?;
     rows.iter().map(read).collect()
 }
 
@@ -55,25 +55,8 @@ fn read(row: &PgRow) -> Result<Purge, sqlx::Error> {
     })
 }
 
-const NEXT: &str = "
+/// Milliseconds until the next purge becomes due, if that is within `$1`.
+pub(super) const NEXT: &str = "
 SELECT (extract(epoch FROM min(next_attempt) - now()) * 1000)::bigint FROM eventus.purges
 WHERE state IN ('pending', 'sending') AND next_attempt > now()
     AND next_attempt < now() + $1::bigint * interval '1 millisecond'";
-
-/// How long until the next purge becomes due, if that is within `horizon`.
-pub(super) async fn next_due(db: &Db, horizon: Duration) -> Result<Option<Duration>, sqlx::Error> {
-    let wait: Option<i64> = sqlx::query_scalar(NEXT).bind(milliseconds(horizon)).fetch_one(db).await?;
-    // Rounded up: a look that comes too early finds nothing.
-    Ok(wait.map(|wait| Duration::from_millis(wait.max(0).unsigned_abs() + 1)))
-}
-
-/// How many purges the CDN still has to be asked for.
-pub(super) async fn pending(db: &Db) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT count(*) FROM eventus.purges WHERE state IN ('pending', 'sending')")
-        .fetch_one(db)
-        .await
-}
-
-fn milliseconds(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}

@@ -27,9 +27,6 @@ pub(super) enum Verdict {
     Failed,
 }
 
-/// Pauses between tries to write it down: doubles from the first to the last.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
 const FINISH: &str = "
 UPDATE eventus.purges SET state = $3, attempts = attempts + 1, locked_until = NULL, finished = now(), last_error = $4
 WHERE id = $1 AND state = 'sending' AND locked_until = $2";
@@ -50,11 +47,10 @@ WHERE id = $1 AND state = 'sending' AND locked_until = $2 AND NOT EXISTS (SELECT
 
 /// Records an outcome, as often as it takes. The hard stop ends it.
 pub(super) async fn record(state: &State, purge: &Purge, outcome: &Outcome) {
-    let mut pause = PAUSE.0;
+    let mut pauses = due::Pauses::default();
     while let Err(error) = statement(purge, outcome).execute(&state.db).await {
         tracing::warn!(purge = purge.id, %error, "a purge is not yet recorded");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE.1);
+        pauses.wait().await;
     }
 }
 
@@ -68,8 +64,6 @@ fn statement(purge: &Purge, outcome: &Outcome) -> sqlx::query::Query<'static, sq
     match outcome.verdict {
         Verdict::Succeeded => own(FINISH).bind("succeeded").bind(error),
         Verdict::Failed => own(FINISH).bind("failed").bind(error),
-        Verdict::Again(wait) => {
-            own(AGAIN).bind(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)).bind(error)
-        }
+        Verdict::Again(wait) => own(AGAIN).bind(model::milliseconds(wait)).bind(error),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use testkit::Answer;
+use testkit::{Answer, PATIENCE, process};
 
-use crate::world::{PATIENCE, World, stop};
+use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_in_the_window_are_purged_once() {
@@ -26,7 +26,7 @@ async fn changes_in_the_window_are_purged_once() {
     world.append("items.delete", &["1"]).await;
     world.settled().await;
     assert_eq!(world.paths().len(), 3);
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn a_change_while_the_purge_is_under_way_is_purged_again() {
     world.settled().await;
     assert_eq!(world.paths(), ["/zone/7/purge/1", "/zone/7/purge/1"]);
     assert_eq!(world.number("SELECT count(*) FROM eventus.purges WHERE state = 'succeeded'").await, 2);
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +62,7 @@ async fn a_failed_purge_gives_way_to_a_later_change() {
     let last = "SELECT count(*) FROM eventus.purges WHERE state = 'succeeded'
         AND position = (SELECT max(position) FROM eventus.events)";
     assert_eq!(world.number(last).await, 1);
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,6 +76,6 @@ async fn two_workers_share_the_work() {
     let mut paths = world.paths();
     paths.dedup();
     assert_eq!((paths.len(), world.cdn.requests().len()), (300, 300));
-    stop(first).await;
-    stop(second).await;
+    process::stop(&first).await;
+    process::stop(&second).await;
 }

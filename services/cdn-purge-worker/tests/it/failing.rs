@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use testkit::Answer;
+use testkit::{Answer, PATIENCE, process};
 
-use crate::world::{PATIENCE, World, stop};
+use crate::world::World;
 
 const SUCCEEDED: &str = "SELECT count(*) FROM eventus.purges WHERE state = 'succeeded'";
 
@@ -26,7 +26,7 @@ async fn a_failure_is_tried_again_and_what_is_not_there_is_a_success() {
     {
         assert!(metrics.contains(line), "{line}");
     }
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +46,7 @@ async fn what_the_cdn_asks_for_holds_for_all_purges() {
     for later in &requests[1..] {
         assert!(later.time - requests[0].time >= Duration::from_millis(1_950));
     }
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +67,7 @@ async fn after_the_last_request_it_is_given_up() {
         .until("SELECT count(*) FROM eventus.purges WHERE state = 'failed' AND last_error = 'invalid'", 1)
         .await;
     assert_eq!(world.cdn.requests().len(), 5);
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +92,7 @@ async fn neither_a_killed_worker_nor_a_wiped_stream_loses_a_purge() {
     // Only what was under way may have been asked for twice.
     let asked = world.cdn.requests().len();
     assert!((201..=201 + 8).contains(&asked), "{asked}");
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,5 +107,5 @@ async fn a_cdn_that_was_away_is_asked_when_it_is_back() {
     world.cdn.resume().await;
     world.until(SUCCEEDED, 2).await;
     assert_eq!(world.cdn.requests().len(), 2);
-    stop(worker).await;
+    process::stop(&worker).await;
 }

@@ -2,8 +2,9 @@
 
 use cdn_purge_worker::Config;
 use event_store::NewEvent;
+use testkit::{PATIENCE, TRACE, process};
 
-use crate::world::{PATIENCE, TRACE, World, event, stop};
+use crate::world::{World, event};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_key_is_one_segment_of_the_path() {
@@ -33,7 +34,7 @@ async fn every_key_is_one_segment_of_the_path() {
         assert_eq!(&request.header("traceparent")[..36], &TRACE[..36]);
     }
     assert_eq!(world.number("SELECT count(*) FROM eventus.purges WHERE state = 'succeeded'").await, 9);
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +50,7 @@ async fn files_are_purged_and_of_items_those_that_are_configured() {
     world.cdn.wait_for(3, PATIENCE).await;
     world.until("SELECT count(*) FROM eventus.purges WHERE state = 'succeeded'", 3).await;
     assert_eq!(world.paths(), ["f1", "f2", "f3"].map(|key| format!("/zone/7/purge/{key}")));
-    stop(worker).await;
+    process::stop(&worker).await;
     world.cdn.clear();
     let articles = Config { collections: vec!["articles".to_owned()], ..world.config() };
     let worker = world.worker(articles).await;
@@ -59,7 +60,7 @@ async fn files_are_purged_and_of_items_those_that_are_configured() {
     world.settled().await;
     let paths = world.paths();
     assert!(paths.contains(&"/zone/7/purge/3".to_owned()) && !paths.contains(&"/zone/7/purge/2".to_owned()));
-    stop(worker).await;
+    process::stop(&worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,5 +70,5 @@ async fn without_a_cdn_the_worker_is_healthy_and_idle() {
     world.append("files.upload", &["f1"]).await;
     assert!(worker.health.ready());
     assert_eq!(world.number("SELECT count(*) FROM eventus.consumers WHERE name = 'cdn-purge'").await, 0);
-    stop(worker).await;
+    process::stop(&worker).await;
 }

@@ -2,9 +2,9 @@
 
 use chassis::Env;
 use chassis::telemetry::{self, TelemetryConfig};
-use testkit::TraceCollector;
+use testkit::{PATIENCE, TRACE, TraceCollector, process};
 
-use crate::world::{PATIENCE, TRACE, World, stop};
+use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_is_a_span_under_the_write() {
@@ -16,7 +16,7 @@ async fn every_request_is_a_span_under_the_write() {
     world.append("items.update", &["7"]).await;
     let request = world.cdn.wait_for(1, PATIENCE).await.remove(0);
     world.settled().await;
-    stop(worker).await;
+    process::stop(&worker).await;
     telemetry.shutdown().await;
     let spans = collector.wait_for(PATIENCE, |spans| spans.iter().any(|span| span.name == "cdn purge")).await;
     let span = spans.iter().find(|span| span.name == "cdn purge").unwrap();

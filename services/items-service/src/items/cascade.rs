@@ -4,20 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use access::Access;
-use model::{Collection, Error, Errors, Filter};
+use model::{Collection, Error, Errors, Filter, Special};
 use planner::{Payload, Reference, Stamp, Statement, UpdateChange};
 use query::Query;
+use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::write::CHUNK;
-use crate::catalog::rows::ForeignKeyRow;
 use crate::catalog::{Catalog, wire};
 use crate::execute;
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::system::dependants;
+use crate::system::rules::Rules;
 
 /// Keys by the collection they are of.
 type Doomed = BTreeMap<String, BTreeSet<String>>;
@@ -27,25 +29,67 @@ type Doomed = BTreeMap<String, BTreeSet<String>>;
 struct Consequences {
     /// Items that go, those asked for among them.
     doomed: Doomed,
-    /// Items whose reference is taken away, by collection and field.
-    released: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Items whose reference is taken away, by collection and field, and what it becomes.
+    released: BTreeMap<(String, String), (Value, BTreeSet<String>)>,
 }
 
-/// Foreign keys that point at a collection and act when its items go.
-fn pointing_at<'a>(catalog: &'a Catalog, collection: &str) -> Vec<&'a ForeignKeyRow> {
-    let all = catalog.collections.values().flat_map(|entry| &entry.relations);
-    let keys = all.filter_map(|relation| relation.key.as_ref());
-    let acting =
-        |key: &&ForeignKeyRow| matches!(key.on_delete.as_str(), "CASCADE" | "SET NULL" | "SET DEFAULT");
-    keys.filter(acting).filter(|key| key.foreign_key_table == collection).collect()
+/// What happens to items that refer to a deleted one.
+#[derive(Debug, Clone, PartialEq)]
+enum Effect {
+    /// They are deleted, too.
+    Goes,
+    /// Their reference becomes this value.
+    Becomes(Value),
+}
+
+/// A reference that something happens to.
+#[derive(Debug, Clone)]
+struct Acting<'a> {
+    many: &'a str,
+    column: &'a str,
+    /// The column that is referred to; nothing means the key.
+    target: Option<&'a str>,
+    effect: Effect,
+}
+
+/// References to a collection that something happens to when its items go: by their foreign key, and those that the
+/// system keeps by itself.
+fn pointing_at<'a>(catalog: &'a Catalog, collection: &str) -> Vec<Acting<'a>> {
+    let shipped = dependants::of(collection).map(|(many, column, effect)| {
+        let effect = match effect {
+            dependants::Effect::Goes => Effect::Goes,
+            dependants::Effect::LetsGo => Effect::Becomes(Value::Null),
+        };
+        Acting { many, column, target: None, effect }
+    });
+    let mut all: Vec<Acting<'a>> = shipped.collect();
+    let entries = catalog.collections.values();
+    let keys = entries
+        .flat_map(|entry| entry.relations.iter().filter_map(move |held| Some((entry, held.key.as_ref()?))));
+    for (entry, key) in keys.filter(|(_, key)| key.foreign_key_table == collection) {
+        let effect = match key.on_delete.as_str() {
+            "CASCADE" => Effect::Goes,
+            "SET NULL" => Effect::Becomes(Value::Null),
+            "SET DEFAULT" => {
+                let column = entry.field(&key.column).and_then(|field| field.column.as_ref());
+                let default = column.and_then(|column| column.default_value.as_deref());
+                Effect::Becomes(default.map_or(Value::Null, wire::default_value))
+            }
+            _ => continue,
+        };
+        if !all.iter().any(|known| known.many == key.table && known.column == key.column) {
+            let target = Some(key.foreign_key_column.as_str());
+            all.push(Acting { many: &key.table, column: &key.column, target, effect });
+        }
+    }
+    all
 }
 
 /// Whether deleting items of a collection can change others.
 pub fn has_consequences(snapshot: &Snapshot, collection: &str) -> bool {
     // Sessions and the like are nobody's items: PostgreSQL looks after them alone.
-    pointing_at(&snapshot.catalog, collection)
-        .iter()
-        .any(|key| snapshot.schema.collection(&key.table).is_some())
+    let known = |acting: &Acting<'_>| snapshot.schema.collection(acting.many).is_some();
+    pointing_at(&snapshot.catalog, collection).iter().any(known)
 }
 
 /// A deletion that changes more than what was asked for.
@@ -70,10 +114,12 @@ pub async fn delete(
     state: &State,
     deletion: Deletion<'_>,
     reached: Option<usize>,
+    mut rules: Rules,
 ) -> Result<Vec<String>, Failure> {
     let Deletion { snapshot, collection, keys, filter, access, stamp } = deletion;
-    let mut tx = state.db.begin().await?;
+    let mut tx = execute::begin(&state.db).await?;
     let conn = &mut *tx;
+    rules.before(conn).await?;
     let there = keys_of(&execute::rows(conn, &planner::plan_lock(keys, filter, collection, access)?).await?)?;
     if reached.is_some_and(|reached| there.len() < reached) {
         return Err(Error::forbidden().into());
@@ -87,11 +133,12 @@ pub async fn delete(
     let event_ids: Vec<Uuid> = there.iter().chain(&hanging).map(|_| state.ids.ordered()).collect();
     let cause = if there.len() == 1 { event_ids.first().copied() } else { None };
     let inner = Stamp { causation_id: cause.or(stamp.causation_id), depth: stamp.depth + 1, ..stamp.clone() };
-    for ((name, field), released) in &consequences.released {
+    for ((name, field), (value, released)) in &consequences.released {
         let doomed = if *name == collection.name { Some(&own) } else { consequences.doomed.get(name) };
         let stays = |key: &&String| !doomed.is_some_and(|doomed| doomed.contains(*key));
         let released: Vec<String> = released.iter().filter(stays).cloned().collect();
-        run(conn, &release(state, snapshot, name, field, &released, &inner)?).await?;
+        run(conn, &release(state, snapshot.collection(name)?, &json!({ field: value }), &released, &inner)?)
+            .await?;
     }
     for name in in_order(&snapshot.catalog, &consequences.doomed) {
         let doomed: Vec<String> = consequences.doomed[&name].iter().cloned().collect();
@@ -103,8 +150,12 @@ pub async fn delete(
         run(conn, &[planner::plan_delete(keys, event_ids, None, collection, &Access::admin(), stamp)?])
             .await?;
     }
-    tx.commit().await?;
+    rules.after(conn).await?;
+    execute::commit(tx).await?;
     if !there.is_empty() {
+        if rules.moves_control() {
+            state.announce_control().await;
+        }
         state.announce().await;
     }
     Ok(there)
@@ -120,39 +171,35 @@ async fn find(
 ) -> Result<(), Failure> {
     let mut open: Vec<(String, Vec<String>)> = vec![(collection.name.clone(), keys.to_vec())];
     while let Some((name, keys)) = open.pop() {
-        for key in pointing_at(&snapshot.catalog, &name) {
-            let Some(many) = snapshot.schema.collection(&key.table) else { continue };
-            let found = referring(conn, snapshot, key, many, &keys).await?;
-            if found.is_empty() {
-                continue;
-            }
-            if key.on_delete == "CASCADE" {
-                let doomed = consequences.doomed.entry(many.name.clone()).or_default();
-                let new: Vec<String> =
-                    found.into_iter().filter(|found| doomed.insert(found.clone())).collect();
-                if !new.is_empty() {
-                    open.push((many.name.clone(), new));
+        let one = snapshot.collection(&name)?;
+        for acting in pointing_at(&snapshot.catalog, &name) {
+            let Some(many) = snapshot.schema.collection(acting.many) else { continue };
+            let target = acting.target.unwrap_or(&one.primary_key);
+            let reference = Reference { many, column: acting.column, one, target };
+            let found = keys_of(&execute::rows(conn, &planner::plan_referring(&reference, &keys)?).await?)?;
+            match acting.effect {
+                _ if found.is_empty() => {}
+                Effect::Goes => {
+                    let doomed = consequences.doomed.entry(many.name.clone()).or_default();
+                    let new: Vec<String> =
+                        found.into_iter().filter(|found| doomed.insert(found.clone())).collect();
+                    if !new.is_empty() {
+                        open.push((many.name.clone(), new));
+                    }
                 }
-            } else {
-                let held = (many.name.clone(), key.column.clone());
-                consequences.released.entry(held).or_default().extend(found);
+                Effect::Becomes(value) => {
+                    let held = (many.name.clone(), acting.column.to_owned());
+                    consequences
+                        .released
+                        .entry(held)
+                        .or_insert_with(|| (value, BTreeSet::new()))
+                        .1
+                        .extend(found);
+                }
             }
         }
     }
     Ok(())
-}
-
-/// Keys of the items that refer to these, locked.
-async fn referring(
-    conn: &mut PgConnection,
-    snapshot: &Snapshot,
-    key: &ForeignKeyRow,
-    many: &Collection,
-    keys: &[String],
-) -> Result<Vec<String>, Failure> {
-    let one = snapshot.schema.collection(&key.foreign_key_table).ok_or_else(Error::internal)?;
-    let reference = Reference { many, column: &key.column, one, target: &key.foreign_key_column };
-    keys_of(&execute::rows(conn, &planner::plan_referring(&reference, keys)?).await?)
 }
 
 /// The column `key` of some rows.
@@ -166,7 +213,7 @@ fn in_order(catalog: &Catalog, doomed: &Doomed) -> Vec<String> {
     let mut left: Vec<&String> = doomed.keys().collect();
     while !left.is_empty() {
         let refers = |name: &String, other: &String| {
-            pointing_at(catalog, name).iter().any(|key| key.table == *other && key.table != *name)
+            pointing_at(catalog, name).iter().any(|acting| acting.many == other && acting.many != name)
         };
         // In a circle there is no order: the first goes, and PostgreSQL takes what hangs on it along.
         let free = left.iter().position(|name| !left.iter().any(|other| refers(name, other)));
@@ -193,36 +240,30 @@ fn removal(
 
 /// Items that hang on one another go in one statement: else PostgreSQL would take the later ones along with the earlier.
 fn chunk(snapshot: &Snapshot, name: &str, keys: &[String]) -> usize {
-    let on_itself = pointing_at(&snapshot.catalog, name).iter().any(|key| key.table == name);
+    let on_itself = pointing_at(&snapshot.catalog, name).iter().any(|acting| acting.many == name);
     if on_itself { keys.len().max(1) } else { CHUNK }
 }
 
 fn release(
     state: &State,
-    snapshot: &Snapshot,
-    name: &str,
-    field: &str,
+    collection: &Collection,
+    change: &Value,
     keys: &[String],
     stamp: &Stamp,
 ) -> Result<Vec<Statement>, Errors> {
-    let collection = snapshot.collection(name)?;
-    let relation = snapshot.catalog.relation(name, field);
-    let to_default =
-        relation.and_then(|relation| relation.key.as_ref()).is_some_and(|key| key.on_delete == "SET DEFAULT");
-    let default =
-        snapshot.catalog.field(name, field).and_then(|field| field.column.as_ref()?.default_value.clone());
-    let value = match default.filter(|_| to_default) {
-        Some(sql) => wire::default_value(&sql),
-        None => serde_json::Value::Null,
+    // Nobody edits these items: who and when was the last stays as it is.
+    let stamps = |special: &Special| {
+        matches!(special, Special::DateUpdated | Special::UserUpdated | Special::RoleUpdated)
     };
-    let body = serde_json::json!({ field: value }).to_string();
-    let payloads: Vec<Payload> = planner::parse_payloads(body.as_bytes())?.0;
-    let nothing = Query { fields: Some(vec![collection.primary_key.clone()]), ..Query::default() };
+    let mut quiet = collection.clone();
+    quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps(special)));
+    let payloads: Vec<Payload> = planner::parse_payloads(change.to_string().as_bytes())?.0;
+    let answer = Query { fields: Some(vec![collection.primary_key.clone()]), ..Query::default() };
     let statements = keys.chunks(CHUNK).map(|keys| {
         let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
-        let change =
-            UpdateChange { keys, payloads: &payloads, event_ids: &event_ids, first_index: 0, filter: None };
-        planner::plan_update(&change, &nothing, collection, &Access::admin(), stamp)
+        let (event_ids, payloads) = (&event_ids[..], &payloads[..]);
+        let change = UpdateChange { keys, payloads, event_ids, first_index: 0, filter: None };
+        planner::plan_update(&change, &answer, &quiet, &Access::admin(), stamp)
     });
     Ok(statements.collect::<Result<Vec<_>, Errors>>()?.into_iter().flatten().collect())
 }

@@ -1,6 +1,8 @@
 //! Creating: payload -> filter hooks -> plan -> one statement.
 
-use access::Access;
+use std::sync::Arc;
+
+use access::{Access, Action};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use model::{Collection, Errors, KeySource};
 use planner::{CreateNeeds, Payload, Stamp, Statement};
@@ -9,30 +11,46 @@ use query::Query;
 use rpc::Caller;
 
 use super::read::query;
+use super::singleton;
 use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::system::rules::Rules;
+use crate::system::{self, payload};
 
-/// Creates one or many items.
+/// Creates one or many items. A singleton is written otherwise.
 pub async fn items(
+    state: &State,
+    caller: &Caller,
+    request: pb::CreateItemsRequest,
+) -> Result<pb::WriteItemsResponse, Errors> {
+    if singleton::is(state, &request.collection) {
+        return Err(singleton::no_route(&request.collection, None).into());
+    }
+    make(state, caller, request).await
+}
+
+/// Creates items of any collection.
+pub async fn make(
     state: &State,
     caller: &Caller,
     request: pb::CreateItemsRequest,
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
     let access = Access::of(&caller.accountability);
-    let payloads = filtered(state, caller, &request, &access).await?;
+    let payloads = prepared(state, caller, &request, &access).await?;
     let stamp = state.stamp(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
-            let collection = writable(&snapshot, &request.collection)?;
+            let collection = writable(&snapshot, &request.collection, Action::Create)?;
             let plan = statements(state, &payloads, &query, collection, &access, &stamp)?;
             let ending = Ending { read_back: Some((&query, collection, &access)), reached: None };
-            run(state, &plan, ending).await.map(Into::into)
+            let rules = Rules::create(collection, &payloads);
+            run(state, &plan, ending, rules).await.map(Into::into)
         };
         match attempt.await {
             Ok(done) => return Ok(done),
@@ -41,36 +59,46 @@ pub async fn items(
     }
 }
 
-/// A collection that clients may write to. System collections are not written through items.
-pub fn writable<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Collection, Failure> {
+/// A collection whose items are written so.
+pub fn writable<'a>(
+    snapshot: &'a Snapshot,
+    name: &str,
+    action: Action,
+) -> Result<&'a Arc<Collection>, Failure> {
     let collection = snapshot.collection(name)?;
-    if collection.system {
+    if !system::is_writable(collection, action) {
         return Err(model::Error::forbidden_collection(name).into());
     }
     Ok(collection)
 }
 
-/// The payloads after the filter hooks, if any is registered. The right to create is checked before they see it.
-async fn filtered(
+/// The payloads after the filter hooks, if any is registered, ready for planning. The right to create is checked
+/// before anybody sees them.
+async fn prepared(
     state: &State,
     caller: &Caller,
     request: &pb::CreateItemsRequest,
     access: &Access,
 ) -> Result<Vec<Payload>, Errors> {
-    let (payloads, one) = planner::parse_payloads(&request.payload)?;
+    let (mut payloads, one) = planner::parse_payloads(&request.payload)?;
     let snapshot = state.snapshots.present();
-    if payloads.is_empty() || !snapshot.has_filter("items.create", &request.collection) {
-        return Ok(payloads);
-    }
-    let collection = snapshot.collection(&request.collection)?;
-    if collection.system || !access.allows(&collection.name, access::Action::Create) {
+    let Some(collection) = snapshot.schema.collection(&request.collection) else { return Ok(payloads) };
+    if !system::is_writable(collection, Action::Create) || !access.allows(&collection.name, Action::Create) {
         return Err(model::Error::forbidden_collection(&collection.name).into());
     }
-    let payload = as_array(&request.payload, one);
-    let question = Question { event: "items.create", collection: &collection.name, payload, keys: &[] };
-    let answer = state.filters.ask(question, caller).await?;
-    let (changed, _) = planner::parse_payloads(&answer)?;
-    if changed.len() == payloads.len() { Ok(changed) } else { Err(model::Error::internal().into()) }
+    let event = format!("{}.create", collection.scope());
+    if !payloads.is_empty() && snapshot.has_filter(&event, &collection.name) {
+        let payload = as_array(&request.payload, one);
+        let question = Question { event: &event, collection: &collection.name, payload, keys: &[] };
+        let answer = state.filters.ask(question, caller).await?;
+        let (changed, _) = planner::parse_payloads(&answer)?;
+        if changed.len() != payloads.len() {
+            return Err(model::Error::internal().into());
+        }
+        payloads = changed;
+    }
+    payload::prepare(&mut payloads, collection, Action::Create, &state.hasher).await?;
+    Ok(payloads)
 }
 
 /// One object as an array of one.
@@ -93,7 +121,7 @@ fn statements(
     access: &Access,
     stamp: &Stamp,
 ) -> Result<Vec<Statement>, Errors> {
-    if payloads.is_empty() && !access.allows(&collection.name, access::Action::Create) {
+    if payloads.is_empty() && !access.allows(&collection.name, Action::Create) {
         return Err(model::Error::forbidden_collection(&collection.name).into());
     }
     let chunk = |payloads: &[Payload]| {

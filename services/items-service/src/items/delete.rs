@@ -15,6 +15,7 @@ use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::state::State;
+use crate::system::rules::Rules;
 
 /// Deletes items.
 pub async fn items(
@@ -28,12 +29,12 @@ pub async fn items(
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
-            let collection = writable(&snapshot, &request.collection)?;
+            let collection = writable(&snapshot, &request.collection, Action::Delete)?;
             let (keys, filter) = target(state, &request, collection, &access).await?;
-            if !keys.is_empty() && snapshot.has_filter("items.delete", &collection.name) {
+            let event = format!("{}.delete", collection.scope());
+            if !keys.is_empty() && snapshot.has_filter(&event, &collection.name) {
                 let payload = Bytes::from(serde_json::to_vec(&keys).unwrap_or_default());
-                let question =
-                    Question { event: "items.delete", collection: &collection.name, payload, keys: &keys };
+                let question = Question { event: &event, collection: &collection.name, payload, keys: &keys };
                 state.filters.ask(question, caller).await?;
             }
             let reached = (!access.skips_missing() && filter.is_none()).then_some(keys.len());
@@ -47,7 +48,8 @@ pub async fn items(
                     access: &access,
                     stamp: &stamp,
                 };
-                let keys = cascade::delete(state, deletion, reached).await?;
+                let rules = Rules::delete(collection, keys);
+                let keys = cascade::delete(state, deletion, reached, rules).await?;
                 return Ok(pb::DeleteItemsResponse { keys });
             }
             let chunks = keys.chunks(CHUNK).map(|keys| {
@@ -55,7 +57,8 @@ pub async fn items(
                 planner::plan_delete(keys, &event_ids, filter.as_ref(), collection, &access, &stamp)
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
-            let written = run(state, &statements, Ending { read_back: None, reached }).await?;
+            let rules = Rules::delete(collection, &keys);
+            let written = run(state, &statements, Ending { read_back: None, reached }, rules).await?;
             Ok(pb::DeleteItemsResponse { keys: written.keys })
         };
         match attempt.await {

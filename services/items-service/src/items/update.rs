@@ -13,11 +13,15 @@ use sqlx::Row as _;
 
 use super::create::{as_array, writable};
 use super::read::query;
+use super::singleton;
 use super::write::{CHUNK, Ending, Tries, Written, run};
 use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
+use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::system::payload;
+use crate::system::rules::Rules;
 
 /// Changes that one statement can make: the same fields for all keys.
 struct Group {
@@ -26,8 +30,20 @@ struct Group {
     payloads: Vec<Payload>,
 }
 
-/// Changes items.
+/// Changes items; of a singleton its one item.
 pub async fn items(
+    state: &State,
+    caller: &Caller,
+    request: pb::UpdateItemsRequest,
+) -> Result<pb::WriteItemsResponse, Errors> {
+    if singleton::is(state, &request.collection) {
+        return singleton::write(state, caller, request).await;
+    }
+    change(state, caller, request).await
+}
+
+/// Changes items of any collection.
+pub async fn change(
     state: &State,
     caller: &Caller,
     request: pb::UpdateItemsRequest,
@@ -39,26 +55,18 @@ pub async fn items(
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
-            let collection = writable(&snapshot, &request.collection)?;
+            let collection = writable(&snapshot, &request.collection, Action::Update)?;
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
             let (keys, filter) = target(state, &request, &payloads, collection, &access).await?;
-            let mut payloads = payloads;
-            if !keys.is_empty() && snapshot.has_filter("items.update", &collection.name) {
-                let payload = as_array(&request.payload, one);
-                let question =
-                    Question { event: "items.update", collection: &collection.name, payload, keys: &keys };
-                let before = payloads.len();
-                payloads = planner::parse_payloads(&state.filters.ask(question, caller).await?)?.0;
-                if payloads.len() != before {
-                    return Err(Error::internal().into());
-                }
-            }
+            let question = Change { caller, request: &request, one, keys: &keys };
+            let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
+            let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
             let groups = groups(&keys, payloads, matches!(request.target, Some(Target::Each(_))));
             let statements =
                 statements(state, &groups, filter.as_ref(), &query, collection, &access, &stamp)?;
             let reached = (!access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
             let ending = Ending { read_back: Some((&query, collection, &access)), reached };
-            let mut written = run(state, &statements, ending).await?;
+            let mut written = run(state, &statements, ending, rules).await?;
             if statements.is_empty() && !keys.is_empty() {
                 written = read_only(state, &keys, &query, collection, &access).await?;
             }
@@ -69,6 +77,38 @@ pub async fn items(
             Err(failure) => tries.after(failure, state, &request.collection).await?,
         }
     }
+}
+
+/// What a change is about.
+struct Change<'a> {
+    caller: &'a Caller,
+    request: &'a pb::UpdateItemsRequest,
+    /// The payload is one object.
+    one: bool,
+    keys: &'a [String],
+}
+
+/// The payloads after the filter hooks, if any is registered, ready for planning.
+async fn prepared(
+    state: &State,
+    snapshot: &Snapshot,
+    collection: &Collection,
+    mut payloads: Vec<Payload>,
+    change: Change<'_>,
+) -> Result<Vec<Payload>, Failure> {
+    let Change { caller, request, one, keys } = change;
+    let event = format!("{}.update", collection.scope());
+    if !keys.is_empty() && snapshot.has_filter(&event, &collection.name) {
+        let payload = as_array(&request.payload, one);
+        let question = Question { event: &event, collection: &collection.name, payload, keys };
+        let before = payloads.len();
+        payloads = planner::parse_payloads(&state.filters.ask(question, caller).await?)?.0;
+        if payloads.len() != before {
+            return Err(Error::internal().into());
+        }
+    }
+    payload::prepare(&mut payloads, collection, Action::Update, &state.hasher).await?;
+    Ok(payloads)
 }
 
 /// Nothing that is stored was changed: the items as they are.

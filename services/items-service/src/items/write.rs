@@ -12,6 +12,7 @@ use sqlx::postgres::PgRow;
 use crate::execute;
 use crate::failure::Failure;
 use crate::state::State;
+use crate::system::rules::Rules;
 
 /// Items per statement: a transaction that holds positions holds up the log's readers.
 pub const CHUNK: usize = 1_000;
@@ -54,17 +55,28 @@ pub struct Ending<'a> {
 
 /// Runs write statements, all or none. One statement is its own transaction; several share one, and the items are
 /// read back at its end in a statement of their own.
-pub async fn run(state: &State, statements: &[Statement], ending: Ending<'_>) -> Result<Written, Failure> {
+pub async fn run(
+    state: &State,
+    statements: &[Statement],
+    ending: Ending<'_>,
+    rules: Rules,
+) -> Result<Written, Failure> {
+    let moves_control = rules.moves_control();
     let written = match statements {
         [] => {
             // Nothing was to be written, which is not the same as being told nothing.
             let items = ending.read_back.map_or("", |_| "[]").to_owned();
             Written { items, keys: Vec::new() }
         }
-        [only] if ending.reached.is_none() => Written::of(execute::rows_alone(&state.db, only).await?)?,
-        several => run_several(state, several, ending).await?,
+        [only] if ending.reached.is_none() && rules.is_empty() => {
+            Written::of(execute::rows_alone(&state.db, only).await?)?
+        }
+        several => run_several(state, several, ending, rules).await?,
     };
     if !written.keys.is_empty() {
+        if moves_control {
+            state.announce_control().await;
+        }
         state.announce().await;
     }
     Ok(written)
@@ -74,8 +86,10 @@ async fn run_several(
     state: &State,
     statements: &[Statement],
     ending: Ending<'_>,
+    mut rules: Rules,
 ) -> Result<Written, Failure> {
-    let mut tx = state.db.begin().await?;
+    let mut tx = execute::begin(&state.db).await?;
+    rules.before(&mut tx).await?;
     let mut keys = Vec::new();
     for statement in statements {
         keys.extend(Written::of(execute::rows(&mut tx, statement).await?)?.keys);
@@ -85,12 +99,13 @@ async fn run_several(
     if ending.reached.is_some_and(|reached| keys.len() < reached) {
         return Err(model::Error::forbidden().into());
     }
+    rules.after(&mut tx).await?;
     let mut items = String::new();
     if let Some((query, collection, access)) = ending.read_back {
         let plan = planner::plan_read_keys(&keys, query, collection, access).map_err(Errors::from)?;
         items = Written::items_of(execute::rows(&mut tx, &plan.statement).await?)?;
     }
-    tx.commit().await?;
+    execute::commit(tx).await?;
     Ok(Written { items, keys })
 }
 

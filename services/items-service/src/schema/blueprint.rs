@@ -186,13 +186,12 @@ impl Blueprint {
         let mut fields = Vec::with_capacity(entry.fields.len());
         for field in &entry.fields {
             match &field.meta {
-                Some(meta) if meta.system => {
-                    if field.column.as_ref().is_some_and(|column| column.indexed) {
-                        let index = json!({"is_indexed": true});
-                        let member = json!({"collection": entry.name, "field": field.name, "schema": index});
-                        self.system_fields.list.extend(picked(Kind::SystemField, member));
-                    }
+                Some(meta) if meta.system && field.column.as_ref().is_some_and(|column| column.indexed) => {
+                    let index = json!({"is_indexed": true});
+                    let member = json!({"collection": entry.name, "field": field.name, "schema": index});
+                    self.system_fields.list.extend(picked(Kind::SystemField, member));
                 }
+                Some(meta) if meta.system => {}
                 Some(_) => fields.push(json(&wire::Field::of(entry, field))),
                 None if untracked && !entry.system => fields.push(json(&wire::Field::of(entry, field))),
                 None => {}

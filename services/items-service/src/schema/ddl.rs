@@ -164,6 +164,9 @@ pub fn column_type(kind: FieldType, column: &ColumnDefinition, counts: bool) -> 
 pub fn default_literal(value: &Value, kind: FieldType) -> Result<String, Error> {
     let temporal =
         matches!(kind, FieldType::Date | FieldType::Time | FieldType::DateTime | FieldType::Timestamp);
+    if kind == FieldType::Hash && !value.is_null() {
+        return Err(Error::invalid_payload("A field of type \"hash\" can't have a default"));
+    }
     Ok(match value {
         Value::Null => "NULL".to_owned(),
         Value::Bool(b) => b.to_string(),

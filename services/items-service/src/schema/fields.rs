@@ -10,6 +10,7 @@ use super::definition::{self, ColumnDefinition, FieldDefinition};
 use super::meta;
 use super::{ddl, describe};
 use crate::catalog::assemble::ALIASES;
+use crate::catalog::rows::ColumnRow;
 use crate::catalog::{CollectionEntry, FieldEntry, wire};
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
@@ -222,6 +223,25 @@ async fn alter_column(
     if column.primary_key && wanted != present {
         return Err(wrong("The type of a primary key can't be changed"));
     }
+    let (change, retype) = completed(change, column, present, wanted);
+    let name = &field.name;
+    let mut statements = ddl::alter_column(collection, name, wanted, retype, &change)?;
+    if !column.primary_key {
+        statements.extend(ddl::alter_indexes(collection, name, &change, column.unique, column.indexed));
+    }
+    for sql in statements {
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// The change with what it leaves to the column as it is, and whether the column's type becomes another one.
+fn completed(
+    change: &ColumnDefinition,
+    column: &ColumnRow,
+    present: FieldType,
+    wanted: FieldType,
+) -> (ColumnDefinition, bool) {
     let mut change = change.clone();
     let resized = match wanted {
         FieldType::String | FieldType::Hash => change
@@ -255,15 +275,7 @@ async fn alter_column(
     if column.sequence.is_some() {
         change.default_value = None;
     }
-    let name = &field.name;
-    let mut statements = ddl::alter_column(collection, name, wanted, retype, &change)?;
-    if !column.primary_key {
-        statements.extend(ddl::alter_indexes(collection, name, &change, column.unique, column.indexed));
-    }
-    for sql in statements {
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
-    }
-    Ok(())
+    (change, retype)
 }
 
 /// `DELETE /fields/:collection/:field`: the column and what names it.

@@ -12,19 +12,9 @@ use crate::catalog::{Catalog, CollectionEntry, FieldEntry, RelationEntry};
 /// System tables that no client reads as items: their rows are secrets or bookkeeping.
 const HIDDEN: [&str; 2] = ["directus_sessions", "directus_migrations"];
 
-/// System fields whose values are shown as a mask, with the table they stand in.
-const CONCEALED: [(&str, &str); 10] = [
-    ("directus_users", "password"),
-    ("directus_users", "token"),
-    ("directus_users", "tfa_secret"),
-    ("directus_users", "auth_data"),
-    ("directus_users", "external_identifier"),
-    ("directus_shares", "password"),
-    ("directus_settings", "ai_openai_api_key"),
-    ("directus_settings", "ai_anthropic_api_key"),
-    ("directus_settings", "ai_google_api_key"),
-    ("directus_settings", "ai_openai_compatible_api_key"),
-];
+/// System fields that are secrets beside those whose metadata says so: their values are shown as a mask, too.
+const CONCEALED: [(&str, &str); 2] =
+    [("directus_users", "auth_data"), ("directus_users", "external_identifier")];
 
 /// Builds the schema. Tables without a primary key of one column are left out: items need a key.
 pub fn schema(catalog: &Catalog, version: i64) -> Schema {

@@ -15,18 +15,16 @@ use proto::items::v1::{
 };
 use proto::schema::v1::CreateCollectionRequest;
 use proto::schema::v1::schema_service_client::SchemaServiceClient;
-use rpc::{Caller, Channel, LocalSlot, Signer};
+use rpc::{Caller, Channel, LocalSlot};
 use serde_json::{Value, json};
 use tonic::{Request, Status};
 
 /// A service of its own for one test.
 struct Service {
     channel: Channel,
-    signer: Signer,
     pool: sqlx::PgPool,
     shutdown: Shutdown,
-    _database: testkit::TestDatabase,
-    _nats: testkit::Nats,
+    servers: testkit::World,
 }
 
 impl Service {
@@ -34,16 +32,12 @@ impl Service {
         let quiet = TelemetryConfig::from_env(&Env::from_pairs([("LOG_LEVEL", "info")]), "items").unwrap();
         // One subscriber per process: where tests share one, the first wins.
         let _ = telemetry::init(&quiet);
-        let database = testkit::database(db::migrate_url).await;
-        let nats = testkit::Nats::start().await;
-        let config = db::Config::new(&database.url).unwrap();
-        let db = db::connect(&config, "items");
-        let signer = Signer::new("a secret of the tests");
+        let servers = testkit::World::start("items").await;
         let (slot, nobody) = (LocalSlot::new(), Channel::local(&LocalSlot::new()));
         let links = Links {
-            db: db.clone(),
-            bus: bus::Bus::connect(&bus::Config::new(nats.url()), "items").await.unwrap(),
-            signer: signer.clone(),
+            db: servers.db.clone(),
+            bus: servers.bus.clone(),
+            signer: servers.signer.clone(),
             auth: nobody.clone(),
             hooks: nobody,
             clock: Arc::new(SystemClock),
@@ -55,13 +49,13 @@ impl Service {
         let child = runtime.child();
         runtime.tasks.spawn_to_the_end("items", items_service::run(Config::default(), links, face, child));
         let ready = slot.clone();
-        testkit::eventually(Duration::from_secs(20), || async { ready.is_bound() }).await;
+        testkit::eventually(testkit::PATIENCE, || async { ready.is_bound() }).await;
         let channel = Channel::local(&slot);
-        Self { channel, signer, pool: db.pool().clone(), shutdown, _database: database, _nats: nats }
+        Self { channel, pool: servers.db.pool().clone(), shutdown, servers }
     }
 
     fn ask<T>(&self, message: T) -> Request<T> {
-        rpc::outgoing(&self.signer, &SystemClock, &Caller::process("tests"), message)
+        rpc::outgoing(&self.servers.signer, &SystemClock, &Caller::process("tests"), message)
     }
 
     async fn collection(&self, definition: Value) {
@@ -94,12 +88,13 @@ impl Service {
             target: Some(target),
             payload: payload.to_string().into(),
             query: Vec::new().into(),
+            singleton: None,
         };
         Ok(self.items().update_items(self.ask(request)).await?.into_inner())
     }
 
     async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+        self.servers.number(sql).await
     }
 }
 

@@ -89,10 +89,7 @@ fn headers(
 ) -> Result<HeaderMap, SignError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let parent = chassis::trace::of(span).or_else(|| delivery.traceparent.clone());
-    if let Some(value) = parent.and_then(|parent| HeaderValue::from_str(parent.as_str()).ok()) {
-        headers.insert("traceparent", value);
-    }
+    chassis::trace::to_headers(&mut headers, span, delivery.traceparent.as_ref());
     Secret::parse(&delivery.secret)?.sign(&mut headers, &delivery.id.to_string(), now, body)?;
     Ok(headers)
 }

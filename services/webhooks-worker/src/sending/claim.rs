@@ -63,7 +63,7 @@ pub(crate) async fn take(db: &Db, room: &Room, lock: Duration) -> Result<Vec<Del
         .bind(rooms)
         .bind(number(room.each))
         .bind(number(room.total))
-        .bind(milliseconds(lock))
+        .bind(model::milliseconds(lock))
         .fetch_all(db)
         .await?;
     rows.iter().map(read).collect()
@@ -83,24 +83,7 @@ fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
     })
 }
 
-const NEXT: &str = "
+/// Milliseconds until the next delivery becomes due, if that is within `$1`.
+pub(super) const NEXT: &str = "
 SELECT (extract(epoch FROM min(next_attempt) - now()) * 1000)::bigint FROM eventus.webhook_deliveries
 WHERE state = 'pending' AND next_attempt > now() AND next_attempt < now() + $1::bigint * interval '1 millisecond'";
-
-/// How long until the next delivery becomes due, if that is within `horizon`.
-pub(crate) async fn next_due(db: &Db, horizon: Duration) -> Result<Option<Duration>, sqlx::Error> {
-    let wait: Option<i64> = sqlx::query_scalar(NEXT).bind(milliseconds(horizon)).fetch_one(db).await?;
-    // Rounded up: a look that comes too early finds nothing.
-    Ok(wait.map(|wait| Duration::from_millis(wait.max(0).unsigned_abs() + 1)))
-}
-
-/// How many deliveries are neither made nor given up.
-pub(crate) async fn pending(db: &Db) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'pending'")
-        .fetch_one(db)
-        .await
-}
-
-fn milliseconds(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}

@@ -40,9 +40,6 @@ pub(crate) enum Verdict {
     Gone,
 }
 
-/// Pauses between tries to write it down: doubles from the first to the last.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
 // A success always counts, but once; a failure only while the delivery is still ours.
 const RECORD: &str = "
 WITH outcome AS (
@@ -89,14 +86,13 @@ impl Line {
             Verdict::Again(wait) => ("pending", wait),
             Verdict::Failed | Verdict::Gone => ("failed", Duration::ZERO),
         };
-        let milliseconds = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self {
             id: delivery.id,
             locked_until: delivery.locked_until,
             state,
-            wait: milliseconds(wait),
+            wait: model::milliseconds(wait),
             status: outcome.status.into(),
-            took: milliseconds(outcome.took),
+            took: model::milliseconds(outcome.took),
             error: outcome.class,
         }
     }
@@ -136,7 +132,7 @@ impl Records {
             let number = waiting.next;
             waiting.lines.insert(number, (line, sender));
         }
-        let mut pause = PAUSE.0;
+        let mut pauses = due::Pauses::default();
         loop {
             let turn = self.inner.turn.lock().await;
             if written.try_recv().is_ok() {
@@ -163,8 +159,7 @@ impl Records {
                 Err(error) => {
                     drop(turn);
                     tracing::warn!(lines = lines.len(), %error, "webhook attempts are not yet recorded");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE.1);
+                    pauses.wait().await;
                 }
             }
         }
@@ -202,11 +197,10 @@ pub(crate) async fn record(state: &State, delivery: &Delivery, outcome: &Outcome
     if outcome.verdict != Verdict::Gone {
         return state.records.write(&state.db, line).await;
     }
-    let mut pause = PAUSE.0;
+    let mut pauses = due::Pauses::default();
     while let Err(error) = disable(state, delivery.endpoint, &line).await {
         tracing::warn!(webhook_id = %delivery.id, %error, "an endpoint is not yet disabled");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE.1);
+        pauses.wait().await;
     }
 }
 

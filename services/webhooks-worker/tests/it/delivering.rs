@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use event_store::NewEvent;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
-use testkit::Sink;
+use testkit::{PATIENCE, Sink, TRACE};
 
-use crate::world::{PATIENCE, TRACE, World, config, event};
+use crate::world::{World, config, event};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_arrives_signed_and_in_its_trace() {
@@ -60,7 +60,7 @@ async fn only_what_an_endpoint_wants_arrives() {
     world.commit(&[NewEvent { silent: true, ..event("items.delete", "2") }]).await;
     world.append("items.delete", 3..4).await;
     world.append("auth.login", 4..5).await;
-    world.caught_up().await;
+    world.caught_up("webhooks").await;
     let mut paths: Vec<String> =
         sink.wait_for(5, PATIENCE).await.into_iter().map(|request| request.path).collect();
     paths.sort();

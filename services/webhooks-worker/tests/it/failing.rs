@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use proto::webhooks::v1::{EndpointRequest, UpdateEndpointRequest};
 use standardwebhooks::Webhook;
-use testkit::{Answer, Sink, eventually};
+use testkit::{Answer, PATIENCE, Sink, eventually};
 
-use crate::world::{PATIENCE, World, config};
+use crate::world::{World, config};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_tried_again_under_the_same_id() {
@@ -107,7 +107,7 @@ async fn gone_disables_the_endpoint() {
     let endpoint = worker.endpoint(&sink.url("/"), &["*"]).await;
     world.append("items.create", 0..40).await;
     world.until("SELECT count(*) FROM eventus.webhook_endpoints WHERE NOT enabled", 1).await;
-    world.caught_up().await;
+    world.caught_up("webhooks").await;
     // What was queued before is given up; what came after was not queued.
     let queued =
         usize::try_from(world.number("SELECT count(*) FROM eventus.webhook_deliveries").await).unwrap();
@@ -121,7 +121,7 @@ async fn gone_disables_the_endpoint() {
     let asked = sink.requests().len();
     assert!(asked <= 16, "{asked}");
     world.append("items.create", 40..50).await;
-    world.caught_up().await;
+    world.caught_up("webhooks").await;
     assert_eq!(worker.deliveries(&endpoint).await.len(), queued);
     assert_eq!(sink.requests().len(), asked);
     worker.stop().await;
@@ -145,7 +145,7 @@ async fn a_disabled_endpoint_waits_and_a_deleted_one_is_forgotten() {
     assert_eq!(worker.deliveries(&deleted).await.len(), 0);
     // Nothing new for a disabled endpoint; what it had waits.
     world.append("items.create", 2..3).await;
-    world.caught_up().await;
+    world.caught_up("webhooks").await;
     sink.answer_status(200);
     assert_eq!(worker.until(&kept, "pending", 1).await.len(), 1);
     worker.client.clone().update_endpoint(worker.call(enable(true))).await.unwrap();

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use testkit::{Answer, Sink};
+use testkit::{Answer, PATIENCE, Sink};
 
-use crate::world::{PATIENCE, World, config};
+use crate::world::{World, config};
 
 const SUCCEEDED: &str = "SELECT count(*) FROM eventus.webhook_deliveries WHERE state = 'succeeded'";
 
@@ -65,7 +65,7 @@ async fn a_stream_that_is_published_again_delivers_nothing_twice() {
     world.append("items.create", 50..60).await;
     world.relay().await;
     world.until(SUCCEEDED, 60).await;
-    world.caught_up().await;
+    world.caught_up("webhooks").await;
     assert_eq!(sink.requests().len(), 60);
     assert_eq!(world.number("SELECT count(*) FROM eventus.webhook_deliveries").await, 60);
     worker.stop().await;

@@ -2,9 +2,9 @@
 
 use chassis::Env;
 use chassis::telemetry::{self, TelemetryConfig};
-use testkit::{Answer, Sink, TraceCollector};
+use testkit::{Answer, PATIENCE, Sink, TRACE, TraceCollector};
 
-use crate::world::{PATIENCE, TRACE, World, config};
+use crate::world::{World, config};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attempt_is_a_span_under_the_write() {

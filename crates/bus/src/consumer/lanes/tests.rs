@@ -1,34 +1,9 @@
 //! Order within an item, freedom between items.
 
-use model::EventName;
-use time::OffsetDateTime;
-use uuid::Uuid;
-
 use super::*;
 
 pub(in crate::consumer) fn event(position: i64, key: &str) -> Event {
-    Event {
-        position,
-        id: Uuid::from_u128(position.unsigned_abs().into()),
-        name: EventName::new("items", "update"),
-        collection: "a".to_owned(),
-        key: key.to_owned(),
-        version: 1,
-        payload: None,
-        previous: None,
-        oversized: false,
-        fields: None,
-        user: None,
-        role: None,
-        request_id: None,
-        traceparent: None,
-        causation_id: None,
-        depth: 0,
-        batch_id: None,
-        batch_index: 0,
-        silent: false,
-        time: OffsetDateTime::UNIX_EPOCH,
-    }
+    Event { key: key.to_owned(), ..testkit::event(position) }
 }
 
 fn positions(batch: &Batch) -> Vec<i64> {

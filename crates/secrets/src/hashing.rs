@@ -11,9 +11,10 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use chassis::{ConfigError, Env};
 use tokio::sync::Semaphore;
 
-use crate::{Error, token};
+use crate::{Error, random};
 
 /// Hashes that may wait for each one that runs.
 const WAITING_PER_WORKER: usize = 32;
@@ -37,13 +38,28 @@ impl Default for HashCost {
 }
 
 /// Hashes and verifies passwords. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Hasher {
     workers: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
     params: Params,
     dummy: Arc<str>,
+}
+
+impl HashCost {
+    /// Reads `HASH_MEMORY_COST`, `HASH_TIME_COST` and `HASH_PARALLELISM`.
+    ///
+    /// # Errors
+    /// A value does not fit; the error names the variable.
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        Ok(Self {
+            memory: env.parse("HASH_MEMORY_COST", default.memory)?,
+            passes: env.parse("HASH_TIME_COST", default.passes)?,
+            lanes: env.parse("HASH_PARALLELISM", default.lanes)?,
+        })
+    }
 }
 
 impl Hasher {
@@ -68,6 +84,9 @@ impl Hasher {
     }
 
     /// A new PHC string for a password.
+    ///
+    /// # Errors
+    /// [`Error::Full`] at once when too many wait.
     pub async fn hash(&self, password: String) -> Result<String, Error> {
         let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
         self.run(move || argon.hash_password(password.as_bytes()).map(|hash: PasswordHash| hash.to_string()))
@@ -77,6 +96,9 @@ impl Hasher {
 
     /// Whether the password fits the stored PHC string (argon2 of any kind and cost). Without a stored one, or with
     /// one that can't be read, a dummy is verified, so that it takes as long; the answer is then always no.
+    ///
+    /// # Errors
+    /// [`Error::Full`] at once when too many wait.
     pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Error> {
         let dummy = self.dummy.clone();
         self.run(move || {
@@ -112,7 +134,7 @@ impl Place {
         if taken.fetch_add(1, Ordering::Relaxed) < most {
             return Ok(place);
         }
-        Err(model::Error::unavailable("auth").into())
+        Err(Error::Full)
     }
 }
 
@@ -125,8 +147,8 @@ impl Drop for Place {
 /// A well-formed hash of nothing, with the cost of new ones.
 fn dummy(cost: HashCost) -> Result<String, Error> {
     let (mut salt, mut output) = ([0u8; 16], [0u8; 32]);
-    token::random(&mut salt)?;
-    token::random(&mut output)?;
+    random(&mut salt)?;
+    random(&mut output)?;
     Ok(format!(
         "$argon2id$v=19$m={},t={},p={}${}${}",
         cost.memory,
@@ -139,8 +161,6 @@ fn dummy(cost: HashCost) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use model::ErrorCode;
-
     use super::{HashCost, Hasher};
     use crate::Error;
 
@@ -180,7 +200,7 @@ mod tests {
             assert!(polled.is_pending());
         }
         let refused = hasher.verify("x".into(), None).await;
-        assert!(matches!(refused, Err(Error::Refused(e)) if e.code == ErrorCode::ServiceUnavailable));
+        assert!(matches!(refused, Err(Error::Full)));
         drop(held);
         for future in waiting {
             assert!(!future.await.unwrap());

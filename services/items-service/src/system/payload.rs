@@ -1,0 +1,196 @@
+//! What of a payload is stored instead of what was sent: hashes for passwords and tokens, nothing for masks that come
+//! back. And what system collections refuse.
+
+use access::Action;
+use model::{Collection, Error, Errors, Field, FieldType, Special};
+use planner::Payload;
+use secrets::Hasher;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::system_data;
+
+/// What a concealed value reads as; sent back it means: as it is.
+const MASK: &str = "\"**********\"";
+
+/// Specials of fields that hold other items; they are written through those items.
+const NESTED: [&str; 6] = ["m2o", "o2m", "m2m", "m2a", "files", "translations"];
+
+/// Makes payloads ready for planning. The right to write was checked: hashing is dear.
+///
+/// # Errors
+/// 400 for values that can't be stored, 503 when too many passwords wait to be hashed.
+pub async fn prepare(
+    payloads: &mut [Payload],
+    collection: &Collection,
+    action: Action,
+    hasher: &Hasher,
+) -> Result<(), Errors> {
+    for payload in &mut *payloads {
+        if collection.system {
+            check(payload, collection, action)?;
+        }
+        for field in collection.fields.iter().filter(|field| field.is_concealed()) {
+            conceal(payload, field, collection, hasher).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn conceal(
+    payload: &mut Payload,
+    field: &Field,
+    collection: &Collection,
+    hasher: &Hasher,
+) -> Result<(), Errors> {
+    let Some(raw) = payload.get(&field.name).map(RawValue::get) else { return Ok(()) };
+    if raw == MASK {
+        payload.remove(&field.name);
+        return Ok(());
+    }
+    if raw == "null" {
+        return Ok(());
+    }
+    let place = (collection.name.as_str(), field.name.as_str());
+    let stored = if field.kind == FieldType::Hash || field.has(Special::Hash) {
+        let hashed = hasher.hash(text(raw, field)?).await;
+        hashed.map_err(|error| unhashed(&error))?
+    } else if place == ("directus_users", "token") {
+        static_token(&text(raw, field)?)?
+    } else if field.has(Special::Encrypt) {
+        return Err(wrong(field, "can't be written: values are not encrypted yet").into());
+    } else if matches!(place, ("directus_users", "tfa_secret" | "auth_data")) {
+        return Err(wrong(field, "can't be written by hand").into());
+    } else {
+        return Ok(());
+    };
+    payload.set_text(&field.name, &stored)?;
+    Ok(())
+}
+
+/// The text of a secret: a string, or a number's digits.
+fn text(raw: &str, field: &Field) -> Result<String, Error> {
+    let text = match serde_json::from_str::<Value>(raw) {
+        Ok(Value::String(text)) => text,
+        Ok(Value::Number(_)) => raw.to_owned(),
+        _ => return Err(wrong(field, "must be a text")),
+    };
+    if text.is_empty() { Err(wrong(field, "must not be empty")) } else { Ok(text) }
+}
+
+/// Stored by its hash; a token that no request could present is refused.
+fn static_token(token: &str) -> Result<String, Error> {
+    match secrets::stored_forms(token) {
+        Some([hashed, _]) => Ok(hashed),
+        None => Err(Error::invalid_payload("\"token\" can't be used as a token").with("field", "token")),
+    }
+}
+
+fn unhashed(error: &secrets::Error) -> Error {
+    error.refusal("items").unwrap_or_else(|| {
+        tracing::error!(%error, "a value could not be hashed");
+        Error::internal()
+    })
+}
+
+fn check(payload: &Payload, collection: &Collection, action: Action) -> Result<(), Error> {
+    if collection.name == "directus_flows" {
+        let status = payload.get("status").map(RawValue::get);
+        let starts = match status {
+            Some(status) => status == "\"active\"",
+            // The status that a new flow has when nothing is said.
+            None => action == Action::Create,
+        };
+        if starts {
+            let reason = "Flows can't be active yet, they don't run: save it with the status \"inactive\"";
+            return Err(Error::invalid_payload(reason).with("field", "status"));
+        }
+    }
+    for (name, value) in payload.iter().filter(|(_, value)| !matches!(value.get(), "null" | "[]")) {
+        let structured = value.get().starts_with(['{', '[']);
+        let alias = collection.field(name).is_none();
+        if (alias || structured) && holds_items(collection, name) {
+            let reason = format!("\"{name}\" holds other items, and nested items can't be written yet");
+            return Err(Error::invalid_payload(reason).with("field", name));
+        }
+    }
+    Ok(())
+}
+
+fn holds_items(collection: &Collection, name: &str) -> bool {
+    let row = system_data::field(&collection.name, name);
+    let special = row.and_then(|row| row.get("special")).and_then(Value::as_array);
+    special.is_some_and(|list| list.iter().filter_map(Value::as_str).any(|name| NESTED.contains(&name)))
+}
+
+fn wrong(field: &Field, what: &str) -> Error {
+    Error::invalid_payload(format!("\"{}\" {what}", field.name)).with("field", field.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use access::Action;
+    use model::ErrorCode;
+    use planner::{Payload, parse_payloads};
+    use secrets::{HashCost, Hasher};
+
+    use super::prepare;
+    use crate::catalog::assemble::catalog;
+    use crate::catalog::rows::{ColumnRow, Rows, TableRow};
+    use crate::snapshot::schema_of;
+
+    fn column(collection: &str, field: &str, data_type: &str) -> ColumnRow {
+        let row = serde_json::json!({
+            "collection": collection, "field": field, "column_type": data_type, "data_type": data_type,
+            "nullable": true, "default_value": null, "generated": null, "sequence": null,
+            "primary_key": field == "id", "unique": false, "indexed": false, "max_length": null,
+            "numeric_precision": null, "numeric_scale": null, "comment": null,
+        });
+        serde_json::from_value(row).unwrap()
+    }
+
+    async fn stored(collection: &str, action: Action, body: &str) -> Result<Payload, ErrorCode> {
+        let columns = [("password", "text"), ("token", "text"), ("status", "text"), ("role", "uuid")];
+        let columns = columns.map(|(field, kind)| column(collection, field, kind));
+        let key = column(collection, "id", "uuid");
+        let table = TableRow { name: collection.to_owned(), comment: None };
+        let columns = [key].into_iter().chain(columns).collect();
+        let schema = schema_of(&catalog(Rows { tables: vec![table], columns, ..Rows::default() }), 1);
+        let hasher = Hasher::try_new(HashCost { memory: 64, passes: 1, lanes: 1 }).unwrap();
+        let (mut payloads, _) = parse_payloads(body.as_bytes()).unwrap();
+        let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, &hasher).await;
+        done.map(|()| payloads.remove(0)).map_err(|errors| errors.0[0].code)
+    }
+
+    #[tokio::test]
+    async fn secrets_are_stored_as_hashes_and_masks_not_at_all() {
+        let body = r#"{"password":"p","token":"t","status":"active"}"#;
+        let user = stored("directus_users", Action::Create, body).await.unwrap();
+        assert!(user.get("password").unwrap().get().starts_with("\"$argon2id$"));
+        assert!(user.get("token").unwrap().get().starts_with("\"sha256:"));
+        assert_eq!(user.get("status").unwrap().get(), "\"active\"");
+        let masks = r#"{"password":"**********","token":null}"#;
+        let user = stored("directus_users", Action::Update, masks).await.unwrap();
+        assert_eq!((user.get("password").is_none(), user.get("token").unwrap().get()), (true, "null"));
+        let plain = stored("articles", Action::Create, r#"{"password":"p"}"#).await.unwrap();
+        assert_eq!(plain.get("password").unwrap().get(), "\"p\"");
+    }
+
+    #[tokio::test]
+    async fn what_system_collections_refuse() {
+        for (collection, body) in [
+            ("directus_users", r#"{"password":""}"#),
+            ("directus_users", r#"{"password":{"a":1}}"#),
+            ("directus_users", r#"{"token":"sha256:abc"}"#),
+            ("directus_users", r#"{"role":{"name":"x"}}"#),
+            ("directus_users", r#"{"policies":[{"policy":"x"}]}"#),
+            ("directus_flows", "{}"),
+            ("directus_flows", r#"{"status":"active"}"#),
+        ] {
+            let refused = stored(collection, Action::Create, body).await.unwrap_err();
+            assert_eq!(refused, ErrorCode::InvalidPayload, "{collection} {body}");
+        }
+        stored("directus_flows", Action::Update, "{}").await.unwrap();
+        stored("directus_users", Action::Create, r#"{"policies":[]}"#).await.unwrap();
+    }
+}

@@ -1,0 +1,169 @@
+//! What a write to a system collection does beside its statements, in their transaction.
+
+use model::{Accountability, Collection, Error, ErrorCode};
+use planner::Payload;
+use sqlx::PgConnection;
+
+use super::admins;
+use super::sessions::{self, Ended};
+use crate::failure::Failure;
+
+/// Fields of a user that decide what he may do and by what he comes in.
+const STANDING: [&str; 8] =
+    ["status", "role", "password", "email", "token", "tfa_secret", "provider", "external_identifier"];
+
+/// Fields of a user whose change ends his sessions.
+const ENDING: [&str; 6] = ["status", "role", "password", "email", "provider", "external_identifier"];
+
+/// Of these, those that a user may change without losing the session he does it in.
+const OWN: [&str; 2] = ["password", "email"];
+
+/// Advisory lock of writes that give e-mail addresses: of two at once the second sees the first one's.
+const EMAILS: i64 = 7_306_085_842;
+
+/// The rules that one write has to follow.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// What somebody may do changes: the control row `access` moves.
+    access: bool,
+    /// It might take the last admin away.
+    admins: bool,
+    /// E-mail addresses that are given, folded; they are unique regardless of case.
+    emails: Vec<String>,
+    /// Sessions that end.
+    ended: Option<Ended>,
+    /// There was an admin before.
+    had_admin: bool,
+}
+
+impl Rules {
+    /// Those of a creation.
+    pub fn create(collection: &Collection, payloads: &[Payload]) -> Self {
+        let users = collection.name == "directus_users";
+        let emails = if users { emails(payloads) } else { Vec::new() };
+        Self { access: grants(collection), emails, ..Self::default() }
+    }
+
+    /// Those of a change of these keys.
+    pub fn update(
+        collection: &Collection,
+        keys: &[String],
+        payloads: &[Payload],
+        by: &Accountability,
+    ) -> Self {
+        if collection.name != "directus_users" {
+            let access = grants(collection);
+            let admins = access && collection.name != "directus_permissions";
+            return Self { access, admins, ..Self::default() };
+        }
+        let himself = by.user.is_some_and(|user| keys.len() == 1 && keys[0] == user.to_string());
+        let only_own = !names(payloads, &ENDING.map(|name| if OWN.contains(&name) { "" } else { name }));
+        let except = by.session.clone().filter(|_| himself && only_own);
+        let users = ending(keys, payloads);
+        Self {
+            access: names(payloads, &STANDING),
+            admins: names(payloads, &["status", "role"]),
+            emails: emails(payloads),
+            ended: (!users.is_empty()).then_some(Ended { users, except }),
+            had_admin: false,
+        }
+    }
+
+    /// Those of a deletion of these keys.
+    pub fn delete(collection: &Collection, keys: &[String]) -> Self {
+        let users = collection.name == "directus_users";
+        let access = users || grants(collection);
+        Self {
+            access,
+            admins: access && collection.name != "directus_permissions",
+            ended: users.then(|| Ended { users: keys.to_vec(), except: None }),
+            ..Self::default()
+        }
+    }
+
+    /// There are none: one statement is a transaction by itself.
+    pub fn is_empty(&self) -> bool {
+        !(self.access || self.admins || self.ended.is_some()) && self.emails.is_empty()
+    }
+
+    /// A control row moves: the fleet is told after the commit.
+    pub fn moves_control(&self) -> bool {
+        self.access || self.ended.is_some()
+    }
+
+    /// What comes before the statements. The control row is held from here on, so that changes of access are made one
+    /// after the other and each sees the admins that the one before it left.
+    pub async fn before(&mut self, conn: &mut PgConnection) -> Result<(), Failure> {
+        if self.access {
+            db::control::bump(conn, "access").await?;
+        }
+        if !self.emails.is_empty() {
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(EMAILS).execute(&mut *conn).await?;
+        }
+        if self.admins {
+            self.had_admin = admins::any(conn).await?;
+        }
+        if let Some(ended) = &self.ended {
+            sessions::end(conn, ended).await?;
+            db::control::bump(conn, "sessions").await?;
+        }
+        Ok(())
+    }
+
+    /// What must be true after the statements, else nothing is written.
+    pub async fn after(&self, conn: &mut PgConnection) -> Result<(), Failure> {
+        if self.had_admin && !admins::any(conn).await? {
+            return Err(admins::refused().into());
+        }
+        if !self.emails.is_empty() {
+            const TWICE: &str = r#"SELECT max(email) FROM directus_users
+                WHERE lower(email COLLATE "C") = ANY($1)
+                GROUP BY lower(email COLLATE "C") HAVING count(*) > 1 LIMIT 1"#;
+            let twice: Option<String> =
+                sqlx::query_scalar(TWICE).bind(&self.emails).fetch_optional(conn).await?;
+            if let Some(email) = twice {
+                return Err(taken(&email).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Items of it say what others may do.
+fn grants(collection: &Collection) -> bool {
+    matches!(
+        collection.name.as_str(),
+        "directus_roles" | "directus_policies" | "directus_access" | "directus_permissions"
+    )
+}
+
+fn names(payloads: &[Payload], fields: &[&str]) -> bool {
+    payloads.iter().any(|payload| fields.iter().any(|field| payload.get(field).is_some()))
+}
+
+/// Users whose change ends their sessions; one payload is for all keys, several are one per key.
+fn ending(keys: &[String], payloads: &[Payload]) -> Vec<String> {
+    let own = |index: usize| match payloads {
+        [all] => names(std::slice::from_ref(all), &ENDING),
+        each => each.get(index).is_some_and(|own| names(std::slice::from_ref(own), &ENDING)),
+    };
+    keys.iter().enumerate().filter(|(index, _)| own(*index)).map(|(_, key)| key.clone()).collect()
+}
+
+/// The addresses that are given; only the letters that a login folds are folded.
+fn emails(payloads: &[Payload]) -> Vec<String> {
+    let given = payloads.iter().filter_map(|payload| payload.get("email"));
+    let texts = given.filter_map(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    texts.map(|email| email.to_ascii_lowercase()).collect()
+}
+
+fn taken(email: &str) -> Error {
+    let (collection, field) = ("directus_users", "email");
+    Error::new(ErrorCode::RecordNotUnique)
+        .with_message(format!(
+            "Value \"{email}\" for field \"{field}\" in collection \"{collection}\" has to be unique."
+        ))
+        .with("collection", collection)
+        .with("field", field)
+        .with("value", email)
+}

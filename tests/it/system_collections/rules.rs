@@ -1,0 +1,137 @@
+//! What the system forbids, and what goes with a deletion.
+
+use serde_json::{Value, json};
+
+use super::admin;
+use crate::api::Api;
+use crate::world::{Shape, World};
+
+/// Id of the first item of a path that fits a filter.
+async fn id(api: &Api, path: &str) -> String {
+    api.get(path).await.expect(200).data()[0]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_last_admin_stays() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    let me = admin(api).await.as_str().unwrap().to_owned();
+    let role = id(api, "/roles?filter[name][_eq]=Administrator").await;
+    let policy = id(api, "/policies?filter[name][_eq]=Administrator").await;
+    let access = id(api, &format!("/access?filter[policy][_eq]={policy}")).await;
+    let log = "SELECT count(*) FROM eventus.events";
+    let pool = world.pool().await;
+    let before: i64 = sqlx::query_scalar(log).fetch_one(&pool).await.unwrap();
+    let refused = async || {
+        let answers = [
+            api.delete(&format!("/users/{me}"), None).await,
+            api.delete("/users", Some(json!({"query": {}}))).await,
+            api.patch(&format!("/users/{me}"), json!({"status": "suspended"})).await,
+            api.patch("/users/me", json!({"role": null})).await,
+            api.delete(&format!("/roles/{role}"), None).await,
+            api.patch(&format!("/policies/{policy}"), json!({"admin_access": false})).await,
+            api.patch(&format!("/policies/{policy}"), json!({"ip_access": ["10.0.0.1"]})).await,
+            api.delete(&format!("/policies/{policy}"), None).await,
+            api.patch(&format!("/access/{access}"), json!({"role": null})).await,
+            api.delete(&format!("/access/{access}"), None).await,
+        ];
+        for answer in answers {
+            answer.refused(422, "UNPROCESSABLE_CONTENT");
+        }
+    };
+    refused().await;
+    let after: i64 = sqlx::query_scalar(log).fetch_one(&pool).await.unwrap();
+    assert_eq!(after, before, "nothing was changed");
+    let second = json!({"email": "second@example.com", "role": role, "status": "draft"});
+    let second = api.post("/users", second).await.expect(200).data();
+    api.delete(&format!("/users/{me}"), None).await.refused(422, "UNPROCESSABLE_CONTENT");
+    let path = format!("/users/{}", second["id"].as_str().unwrap());
+    api.patch(&path, json!({"status": "active", "token": "the-token-of-the-second"})).await.expect(200);
+    // Both try to remove the other one at the same time: one admin is left.
+    let other = api.with_token(Some("the-token-of-the-second"));
+    let mine = format!("/users/{me}");
+    let (one, two) = tokio::join!(
+        api.patch(&path, json!({"status": "suspended"})),
+        other.patch(&mine, json!({"status": "suspended"})),
+    );
+    let done = [one.status, two.status];
+    assert!(done.contains(&200) && done.iter().any(|status| [401, 422].contains(status)), "{done:?}");
+    let active = "SELECT count(*) FROM directus_users WHERE status = 'active'";
+    let active: i64 = sqlx::query_scalar(active).fetch_one(&pool).await.unwrap();
+    assert_eq!(active, 1);
+}
+
+#[tokio::test]
+async fn flows_are_not_made_active() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    for flow in [json!({"name": "f", "status": "active"}), json!({"name": "f"})] {
+        let refused = api.post("/flows", flow).await.refused(400, "INVALID_PAYLOAD");
+        assert!(refused.text.contains("inactive"), "{}", refused.text);
+    }
+    let made = api.post("/flows", json!({"name": "f", "status": "inactive"})).await.expect(200).data();
+    let path = format!("/flows/{}", made["id"].as_str().unwrap());
+    api.patch(&path, json!({"status": "active"})).await.refused(400, "INVALID_PAYLOAD");
+    api.patch(&path, json!({"name": "g"})).await.expect(200);
+    assert_eq!(api.get(&path).await.expect(200).data()["status"], "inactive");
+}
+
+/// What hangs on a deleted item goes or lets go, and each change is an event.
+#[tokio::test]
+async fn what_hangs_on_an_item_follows_it() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    let make = async |path: &str, item: Value| api.post(path, item).await.expect(200).data()["id"].clone();
+    let path = |path: &str, id: &Value| {
+        format!("{path}/{}", id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+    };
+    let role = make("/roles", json!({"name": "r"})).await;
+    let child = make("/roles", json!({"name": "child", "parent": role})).await;
+    let policy = make("/policies", json!({"name": "p"})).await;
+    make("/access", json!({"role": role, "policy": policy})).await;
+    make("/permissions", json!({"policy": policy, "collection": "a", "action": "read"})).await;
+    let user =
+        make("/users", json!({"email": "a@example.com", "role": role, "token": "the-token-of-somebody"}))
+            .await;
+    let admin = admin(api).await;
+    let note = make("/notifications", json!({"recipient": admin, "sender": user, "subject": "s"})).await;
+    let comment = make("/comments", json!({"collection": "a", "item": "1", "comment": "c"})).await;
+    let own = "UPDATE directus_comments SET user_created = $1::uuid, user_updated = $1::uuid";
+    sqlx::query(own).bind(user.as_str()).execute(&world.pool().await).await.unwrap();
+    api.delete(&path("/roles", &role), None).await.expect(204);
+    assert_eq!(api.get(&path("/users", &user)).await.expect(200).data()["role"], Value::Null);
+    assert_eq!(api.get(&path("/roles", &child)).await.expect(200).data()["parent"], Value::Null);
+    api.delete(&path("/policies", &policy), None).await.expect(204);
+    assert_eq!(api.get("/permissions").await.expect(200).data(), json!([]));
+    api.delete(&path("/users", &user), None).await.expect(204);
+    assert_eq!(api.get(&path("/notifications", &note)).await.expect(200).data()["sender"], Value::Null);
+    let comment = api.get(&path("/comments", &comment)).await.expect(200).data();
+    assert_eq!((&comment["user_created"], &comment["user_updated"]), (&Value::Null, &Value::Null));
+    let flow = make("/flows", json!({"name": "f", "status": "inactive"})).await;
+    let step = json!({"flow": flow, "key": "b", "type": "log", "position_x": 1, "position_y": 1});
+    let last = make("/operations", step.clone()).await;
+    let mut first = step;
+    first["resolve"] = last;
+    make("/operations", first).await;
+    api.delete(&path("/flows", &flow), None).await.expect(204);
+    assert_eq!(api.get("/operations").await.expect(200).data(), json!([]));
+    let names =
+        "SELECT array_agg(DISTINCT name ORDER BY name) FROM eventus.events WHERE name ~ 'delete|update'";
+    let names: Vec<String> = sqlx::query_scalar(names).fetch_one(&world.pool().await).await.unwrap();
+    assert_eq!(
+        names,
+        [
+            "access.delete",
+            "comments.update",
+            "flows.delete",
+            "notifications.update",
+            "operations.delete",
+            "permissions.delete",
+            "policies.delete",
+            "roles.delete",
+            "roles.update",
+            "users.delete",
+            "users.update",
+        ]
+    );
+}
