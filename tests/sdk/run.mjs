@@ -34,6 +34,26 @@ async function schema() {
   assert.deepEqual(await admin.request(sdk.readSingleton('site')), { id: null, name: 'Unnamed' });
 }
 
+async function documents() {
+  const before = await admin.request(sdk.schemaSnapshot());
+  assert.deepEqual([before.version, before.directus, before.vendor], [1, '11.17.4', 'postgres']);
+  const wanted = structuredClone(before);
+  wanted.collections.push({ collection: 'labels', meta: { note: 'from a document' }, schema: { name: 'labels' } });
+  const key = { is_primary_key: true, has_auto_increment: true };
+  wanted.fields.push({ collection: 'labels', field: 'id', type: 'integer', meta: { hidden: true }, schema: key });
+  wanted.fields.push({ collection: 'labels', field: 'text', type: 'string', meta: { note: null }, schema: { max_length: 40 } });
+  const diff = await admin.request(sdk.schemaDiff(wanted));
+  assert.deepEqual([diff.diff.collections.length, diff.diff.fields.length, diff.diff.relations.length], [1, 2, 0]);
+  await admin.request(sdk.schemaApply(diff));
+  assert.equal((await admin.request(sdk.readField('labels', 'text'))).schema.max_length, 40);
+  await admin.request(sdk.createItem('labels', { text: 'a' }));
+  await refused(admin.request(sdk.schemaApply(diff)), 400, 'INVALID_PAYLOAD');
+  assert.equal(await admin.request(sdk.schemaDiff(wanted)), null);
+  await admin.request(sdk.schemaApply(await admin.request(sdk.schemaDiff(before))));
+  assert.deepEqual(await admin.request(sdk.schemaSnapshot()), before);
+  await refused(nobody.request(sdk.schemaSnapshot()), 403, 'FORBIDDEN');
+}
+
 async function items(client) {
   const one = await client.request(sdk.createItem('notes', { title: 'one', words: 1, extra: { a: [1, null, 'x'] }, active: true }));
   assert.deepEqual(one, { id: 1, title: 'one', words: 1, extra: { a: [1, null, 'x'] }, active: true });
@@ -114,5 +134,5 @@ async function server() {
   assert.equal((await admin.request(sdk.serverHealth())).status, 'ok');
 }
 
-for (const part of [server, schema, () => items(admin), system, logins, errors]) await part();
+for (const part of [server, schema, documents, () => items(admin), system, logins, errors]) await part();
 console.log('sdk ok');
