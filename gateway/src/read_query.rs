@@ -75,3 +75,18 @@ impl FromRequestParts<Gateway> for Parameters {
         Ok(Self::parse(parts.uri.query().unwrap_or_default()))
     }
 }
+
+/// `?concurrentIndexCreation`: indexes of a definition are made beside the traffic. `false` and `0` mean no.
+#[derive(Debug, Clone, Copy)]
+pub struct ConcurrentIndexes(pub bool);
+
+impl FromRequestParts<Gateway> for ConcurrentIndexes {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Infallible> {
+        let pairs = parts.uri.query().unwrap_or_default().split('&');
+        let mut named = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let given = named.find(|(name, _)| *name == "concurrentIndexCreation");
+        Ok(Self(given.is_some_and(|(_, value)| !matches!(value, "false" | "0"))))
+    }
+}

@@ -284,6 +284,34 @@ async fn several_changes_are_all_or_none() {
     assert_eq!(api.get("/items/a/1?fields=x").await.expect(200).data()["x"], "long enough");
 }
 
+/// An index beside the traffic: after the answer, with an event of its own; what an attempt that died left is replaced.
+#[tokio::test]
+async fn indexes_are_made_beside_the_traffic() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    let pool = world.pool().await;
+    let indexed = json!({"field": "a", "type": "string", "schema": {"is_indexed": true}});
+    let body =
+        json!({"collection": "big", "schema": {}, "fields": [indexed, {"field": "b", "type": "integer"}]});
+    api.post("/collections?concurrentIndexCreation", body).await.expect(200);
+    let is_indexed = async |field: &str| {
+        api.get(&format!("/fields/big/{field}")).await.expect(200).data()["schema"]["is_indexed"] == true
+    };
+    testkit::eventually(Duration::from_secs(20), || is_indexed("a")).await;
+    // A copy of two equal values makes a unique index fail and leaves it invalid, under the name that ours will have.
+    api.post("/items/big", json!([{"b": 1}, {"b": 1}])).await.expect(200);
+    let left = "CREATE UNIQUE INDEX CONCURRENTLY big_b_index ON public.big (b)";
+    sqlx::raw_sql(left).execute(&pool).await.unwrap_err();
+    let wish = json!({"schema": {"is_indexed": true}});
+    api.patch("/fields/big/b?concurrentIndexCreation=true", wish).await.expect(200);
+    testkit::eventually(Duration::from_secs(20), || is_indexed("b")).await;
+    let events = "SELECT count(*) FROM eventus.events WHERE name = 'fields.update' AND key IN ('big.a', 'big.b') \
+                  AND payload::jsonb = '{\"schema\": {\"is_indexed\": true}}'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(events).fetch_one(&pool).await.unwrap(), 2);
+    let jobs = "SELECT count(*) FROM eventus.index_jobs";
+    assert_eq!(sqlx::query_scalar::<_, i64>(jobs).fetch_one(&pool).await.unwrap(), 0);
+}
+
 /// Who knows SQL, or runs a Directus on the same database, needs to tell nobody.
 #[tokio::test]
 async fn tables_made_outside_appear() {

@@ -38,6 +38,7 @@ migrations! {
     2 "0002_event_log",
     3 "0003_json_in_text",
     4 "0004_activity",
+    5 "0005_index_jobs",
 }
 
 const LOCK: i64 = 7_306_085_836;

@@ -12,6 +12,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::path::Names;
+use crate::read_query::ConcurrentIndexes;
 use crate::state::Gateway;
 
 /// GET /collections
@@ -34,9 +35,11 @@ pub async fn read(
 pub async fn create(
     State(gateway): State<Gateway>,
     caller: Caller,
+    ConcurrentIndexes(concurrent_indexes): ConcurrentIndexes,
     body: JsonBody,
 ) -> Result<Response, Failure> {
-    let request = gateway.call(&caller, CreateCollectionRequest { definition: body.0 });
+    let message = CreateCollectionRequest { definition: body.0, concurrent_indexes };
+    let request = gateway.call(&caller, message);
     Ok(answer::of(&gateway.schema().create_collection(request).await?.into_inner().json))
 }
 

@@ -11,6 +11,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::path::Names;
+use crate::read_query::ConcurrentIndexes;
 use crate::state::Gateway;
 
 /// GET /fields
@@ -43,9 +44,11 @@ pub async fn create(
     State(gateway): State<Gateway>,
     caller: Caller,
     Names(collection): Names<String>,
+    ConcurrentIndexes(concurrent_indexes): ConcurrentIndexes,
     body: JsonBody,
 ) -> Result<Response, Failure> {
-    let request = gateway.call(&caller, CreateFieldRequest { collection, definition: body.0 });
+    let message = CreateFieldRequest { collection, definition: body.0, concurrent_indexes };
+    let request = gateway.call(&caller, message);
     Ok(answer::of(&gateway.schema().create_field(request).await?.into_inner().json))
 }
 
@@ -54,9 +57,11 @@ pub async fn update(
     State(gateway): State<Gateway>,
     caller: Caller,
     Names((collection, field)): Names<(String, String)>,
+    ConcurrentIndexes(concurrent_indexes): ConcurrentIndexes,
     body: JsonBody,
 ) -> Result<Response, Failure> {
-    let request = gateway.call(&caller, UpdateFieldRequest { collection, field, changes: body.0 });
+    let message = UpdateFieldRequest { collection, field, changes: body.0, concurrent_indexes };
+    let request = gateway.call(&caller, message);
     Ok(answer::of(&gateway.schema().update_field(request).await?.into_inner().json))
 }
 

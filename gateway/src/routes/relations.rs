@@ -53,7 +53,8 @@ pub async fn update(
     Names((collection, field)): Names<(String, String)>,
     body: JsonBody,
 ) -> Result<Response, Failure> {
-    let request = gateway.call(&caller, UpdateFieldRequest { collection, field, changes: body.0 });
+    let request = gateway
+        .call(&caller, UpdateFieldRequest { collection, field, changes: body.0, concurrent_indexes: false });
     Ok(answer::of(&gateway.schema().update_relation(request).await?.into_inner().json))
 }
 

@@ -81,6 +81,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     }
     watch::start(&state, &runtime);
     relay::start(&state, &config, &runtime);
+    schema::indexes::start(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
     let max = rpc::MAX_MESSAGE;
     let server = rpc::Server::new(guard)

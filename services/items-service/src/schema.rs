@@ -18,6 +18,7 @@ mod ddl;
 mod definition;
 mod describe;
 mod fields;
+pub mod indexes;
 mod meta;
 mod relations;
 
@@ -64,7 +65,15 @@ impl SchemaService for Schema {
     async fn create_collection(&self, request: Request<pb::CreateCollectionRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
         let caller = rpc::caller(&request).clone();
-        answer(collections::create(&self.0, &caller, &request.get_ref().definition).await)
+        answer(
+            collections::create(
+                &self.0,
+                &caller,
+                &request.get_ref().definition,
+                request.get_ref().concurrent_indexes,
+            )
+            .await,
+        )
     }
 
     async fn update_collection(&self, request: Request<pb::UpdateCollectionRequest>) -> Answer {
@@ -100,15 +109,15 @@ impl SchemaService for Schema {
     async fn create_field(&self, request: Request<pb::CreateFieldRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
         let caller = rpc::caller(&request).clone();
-        let pb::CreateFieldRequest { collection, definition } = request.into_inner();
-        answer(fields::create(&self.0, &caller, &collection, &definition).await)
+        let pb::CreateFieldRequest { collection, definition, concurrent_indexes } = request.into_inner();
+        answer(fields::create(&self.0, &caller, &collection, &definition, concurrent_indexes).await)
     }
 
     async fn update_field(&self, request: Request<pb::UpdateFieldRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
         let caller = rpc::caller(&request).clone();
-        let pb::UpdateFieldRequest { collection, field, changes } = request.into_inner();
-        answer(fields::update(&self.0, &caller, &collection, &field, &changes).await)
+        let pb::UpdateFieldRequest { collection, field, changes, concurrent_indexes } = request.into_inner();
+        answer(fields::update(&self.0, &caller, &collection, &field, &changes, concurrent_indexes).await)
     }
 
     async fn update_fields(&self, request: Request<pb::UpdateFieldsRequest>) -> Answer {
@@ -139,7 +148,7 @@ impl SchemaService for Schema {
     async fn update_relation(&self, request: Request<pb::UpdateFieldRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
         let caller = rpc::caller(&request).clone();
-        let pb::UpdateFieldRequest { collection, field, changes } = request.into_inner();
+        let pb::UpdateFieldRequest { collection, field, changes, .. } = request.into_inner();
         answer(relations::update(&self.0, &caller, &collection, &field, &changes).await)
     }
 

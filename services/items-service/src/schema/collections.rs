@@ -8,20 +8,32 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::change::{Change, Entry};
 use super::definition::{self, CollectionDefinition, ColumnDefinition, FieldDefinition};
 use super::meta;
-use super::{ddl, describe, fields};
+use super::{ddl, describe, fields, indexes};
 use crate::catalog::{Catalog, wire};
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// `POST /collections`: table, fields and metadata in one transaction.
-pub async fn create(state: &State, caller: &Caller, body: &[u8]) -> Result<Vec<u8>, Errors> {
-    let definition: CollectionDefinition = definition::parse(body)?;
+pub async fn create(
+    state: &State,
+    caller: &Caller,
+    body: &[u8],
+    concurrent: bool,
+) -> Result<Vec<u8>, Errors> {
+    let mut definition: CollectionDefinition = definition::parse(body)?;
     let name = definition.collection.clone();
+    let wishes = definition.fields.iter_mut().filter(|_| concurrent);
+    let later: Vec<String> = wishes.filter_map(indexes::postpone).collect();
     let mut change = Change::begin(state).await?;
     let snapshot = change.snapshot();
-    let work = make(change.conn(), &snapshot, definition).await;
-    let snapshot = change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    let work = async {
+        let entry = make(change.conn(), &snapshot, definition).await?;
+        indexes::ask(change.conn(), &name, &later).await?;
+        Ok(vec![entry])
+    };
+    let work = work.await;
+    let snapshot = change.finish(state, caller, work).await?;
     describe::collection(&snapshot, &name)
 }
 

@@ -78,6 +78,16 @@ fn base_of(column_type: &str) -> &str {
     column_type.split('(').next().unwrap_or_default()
 }
 
+/// `CREATE INDEX CONCURRENTLY`: no transaction may be around it.
+pub fn create_index_concurrently(collection: &str, field: &str) -> String {
+    create_index(collection, field).replacen("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1)
+}
+
+/// `DROP INDEX CONCURRENTLY` by the index's name.
+pub fn drop_index_concurrently(name: &str) -> String {
+    format!("DROP INDEX CONCURRENTLY IF EXISTS \"public\".{}", quote_identifier(name))
+}
+
 fn create_index(collection: &str, field: &str) -> String {
     let name = quote_identifier(&index_name(collection, field, "index"));
     format!("CREATE INDEX {name} ON {} ({})", table(collection), quote_identifier(field))

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::change::{Change, Entry};
 use super::definition::{self, ColumnDefinition, FieldDefinition};
 use super::meta;
-use super::{ddl, describe};
+use super::{ddl, describe, indexes};
 use crate::catalog::assemble::ALIASES;
 use crate::catalog::rows::ColumnRow;
 use crate::catalog::{CollectionEntry, FieldEntry, wire};
@@ -22,12 +22,19 @@ pub async fn create(
     caller: &Caller,
     collection: &str,
     body: &[u8],
+    concurrent: bool,
 ) -> Result<Vec<u8>, Errors> {
-    let field: FieldDefinition = definition::parse(body)?;
+    let mut field: FieldDefinition = definition::parse(body)?;
+    let later = concurrent.then(|| indexes::postpone(&mut field)).flatten();
     let mut change = Change::begin(state).await?;
     let snapshot = change.snapshot();
-    let work = make(change.conn(), &snapshot, collection, &field).await;
-    let snapshot = change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    let work = async {
+        let entry = make(change.conn(), &snapshot, collection, &field).await?;
+        indexes::ask(change.conn(), collection, later.as_slice()).await?;
+        Ok(vec![entry])
+    };
+    let work = work.await;
+    let snapshot = change.finish(state, caller, work).await?;
     describe::field(&snapshot, collection, &field.field)
 }
 
@@ -106,12 +113,19 @@ pub async fn update(
     collection: &str,
     name: &str,
     body: &[u8],
+    concurrent: bool,
 ) -> Result<Vec<u8>, Errors> {
-    let changes: Map<String, Value> = definition::parse(body)?;
+    let mut changes: Map<String, Value> = definition::parse(body)?;
+    let later = concurrent.then(|| indexes::postpone_change(name, &mut changes)).flatten();
     let mut change = Change::begin(state).await?;
     let snapshot = change.snapshot();
-    let work = alter(change.conn(), &snapshot, collection, name, &changes).await;
-    let snapshot = change.finish(state, caller, work.map(|entry| vec![entry])).await?;
+    let work = async {
+        let entry = alter(change.conn(), &snapshot, collection, name, &changes).await?;
+        indexes::ask(change.conn(), collection, later.as_slice()).await?;
+        Ok(vec![entry])
+    };
+    let work = work.await;
+    let snapshot = change.finish(state, caller, work).await?;
     describe::field(&snapshot, collection, name)
 }
 

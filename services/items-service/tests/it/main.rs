@@ -61,7 +61,10 @@ impl Service {
     async fn collection(&self, definition: Value) {
         let definition = definition.to_string().into();
         let mut schema = SchemaServiceClient::new(self.channel.clone());
-        schema.create_collection(self.ask(CreateCollectionRequest { definition })).await.unwrap();
+        schema
+            .create_collection(self.ask(CreateCollectionRequest { definition, concurrent_indexes: false }))
+            .await
+            .unwrap();
     }
 
     fn items(&self) -> ItemsServiceClient<Channel> {
