@@ -271,9 +271,10 @@ impl Publisher {
     /// which all is to be published again; make a new epoch for it. Marks that name no stream do as well.
     pub async fn purge(bus: &Bus, position: i64) -> Result<Marks, Error> {
         topology::ensure(bus).await?;
+        let last = topology::last_id(bus).await?;
         stream(bus).await?.purge().await.map_err(|error| Error::refused("emptying the stream", error))?;
         // The server still remembers the ids and would swallow the same events as duplicates.
-        topology::forget_ids(bus).await?;
+        topology::forget_ids(bus, last).await?;
         topology::ensure(bus).await?;
         let stream = stream(bus).await?;
         let info = stream.cached_info();

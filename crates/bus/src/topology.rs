@@ -1,12 +1,17 @@
 //! Streams and subjects as data, and the one place that makes them on the server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use async_nats::Subject;
+use async_nats::header::{HeaderMap, HeaderValue, NATS_EXPECTED_LAST_MESSAGE_ID, NATS_MESSAGE_ID};
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind};
-use async_nats::jetstream::stream::{
-    Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType, Stream,
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind,
 };
+use async_nats::jetstream::stream::{
+    Config as StreamConfig, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream,
+};
+use bytes::Bytes;
 
 use crate::{Bus, Config, Error, subject};
 
@@ -47,6 +52,9 @@ pub const SUBJECTS: &[&str] = &[
 
 /// How long the server remembers message ids: a first net under the chain.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
+
+/// How long the server may take to forget message ids.
+const FORGET: Duration = Duration::from_secs(10);
 
 /// A message is at most this long, headers and body together.
 pub const MAX_MESSAGE: usize = 262_144;
@@ -125,15 +133,63 @@ pub(crate) async fn look(bus: &Bus) -> Result<Option<Stream>, Error> {
     }
 }
 
-/// Makes the server forget all message ids, by a window that is over at once. `ensure` puts the window right again.
-pub(crate) async fn forget_ids(bus: &Bus) -> Result<(), Error> {
-    let window = Duration::from_millis(100);
-    let shrunk = StreamConfig { duplicate_window: window, ..stream(bus.config()) };
-    let updated = bus.jetstream().update_stream(shrunk).await;
-    updated.map_err(|error| refused("changing the stream", error))?;
-    // There is nothing to ask whether it has forgotten; it looks once per window.
-    tokio::time::sleep(window * 5).await;
-    Ok(())
+/// The last message's subject and id: what the server forgets last. `None` when there is no such message.
+pub(crate) async fn last_id(bus: &Bus) -> Result<Option<(Subject, HeaderValue)>, Error> {
+    let Some(stream) = look(bus).await? else { return Ok(None) };
+    let state = &stream.cached_info().state;
+    if state.messages == 0 {
+        return Ok(None);
+    }
+    match stream.get_raw_message(state.last_sequence).await {
+        Ok(message) => {
+            let id = message.headers.get(NATS_MESSAGE_ID).cloned();
+            Ok(id.map(|id| (message.subject, id)))
+        }
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(Error::refused("reading the stream's last message", error)),
+    }
+}
+
+/// Makes the server forget all message ids, by a window that is over at once; `last` is the youngest of them.
+/// `ensure` puts the window right again.
+pub(crate) async fn forget_ids(bus: &Bus, last: Option<(Subject, HeaderValue)>) -> Result<(), Error> {
+    let begun = Instant::now();
+    let mut window = Duration::from_millis(100);
+    loop {
+        let shrunk = StreamConfig { duplicate_window: window, ..stream(bus.config()) };
+        let updated = bus.jetstream().update_stream(shrunk).await;
+        updated.map_err(|error| refused("changing the stream", error))?;
+        // The server looks once per window.
+        tokio::time::sleep(window * 5).await;
+        match &last {
+            Some((subject, id)) if remembers(bus, subject, id).await? => {}
+            _ => return Ok(()),
+        }
+        if begun.elapsed() > FORGET {
+            return Err(Error::Unavailable("the server does not forget message ids".to_owned()));
+        }
+        // A busy server may look just before it takes the new window, and then not for as long as the old one:
+        // it takes note of a change only.
+        window += Duration::from_millis(1);
+    }
+}
+
+/// Whether the server would take a message with this id for a duplicate. It looks at the id first and
+/// at the id of the message before then; that one never is, so nothing is stored.
+async fn remembers(bus: &Bus, subject: &Subject, id: &HeaderValue) -> Result<bool, Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, id.clone());
+    headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, "never");
+    let sent = bus.jetstream().publish_with_headers(subject.clone(), headers, Bytes::new()).await;
+    let answer = match sent {
+        Ok(answer) => answer.await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(ack) => Ok(ack.duplicate),
+        Err(error) if error.kind() == PublishErrorKind::WrongLastMessageId => Ok(false),
+        Err(error) => Err(Error::refused("asking for a message id", error)),
+    }
 }
 
 fn refused(action: &'static str, error: CreateStreamError) -> Error {

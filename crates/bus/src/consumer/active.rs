@@ -198,7 +198,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
             match self.feed.step(self.hand.frontier(), now) {
                 Step::Wait => break,
                 Step::AskMark => self.ask_mark(),
-                Step::AskLog if self.hand.len() >= self.config.max_in_flight || self.hand.bytes() > ROOM => {
+                Step::AskLog if self.full() => {
                     self.feed.no_room();
                     break;
                 }
@@ -271,6 +271,10 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
         // Less than a chunk may mean a gap that is not settled yet; only nothing means the end.
         let end = events.is_empty();
         for event in events {
+            // What is left over is read again when there is room.
+            if self.full() {
+                break;
+            }
             while let Some(delivery) = self.feed.overtaken(self.hand.frontier(), event.position) {
                 self.take(delivery.event, Some(delivery.token.reply), now);
             }
@@ -279,6 +283,11 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
             }
         }
         self.feed.read(end);
+    }
+
+    /// No more can be taken from the log.
+    fn full(&self) -> bool {
+        self.hand.len() >= self.config.max_in_flight || self.hand.bytes() > ROOM
     }
 
     /// Another process is the active one now, or may be: what has not begun is left to it.

@@ -100,7 +100,8 @@ async fn nothing_is_stored_behind_a_foreign_message_and_its_end_is_not_guessed()
     let mut other = Publisher::new(bus.clone(), Uuid::from_u128(2));
     let marks = Publisher::purge(&bus, 0).await.unwrap();
     publisher.resume(marks).await.unwrap();
-    publisher.publish(&all[..1]).await;
+    let published = publisher.publish(&all[..1]).await;
+    assert_eq!(published.acked, 1, "{published:?}");
     let error = other.resume(marks).await.unwrap_err();
     assert!(error.to_string().contains("00000000-0000-0000-0000-000000000001"), "{error}");
 }
@@ -205,4 +206,28 @@ async fn a_deleted_stream_is_noticed_and_made_again() {
     assert!(matches!(error, Error::ChainBroken { .. }), "{error}");
     assert_eq!(publisher.resume(marks).await.unwrap(), Resume::Fresh);
     assert_eq!(publisher.publish(&all).await.marks.unwrap().stream_sequence, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_are_remembered_until_a_purge_is_over() {
+    let nats = Nats::start().await;
+    let bus = connect(&nats).await;
+    let all = events(10);
+    let mut publisher = Publisher::new(bus.clone(), EPOCH);
+    publisher.resume(Marks::default()).await.unwrap();
+    assert_eq!(publisher.publish(&all).await.acked, 10);
+    // What the purge asks the server: a message before that never is, so nothing is stored whatever it answers.
+    let ask = async |id: String| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        headers.insert("Nats-Expected-Last-Msg-Id", "never");
+        bus.jetstream().publish_with_headers("items.create.a", headers, "".into()).await.unwrap().await
+    };
+    for event in &all {
+        assert!(ask(event.id.to_string()).await.unwrap().duplicate);
+    }
+    Publisher::purge(&bus, 0).await.unwrap();
+    for event in &all {
+        assert!(ask(event.id.to_string()).await.is_err(), "{} is remembered", event.position);
+    }
 }
