@@ -34,6 +34,43 @@ async function schema() {
   assert.deepEqual(await admin.request(sdk.readSingleton('site')), { id: null, name: 'Unnamed' });
 }
 
+async function relations() {
+  const many = { collection: 'folios', schema: {}, meta: {}, fields: [field('note', 'integer'), field('any', 'string'), field('kind', 'string')] };
+  await admin.request(sdk.createCollection(many));
+  await admin.request(sdk.createField('notes', { field: 'folios', type: 'alias', meta: { special: ['o2m'] }, schema: null }));
+  const made = await admin.request(sdk.createRelation({
+    collection: 'folios', field: 'note', related_collection: 'notes', meta: { one_field: 'folios' }, schema: { on_delete: 'SET NULL' },
+  }));
+  assert.deepEqual([made.schema.foreign_key_table, made.schema.on_delete, made.meta.one_field], ['notes', 'SET NULL', 'folios']);
+  await admin.request(sdk.createRelation({
+    collection: 'folios', field: 'any', related_collection: null, meta: { one_collection_field: 'kind', one_allowed_collections: ['notes', 'site'] },
+  }));
+  assert.equal((await admin.request(sdk.readRelationByCollection('folios'))).length, 2);
+  assert.deepEqual((await admin.request(sdk.readRelation('folios', 'any'))).meta.one_allowed_collections, ['notes', 'site']);
+  const changed = await admin.request(sdk.updateRelation('folios', 'note', { schema: { on_delete: 'CASCADE' }, meta: { one_deselect_action: 'delete' } }));
+  assert.deepEqual([changed.schema.on_delete, changed.meta.one_deselect_action], ['CASCADE', 'delete']);
+  assert.ok((await admin.request(sdk.readRelations())).some(({ meta }) => meta?.system));
+  assert.equal((await admin.request(sdk.updateField('folios', 'kind', { meta: { note: 'which' }, schema: { max_length: 64 } }))).schema.max_length, 64);
+  const both = await admin.request(sdk.updateFields('folios', [{ field: 'note', meta: { sort: 2 } }, { field: 'kind', meta: { sort: 1 } }]));
+  assert.deepEqual(both.map(({ meta }) => meta.sort), [2, 1]);
+  const batch = [{ collection: 'folios', meta: { sort: 1 } }, { collection: 'notes', meta: { sort: 2 } }];
+  assert.deepEqual((await admin.request(sdk.updateCollectionsBatch(batch))).map(({ meta }) => meta.sort), [1, 2]);
+  assert.ok((await admin.request(sdk.readFields())).some(({ collection, field }) => collection === 'folios' && field === 'any'));
+  await admin.request(sdk.deleteRelation('folios', 'any'));
+  await admin.request(sdk.deleteField('folios', 'any'));
+  await refused(admin.request(sdk.readField('folios', 'any')), 403, 'FORBIDDEN');
+  const note = await admin.request(sdk.createItem('notes', { title: 'with folios' }));
+  await admin.request(sdk.createItems('folios', [{ note: note.id }, { note: note.id }]));
+  await admin.request(sdk.deleteItem('notes', note.id));
+  assert.deepEqual(await admin.request(sdk.readItems('folios')), []);
+  await admin.request(sdk.deleteCollection('folios'));
+  await refused(admin.request(sdk.readField('notes', 'folios')), 403, 'FORBIDDEN');
+  await admin.request(sdk.updateCollectionsBatch([{ collection: 'notes', meta: { sort: null } }]));
+  assert.ok((await admin.request(sdk.readOpenApiSpec())).paths['/items/notes']);
+  const [last] = await admin.request(sdk.readRevisions({ filter: { collection: { _eq: 'notes' } }, sort: '-id', limit: 1 }));
+  assert.equal(last.delta.title, 'with folios');
+}
+
 async function documents() {
   const before = await admin.request(sdk.schemaSnapshot());
   assert.deepEqual([before.version, before.directus, before.vendor], [1, '11.17.4', 'postgres']);
@@ -134,5 +171,5 @@ async function server() {
   assert.equal((await admin.request(sdk.serverHealth())).status, 'ok');
 }
 
-for (const part of [server, schema, documents, () => items(admin), system, logins, errors]) await part();
+for (const part of [server, schema, documents, () => items(admin), relations, system, logins, errors]) await part();
 console.log('sdk ok');
