@@ -22,6 +22,10 @@ use tokio::sync::watch;
 use cache::{Cache, Entry};
 use freshness::Freshness;
 
+/// How long an answer is good when nothing is heard, in milliseconds: what others revoke in the database moves no
+/// version.
+const REMEMBERED: i64 = 5_000;
+
 /// How long the auth service may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -64,6 +68,8 @@ impl Authenticator {
         }
         let (accountability, valid_until) = self.ask(token).await?;
         if let Some(generation) = generation {
+            let known_until = now + REMEMBERED;
+            let valid_until = if valid_until == 0 { known_until } else { valid_until.min(known_until) };
             self.cache.put(key, Entry { accountability: accountability.clone(), valid_until, generation });
         }
         Ok(accountability)

@@ -258,6 +258,89 @@ async fn every_kind_of_relation_is_made_changed_and_deleted() {
     assert_eq!(api.get("/relations/posts_tags").await.expect(200).data(), json!([]));
 }
 
+/// What hangs on one another in a circle goes whole, and every item of it is logged.
+#[tokio::test]
+async fn a_circle_of_references_loses_no_event() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    for name in ["teams", "people"] {
+        world.collection(name, json!([{"field": "other", "type": "integer"}])).await;
+    }
+    for (collection, related) in [("teams", "people"), ("people", "teams")] {
+        let schema = json!({"on_delete": "CASCADE"});
+        let relation = json!({"collection": collection, "field": "other", "related_collection": related, "schema": schema});
+        api.post("/relations", relation).await.expect(200);
+    }
+    api.post("/items/teams", json!([{}, {}])).await.expect(200);
+    api.post("/items/people", json!([{"other": 1}, {"other": 2}])).await.expect(200);
+    api.patch("/items/teams", json!([{"id": 1, "other": 2}, {"id": 2, "other": 1}])).await.expect(200);
+    api.delete("/items/teams/1", None).await.expect(204);
+    for name in ["teams", "people"] {
+        assert_eq!(api.get(&format!("/items/{name}")).await.expect(200).data(), json!([]));
+    }
+    let gone = "SELECT array_agg(collection || key ORDER BY collection, key) FROM eventus.events WHERE name = 'items.delete'";
+    let gone: Vec<String> = sqlx::query_scalar(gone).fetch_one(&world.pool().await).await.unwrap();
+    assert_eq!(gone, ["people1", "people2", "teams1", "teams2"]);
+}
+
+/// A NUL that PostgreSQL's JSON would swallow and never give back in parts.
+#[tokio::test]
+async fn nul_is_refused_wherever_it_stands() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    world
+        .collection("notes", json!([{"field": "j", "type": "json"}, {"field": "t", "type": "string"}]))
+        .await;
+    for (path, body) in [
+        ("/items/notes", json!({"j": {"a": "\u{0}"}})),
+        ("/items/notes", json!({"t": "\u{0}"})),
+        ("/fields/notes", json!({"field": "g", "type": "string", "schema": {"default_value": "\u{0}"}})),
+        ("/collections", json!({"collection": "w", "schema": {}, "meta": {"note": "\u{0}"}})),
+    ] {
+        api.post(path, body).await.refused(400, "INVALID_PAYLOAD");
+    }
+    api.post("/items/notes", json!({"j": {"a": "\\u0000"}, "t": "x"})).await.expect(200);
+    api.patch("/items/notes/1", json!({"t": "y"})).await.expect(200);
+    api.get("/revisions").await.expect(200);
+}
+
+/// Tables of others: keys that only the database gives, references to what is no key, views on top.
+#[tokio::test]
+async fn tables_of_others_are_worked_with() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    let pool = world.pool().await;
+    sqlx::raw_sql(
+        "CREATE TABLE public.always (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code integer UNIQUE, v text);
+         CREATE TABLE public.refers (id serial PRIMARY KEY, code integer REFERENCES public.always (code) ON DELETE SET NULL);
+         CREATE VIEW public.shown AS SELECT id, v FROM public.always",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let appears = || async { api.get("/items/refers").await.status == 200 };
+    testkit::eventually(Duration::from_secs(10), appears).await;
+    let made = api.post("/items/always", json!({"code": 7, "v": "a"})).await.expect(200).data();
+    assert_eq!(made, json!({"id": 1, "code": 7, "v": "a"}));
+    api.post("/items/refers", json!({"code": 7})).await.expect(200);
+    let changed = api
+        .patch("/relations/refers/code", json!({"schema": {"on_delete": "NO ACTION"}}))
+        .await
+        .expect(200)
+        .data();
+    assert_eq!(
+        (&changed["schema"]["foreign_key_column"], &changed["schema"]["on_delete"]),
+        (&json!("code"), &json!("NO ACTION"))
+    );
+    api.patch("/fields/always/v", json!({"type": "json"})).await.refused(400, "INVALID_PAYLOAD");
+    api.delete("/fields/always/v", None).await.refused(400, "INVALID_PAYLOAD");
+    api.delete("/collections/always", None).await.refused(400, "INVALID_PAYLOAD");
+    let both = api
+        .post("/collections", json!([{"collection": "x1", "schema": {}}, {"collection": "x2", "schema": {}}]))
+        .await;
+    assert_eq!(both.expect(200).data().as_array().unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn several_changes_are_all_or_none() {
     let world = World::start(Shape::AllInOne).await;

@@ -36,6 +36,11 @@ SELECT e.position, e.position, e.collection, e.key,
                SELECT DISTINCT ON (field.key) field.key, field.value
                FROM eventus.events p CROSS JOIN LATERAL json_each(p.payload) field
                WHERE p.collection = e.collection AND p.key = e.key AND p.position <= e.position
+                 AND p.position >= coalesce((
+                     SELECT max(made.position) FROM eventus.events made
+                     WHERE made.collection = e.collection AND made.key = e.key AND made.position <= e.position
+                       AND made.name ~ '\.create$'
+                 ), 0)
                  AND json_typeof(p.payload) = 'object'
                ORDER BY field.key, p.position DESC
            ) last

@@ -123,7 +123,7 @@ fn classify(error: &PgDatabaseError) -> Class {
         "22P02" | "22P03" | "22007" | "22018" | "22023" | "22030" | "22032" | "22P05" | "22021" => {
             Class::InvalidText
         }
-        "42703" | "42P01" | "0A000" | "42883" => Class::SchemaMoved,
+        "42703" | "42P01" | "42804" | "0A000" | "42883" => Class::SchemaMoved,
         "40001" | "40P01" => Class::Serialization,
         "57014" => Class::Cancelled,
         "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "53200" | "53100" | "25P03" | "25006" => {

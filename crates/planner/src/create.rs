@@ -177,7 +177,8 @@ fn write(
     let all: Vec<&Field> = collection.fields.iter().filter(|field| field.is_stored()).collect();
     let same = all == answer;
     b.push(&format!(", item AS (INSERT INTO {name} AS t ({key_name}{names})"));
-    b.push(&format!(" SELECT i.key{values} FROM input i ORDER BY i.ord"));
+    // Keys that always count by themselves are taken from their sequence by us.
+    b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i ORDER BY i.ord"));
     b.push(&format!(
         " RETURNING t.{key_name} AS key, {} AS name, {} AS body",
         answer_key(key, "t"),

@@ -1,7 +1,7 @@
 //! Deleting: keys -> one data-modifying statement that removes the items and appends their events.
 
 use access::{Access, Action};
-use model::{Collection, Errors, Field, Filter, quote_identifier};
+use model::{Collection, Error, Errors, Field, Filter, quote_identifier};
 use uuid::Uuid;
 
 use crate::column::{json_row, sql_type};
@@ -12,8 +12,19 @@ use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder, Statement};
 use crate::update::head;
 
+/// What a deletion is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Items go and their events are appended: one statement.
+    Whole,
+    /// Their events are appended, the items stay: for items that PostgreSQL might take along with others before their
+    /// own statement came. [`plan_removal`] takes them afterwards, in the same transaction.
+    Log,
+}
+
 /// Plans a deletion: items that, once locked, still fit `filter` (a deletion by query). One statement with the column `keys text[]` (those that were there). All or none.
 pub fn plan_delete(
+    deletion: Deletion,
     keys: &[String],
     event_ids: &[Uuid],
     filter: Option<&Filter>,
@@ -35,13 +46,23 @@ pub fn plan_delete(
         "WITH doomed AS MATERIALIZED (SELECT u.* FROM unnest({key_list}, {ids}::uuid[]) \
          WITH ORDINALITY AS u(key, event_id, ord)), \
          target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits} \
-         ORDER BY t.{key_name} FOR UPDATE), \
-         item AS (DELETE FROM {name} t USING target o JOIN doomed d ON d.key = o.{key_name} \
-         WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \
-         RETURNING t.{key_name} AS key, {} AS name, d.event_id AS event_id, d.ord AS ord, {} AS old)",
-        answer_key(key, "t"),
-        json_row(all, "t"),
+         ORDER BY t.{key_name} FOR UPDATE), ",
     ));
+    b.push(&match deletion {
+        Deletion::Whole => format!(
+            "item AS (DELETE FROM {name} t USING target o JOIN doomed d ON d.key = o.{key_name} \
+             WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \
+             RETURNING t.{key_name} AS key, {} AS name, d.event_id AS event_id, d.ord AS ord, {} AS old)",
+            answer_key(key, "t"),
+            json_row(all, "t"),
+        ),
+        Deletion::Log => format!(
+            "item AS (SELECT o.{key_name} AS key, {} AS name, d.event_id AS event_id, d.ord AS ord, {} AS old \
+             FROM target o JOIN doomed d ON d.key = o.{key_name})",
+            answer_key(key, "o"),
+            json_row(all, "o"),
+        ),
+    });
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     let event = b.bind(Binding::Text(Some(format!("{}.delete", collection.scope()))));
     let stamped = stamp.values(&mut b);
@@ -54,4 +75,18 @@ pub fn plan_delete(
         Stamp::COLUMNS
     ));
     Ok(b.finish("items.delete"))
+}
+
+/// Plans the removal of items whose deletion was logged: no rows.
+pub fn plan_removal(keys: &[String], collection: &Collection) -> Result<Statement, Error> {
+    let key = key_field(collection)?;
+    let mut b = Builder::default();
+    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let column = quote_identifier(&key.name);
+    b.push(&format!(
+        "DELETE FROM {} t WHERE t.{column} = ANY({list}::text[]::{}[])",
+        table(collection),
+        sql_type(key)
+    ));
+    Ok(b.finish("items.remove"))
 }

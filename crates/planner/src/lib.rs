@@ -18,14 +18,14 @@ mod value;
 
 pub use column::{answer_value, sql_type};
 pub use create::{CreateNeeds, plan_create};
-pub use delete::plan_delete;
+pub use delete::{Deletion, plan_delete, plan_removal};
 pub use payload::{Payload, parse_payloads};
 pub use read::{ReadOne, ReadPlan, plan_keys, plan_read, plan_read_keys, plan_read_one};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement};
 pub use update::{UpdateChange, plan_update};
-pub use value::{KeyText, parse_key};
+pub use value::{KeyText, has_nul, parse_key};
 
 #[cfg(test)]
 mod snapshots;

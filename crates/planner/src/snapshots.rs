@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::shape::tests::{articles, notes};
 use crate::{
-    CreateNeeds, Stamp, Statement, UpdateChange, parse_payloads, plan_create, plan_delete, plan_keys,
-    plan_read, plan_read_one, plan_update,
+    CreateNeeds, Deletion, Stamp, Statement, UpdateChange, parse_payloads, plan_create, plan_delete,
+    plan_keys, plan_read, plan_read_one, plan_update,
 };
 
 fn stamp() -> Stamp {
@@ -81,7 +81,7 @@ fn names_of_fields_do_not_meet_names_of_ours() {
     assert!(!input.contains("\"event_id\""), "{input}");
     assert!(
         rest.starts_with(
-            "INSERT INTO \"public\".\"no\"\"tes\" AS t (\"id\", \"event_id\") SELECT i.key, i.v0 "
+            "INSERT INTO \"public\".\"no\"\"tes\" AS t (\"id\", \"event_id\") OVERRIDING SYSTEM VALUE SELECT i.key, i.v0 "
         )
     );
 }
@@ -122,6 +122,7 @@ fn a_change_is_one_statement() {
 #[test]
 fn a_deletion_is_one_statement() {
     let plan = plan_delete(
+        Deletion::Whole,
         &["1".to_owned()],
         &[Uuid::from_u128(1)],
         query("filter[words][_gt]=5").filter.as_ref(),
@@ -166,7 +167,7 @@ fn nobody_but_an_admin_gets_a_plan() {
     let none = Access::none();
     assert_eq!(plan_read(&query(""), &articles(), &none).unwrap_err().code, ErrorCode::Forbidden);
     assert_eq!(plan_read_one("1", &query(""), &articles(), &none).unwrap_err().code, ErrorCode::Forbidden);
-    assert!(plan_delete(&[], &[], None, &articles(), &none, &stamp()).is_err());
+    assert!(plan_delete(Deletion::Whole, &[], &[], None, &articles(), &none, &stamp()).is_err());
 }
 
 #[test]

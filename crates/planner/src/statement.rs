@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 9] = [
+pub const STATEMENT_NAMES: [&str; 10] = [
     "items.create",
     "items.update",
     "items.delete",
@@ -15,6 +15,7 @@ pub const STATEMENT_NAMES: [&str; 9] = [
     "items.keys",
     "items.lock",
     "items.referring",
+    "items.remove",
 ];
 
 /// One SQL statement with the values it is run with.

@@ -23,6 +23,21 @@ pub fn parse_key(text: &str, field: &Field) -> Result<KeyText, Error> {
     }
 }
 
+/// Holds JSON's escape of NUL: PostgreSQL stores it as `json` and can never take it apart again.
+pub fn has_nul(json: &str) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest.as_bytes()[at + 1..];
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        // The escaped letter is passed over: a backslash may be one. What follows it begins at a boundary.
+        let step = rest[at + 1..].chars().next().map_or(0, char::len_utf8);
+        rest = &rest[at + 1 + step..];
+    }
+    false
+}
+
 /// A value of a payload as text; `None` is null.
 pub(crate) fn payload_text(raw: &RawValue, field: &Field, collection: &str) -> Result<Option<String>, Error> {
     let token = raw.get();
@@ -30,6 +45,9 @@ pub(crate) fn payload_text(raw: &RawValue, field: &Field, collection: &str) -> R
         return Ok(None);
     }
     if field.kind == FieldType::Json {
+        if has_nul(token) {
+            return Err(wrong(field, "can't hold \\u0000"));
+        }
         return Ok(Some(token.to_owned()));
     }
     let value: Value = match token.as_bytes().first() {
@@ -255,6 +273,20 @@ mod tests {
     fn text(json: &str, kind: FieldType, column: &str) -> Result<Option<String>, ErrorCode> {
         let raw = RawValue::from_string(json.to_owned()).unwrap();
         payload_text(&raw, &field("f", kind, column), "c").map_err(|error| error.code)
+    }
+
+    #[test]
+    fn nul_is_seen_behind_other_escapes() {
+        for (json, nul) in [
+            (r#"{"a":"\u0000"}"#, true),
+            (r#"{"a":"\\u0000"}"#, false),
+            (r#"{"a":"\\\u0000"}"#, true),
+            (r#""\u00001""#, true),
+            (r#""\u0001 \n \"é""#, false),
+            (r#""é\""#, false),
+        ] {
+            assert_eq!(super::has_nul(json), nul, "{json}");
+        }
     }
 
     #[test]

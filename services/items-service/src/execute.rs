@@ -83,6 +83,7 @@ pub fn refusal(error: &sqlx::Error, collection: &str) -> Option<Error> {
             ErrorCode::ValueTooLong,
             format!("A value in collection \"{table}\" is too long for its index."),
         ),
+        "2200H" => Error::invalid_payload(format!("The keys of \"{table}\" have come to their end")),
         "22003" => {
             of(ErrorCode::ValueOutOfRange, format!("A value in collection \"{table}\" is out of range."))
         }

@@ -41,3 +41,9 @@ pub fn is_writable(collection: &Collection, action: Action) -> bool {
     let listed = || WRITABLE.iter().find(|(name, _)| *name == collection.name);
     !collection.system || listed().is_some_and(|(_, actions)| actions.contains(&action))
 }
+
+/// Whether fields of one's own may be added to a system collection: to those that people work with.
+pub fn takes_fields(collection: &str) -> bool {
+    let without = ["directus_access", "directus_permissions", "directus_extensions"];
+    WRITABLE.iter().any(|(name, _)| *name == collection) && !without.contains(&collection)
+}

@@ -1,5 +1,7 @@
 //! What the system forbids, and what goes with a deletion.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::admin;
@@ -134,4 +136,53 @@ async fn what_hangs_on_an_item_follows_it() {
             "users.update",
         ]
     );
+}
+
+/// A collection of the user's own whose items take rows of a system collection along.
+async fn owners(api: &Api, system: &str) -> String {
+    let name = format!("owners_of_{system}");
+    api.post("/collections", json!({"collection": name, "schema": {}, "meta": {}})).await.expect(200);
+    api.post(&format!("/items/{name}"), json!({})).await.expect(200);
+    let field = json!({"field": "owner", "type": "integer", "schema": {}, "meta": {}});
+    api.post(&format!("/fields/{system}"), field).await.expect(200);
+    let relation = json!({"collection": system, "field": "owner", "related_collection": name, "schema": {"on_delete": "CASCADE"}});
+    api.post("/relations", relation).await.expect(200);
+    name
+}
+
+/// The rules hold for what goes with others as for what is asked for.
+#[tokio::test]
+async fn no_deletion_elsewhere_takes_the_last_admin_or_leaves_his_power() {
+    let world = World::start(Shape::AllInOne).await;
+    let api = &world.api;
+    let me = api.get("/users/me").await.expect(200).data()["id"].clone();
+    let of_users = owners(api, "directus_users").await;
+    let mine = format!("/users/{}", me.as_str().unwrap());
+    api.patch(&mine, json!({"owner": 1})).await.expect(200);
+    api.delete(&format!("/items/{of_users}/1"), None).await.refused(422, "UNPROCESSABLE_CONTENT");
+    api.get("/settings").await.expect(200);
+    // A second admin by a role of his own, which goes with an item: his power goes in the same moment.
+    let of_roles = owners(api, "directus_roles").await;
+    let role =
+        api.post("/roles", json!({"name": "Second", "owner": 1})).await.expect(200).data()["id"].clone();
+    let policy = api.post("/policies", json!({"name": "All", "admin_access": true})).await.expect(200).data();
+    api.post("/access", json!({"role": role, "policy": policy["id"]})).await.expect(200);
+    let second = json!({"email": "second@example.com", "role": role, "token": "token-of-the-second-admin"});
+    api.post("/users", second).await.expect(200);
+    let second = api.with_token(Some("token-of-the-second-admin"));
+    second.get("/settings").await.expect(200);
+    api.delete(&format!("/items/{of_roles}/1"), None).await.expect(204);
+    testkit::eventually(Duration::from_secs(2), || async { second.get("/settings").await.status == 403 })
+        .await;
+    // Fields that are the system's own refer to nothing else.
+    let status = json!({"collection": "directus_users", "field": "status", "related_collection": of_users});
+    api.post("/relations", status).await.refused(400, "INVALID_PAYLOAD");
+    for place in ["directus_activity", "directus_sessions", "directus_access"] {
+        let field = json!({"field": "x", "type": "string"});
+        api.post(&format!("/fields/{place}"), field).await.refused(403, "FORBIDDEN");
+    }
+    for flow in ["{\"name\":\"f\",\"status\":\"\\u0061ctive\"}", "{\"name\":\"f\"}"] {
+        let flow: Value = serde_json::from_str(flow).unwrap();
+        api.post("/flows", flow).await.refused(400, "INVALID_PAYLOAD");
+    }
 }

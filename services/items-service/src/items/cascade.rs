@@ -33,6 +33,25 @@ struct Consequences {
     released: BTreeMap<(String, String), (Value, BTreeSet<String>)>,
 }
 
+impl Consequences {
+    /// The system's rules for what goes and changes beside what was asked for; `hanging` is of the same collection.
+    fn rules(&self, collection: &str, hanging: &[String]) -> Rules {
+        let mut rules = Rules::default();
+        for (name, keys) in &self.doomed {
+            let keys: Vec<String> = keys.iter().cloned().collect();
+            rules.and_gone(name, &keys);
+        }
+        if !hanging.is_empty() {
+            rules.and_gone(collection, hanging);
+        }
+        for ((name, field), (_, keys)) in &self.released {
+            let keys: Vec<String> = keys.iter().cloned().collect();
+            rules.and_changed(name, field, &keys);
+        }
+        rules
+    }
+}
+
 /// What happens to items that refer to a deleted one.
 #[derive(Debug, Clone, PartialEq)]
 enum Effect {
@@ -133,6 +152,8 @@ pub async fn delete(
     let event_ids: Vec<Uuid> = there.iter().chain(&hanging).map(|_| state.ids.ordered()).collect();
     let cause = if there.len() == 1 { event_ids.first().copied() } else { None };
     let inner = Stamp { causation_id: cause.or(stamp.causation_id), depth: stamp.depth + 1, ..stamp.clone() };
+    let mut further = consequences.rules(&collection.name, &hanging);
+    further.before(conn).await?;
     for ((name, field), (value, released)) in &consequences.released {
         let doomed = if *name == collection.name { Some(&own) } else { consequences.doomed.get(name) };
         let stays = |key: &&String| !doomed.is_some_and(|doomed| doomed.contains(*key));
@@ -140,20 +161,21 @@ pub async fn delete(
         run(conn, &release(state, snapshot.collection(name)?, &json!({ field: value }), &released, &inner)?)
             .await?;
     }
+    // All are logged before any goes: PostgreSQL takes along what hangs on an item, in a circle or on its own kind.
+    let all: Vec<String> = there.iter().chain(&hanging).cloned().collect();
+    let mut removals = Vec::new();
     for name in in_order(&snapshot.catalog, &consequences.doomed) {
         let doomed: Vec<String> = consequences.doomed[&name].iter().cloned().collect();
-        run(conn, &removal(state, snapshot, &name, &doomed, &inner)?).await?;
+        let event_ids: Vec<Uuid> = doomed.iter().map(|_| state.ids.ordered()).collect();
+        removals.extend(log(conn, snapshot.collection(&name)?, &doomed, &event_ids, &inner).await?);
     }
-    let all: Vec<String> = there.iter().chain(&hanging).cloned().collect();
-    let size = chunk(snapshot, &collection.name, &all);
-    for (keys, event_ids) in all.chunks(size).zip(event_ids.chunks(size)) {
-        run(conn, &[planner::plan_delete(keys, event_ids, None, collection, &Access::admin(), stamp)?])
-            .await?;
-    }
+    removals.extend(log(conn, collection, &all, &event_ids, stamp).await?);
+    run(conn, &removals).await?;
     rules.after(conn).await?;
+    further.after(conn).await?;
     execute::commit(tx).await?;
     if !there.is_empty() {
-        if rules.moves_control() {
+        if rules.moves_control() || further.moves_control() {
             state.announce_control().await;
         }
         state.announce().await;
@@ -222,26 +244,22 @@ fn in_order(catalog: &Catalog, doomed: &Doomed) -> Vec<String> {
     order
 }
 
-fn removal(
-    state: &State,
-    snapshot: &Snapshot,
-    name: &str,
+/// Appends the events of deletions; gives the statements that make them.
+async fn log(
+    conn: &mut PgConnection,
+    collection: &Collection,
     keys: &[String],
+    event_ids: &[Uuid],
     stamp: &Stamp,
-) -> Result<Vec<Statement>, Errors> {
-    let collection = snapshot.collection(name)?;
-    let size = chunk(snapshot, name, keys);
-    let statements = keys.chunks(size).map(|keys| {
-        let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
-        planner::plan_delete(keys, &event_ids, None, collection, &Access::admin(), stamp)
-    });
-    statements.collect()
-}
-
-/// Items that hang on one another go in one statement: else PostgreSQL would take the later ones along with the earlier.
-fn chunk(snapshot: &Snapshot, name: &str, keys: &[String]) -> usize {
-    let on_itself = pointing_at(&snapshot.catalog, name).iter().any(|acting| acting.many == name);
-    if on_itself { keys.len().max(1) } else { CHUNK }
+) -> Result<Vec<Statement>, Failure> {
+    let mut removals = Vec::new();
+    for (keys, event_ids) in keys.chunks(CHUNK).zip(event_ids.chunks(CHUNK)) {
+        let (how, admin) = (planner::Deletion::Log, Access::admin());
+        let statement = planner::plan_delete(how, keys, event_ids, None, collection, &admin, stamp)?;
+        run(conn, &[statement]).await?;
+        removals.push(planner::plan_removal(keys, collection)?);
+    }
+    Ok(removals)
 }
 
 fn release(

@@ -54,7 +54,8 @@ pub async fn items(
             }
             let chunks = keys.chunks(CHUNK).map(|keys| {
                 let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
-                planner::plan_delete(keys, &event_ids, filter.as_ref(), collection, &access, &stamp)
+                let whole = planner::Deletion::Whole;
+                planner::plan_delete(whole, keys, &event_ids, filter.as_ref(), collection, &access, &stamp)
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
             let rules = Rules::delete(collection, &keys);

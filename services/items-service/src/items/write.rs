@@ -115,20 +115,23 @@ impl Written {
     }
 }
 
-/// A plan that no longer fits the schema is made again once, against the new snapshot.
+/// A plan that no longer fits the schema is made again, against the new snapshot.
 #[derive(Debug, Default)]
 pub struct Tries {
-    again: bool,
+    again: u32,
 }
+
+/// How often a plan is made again while the schema keeps moving.
+const AGAIN: u32 = 3;
 
 impl Tries {
     /// After a failure: `Ok` when it is worth planning again, else what the client is told.
     pub async fn after(&mut self, failure: Failure, state: &State, collection: &str) -> Result<(), Errors> {
         match failure {
             Failure::Refused(errors) => Err(errors),
-            Failure::Sql(error) if !self.again && State::is_stale(&error) => {
+            Failure::Sql(error) if self.again < AGAIN && State::is_stale(&error) => {
                 tracing::info!(collection, %error, "the schema moved: planning again");
-                self.again = true;
+                self.again += 1;
                 match state.snapshots.refresh().await {
                     Ok(_) => Ok(()),
                     Err(error) => {

@@ -207,6 +207,10 @@ pub fn reason(error: &sqlx::Error) -> Option<&'static str> {
         "54011" => "A collection has at most 1600 fields",
         "42704" => "A field of this type can't be a key, unique or indexed",
         "42703" | "42P01" => "It is not there any more",
+        "2BP01" => "Something else in the database depends on it",
+        "0A000" | "428C9" | "42601" | "42P16" | "55000" => {
+            "The database can't change it: a view or a computed column uses it"
+        }
         "42804" | "42846" | "22P02" | "22007" | "22003" | "22001" => {
             "The present values don't fit the definition"
         }

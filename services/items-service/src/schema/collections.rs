@@ -21,20 +21,34 @@ pub async fn create(
     body: &[u8],
     concurrent: bool,
 ) -> Result<Vec<u8>, Errors> {
-    let mut definition: CollectionDefinition = definition::parse(body)?;
-    let name = definition.collection.clone();
-    let wishes = definition.fields.iter_mut().filter(|_| concurrent);
-    let later: Vec<String> = wishes.filter_map(indexes::postpone).collect();
+    let many = body.trim_ascii_start().first() == Some(&b'[');
+    let mut definitions: Vec<CollectionDefinition> = match many {
+        true => definition::parse_list(body)?,
+        false => vec![definition::parse(body)?],
+    };
+    let names: Vec<String> = definitions.iter().map(|definition| definition.collection.clone()).collect();
+    if (1..names.len()).any(|at| names[..at].contains(&names[at])) {
+        return Err(Error::invalid_payload("A collection can't be made twice").into());
+    }
     let mut change = Change::begin(state).await?;
     let snapshot = change.snapshot();
     let work = async {
-        let entry = make(change.conn(), &snapshot, definition).await?;
-        indexes::ask(change.conn(), &name, &later).await?;
-        Ok(vec![entry])
+        let mut entries = Vec::with_capacity(definitions.len());
+        for mut definition in definitions.drain(..) {
+            let wishes = definition.fields.iter_mut().filter(|_| concurrent);
+            let later: Vec<String> = wishes.filter_map(indexes::postpone).collect();
+            let name = definition.collection.clone();
+            entries.push(make(change.conn(), &snapshot, definition).await?);
+            indexes::ask(change.conn(), &name, &later).await?;
+        }
+        Ok(entries)
     };
     let work = work.await;
     let snapshot = change.finish(state, caller, work).await?;
-    describe::collection(&snapshot, &name)
+    match &names[..] {
+        [name] if !many => describe::collection(&snapshot, name),
+        _ => describe::collections_of(&snapshot, &names),
+    }
 }
 
 /// Makes a collection with its fields.

@@ -135,7 +135,16 @@ pub fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Error> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Error::invalid_payload("The definition must be an object"));
     }
+    check_nul(body)?;
     serde_json::from_slice(body).map_err(|error| Error::invalid_payload(error.to_string()))
+}
+
+/// PostgreSQL has no NUL in texts, and its JSON can't be taken apart with one.
+fn check_nul(body: &[u8]) -> Result<(), Error> {
+    if std::str::from_utf8(body).is_ok_and(planner::has_nul) {
+        return Err(Error::invalid_payload("A text can't hold \\u0000"));
+    }
+    Ok(())
 }
 
 /// Reads a JSON body that is a list of objects.
@@ -143,6 +152,7 @@ pub fn parse_list<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<Vec<T>, E
     if body.trim_ascii_start().first() != Some(&b'[') {
         return Err(Error::invalid_payload("The body must be an array of objects"));
     }
+    check_nul(body)?;
     serde_json::from_slice(body).map_err(|error| Error::invalid_payload(error.to_string()))
 }
 
@@ -158,6 +168,11 @@ pub fn check_collection_name(name: &str) -> Result<(), Error> {
 /// A name that a new field may have.
 pub fn check_field_name(name: &str) -> Result<(), Error> {
     check_name(name, "field")
+}
+
+/// A name that a new constraint may have.
+pub fn check_constraint_name(name: &str) -> Result<(), Error> {
+    check_name(name, "constraint_name")
 }
 
 fn check_name(name: &str, what: &str) -> Result<(), Error> {

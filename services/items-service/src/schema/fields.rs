@@ -15,6 +15,7 @@ use crate::catalog::{CollectionEntry, FieldEntry, wire};
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::system;
 
 /// `POST /fields/:collection`.
 pub async fn create(
@@ -51,6 +52,15 @@ pub async fn make(
         let reason = format!("Field \"{}\" already exists in collection \"{collection}\"", field.field);
         return Err(Error::invalid_payload(reason).into());
     }
+    if owner.system && !system::takes_fields(collection) {
+        return Err(Error::forbidden().into());
+    }
+    let mut field = field.clone();
+    if owner.system {
+        // What has no row of metadata there is the system's.
+        field.meta.get_or_insert_default();
+    }
+    let field = &field;
     if !field.is_alias() {
         let sql = ddl::add_column(collection, field)?;
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
@@ -83,6 +93,9 @@ pub async fn finish(
 pub(super) fn row(field: &FieldDefinition) -> Result<Option<Map<String, Value>>, Error> {
     let mut members = field.meta.clone().unwrap_or_default();
     mark_type(&mut members, field.kind.as_deref(), field.is_alias())?;
+    if field.schema.as_ref().is_some_and(|column| column.is_primary_key == Some(true)) && hides(&members) {
+        return Err(Error::invalid_payload("A primary key can't be hidden"));
+    }
     Ok((field.meta.is_some() || !members.is_empty()).then_some(members))
 }
 
@@ -104,6 +117,12 @@ fn mark_type(members: &mut Map<String, Value>, kind: Option<&str>, alias: bool) 
         members.insert("special".to_owned(), text);
     }
     Ok(())
+}
+
+/// Values would be shown as a mask.
+fn hides(members: &Map<String, Value>) -> bool {
+    let special = members.get("special").and_then(Value::as_str).unwrap_or_default();
+    special.split(',').any(|name| matches!(name, "hash" | "conceal" | "encrypt"))
 }
 
 /// `PATCH /fields/:collection/:field`: column and metadata.
@@ -194,7 +213,10 @@ pub(super) async fn change(
         }
     }
     if members.contains_key("special") {
-        mark_type(&mut members, kind.or(Some(field.kind.as_str())), field.column.is_none())?;
+        mark_type(&mut members, kind, field.column.is_none())?;
+        if field.column.as_ref().is_some_and(|column| column.primary_key) && hides(&members) {
+            return Err(Error::invalid_payload("A primary key can't be hidden").into());
+        }
     }
     if column.is_some() || kind.is_some() {
         alter_column(conn, collection, field, kind, &column.unwrap_or_default()).await?;

@@ -41,6 +41,9 @@ pub async fn make(
     if column.primary_key {
         return Err(wrong(format!("Field \"{field}\" is a primary key: it can't be a reference")));
     }
+    if many.field(field).and_then(|field| field.meta.as_ref()).is_some_and(|meta| meta.system) {
+        return Err(wrong(format!("Field \"{field}\" is the system's own")));
+    }
     let present = snapshot.catalog.relation(collection, field);
     if present.is_some_and(|relation| relation.meta.is_some()) {
         return Err(wrong(format!("Field \"{field}\" in \"{collection}\" already has a relation")));
@@ -77,6 +80,9 @@ pub(super) fn add_key(
     rules: &ForeignKeyDefinition,
 ) -> Result<String, Error> {
     let constraint = rules.constraint_name.clone();
+    if let Some(name) = &constraint {
+        definition::check_constraint_name(name)?;
+    }
     Ok(ddl::add_foreign_key(&ForeignKeyRow {
         constraint_name: constraint.unwrap_or_else(|| ddl::index_name(collection, field, "foreign")),
         table: collection.to_owned(),
@@ -145,7 +151,7 @@ pub async fn alter(
                 on_delete: rules.on_delete.or_else(|| Some(old.on_delete.clone())),
                 on_update: rules.on_update.or_else(|| Some(old.on_update.clone())),
             };
-            let sql = add_key(collection, field, related, &key.name, &rules)?;
+            let sql = add_key(collection, field, related, &old.foreign_key_column, &rules)?;
             sqlx::query(AssertSqlSafe(ddl::drop_constraint(collection, &old.constraint_name)))
                 .execute(&mut *conn)
                 .await?;

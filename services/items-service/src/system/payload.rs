@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::system_data;
 
 /// What a concealed value reads as; sent back it means: as it is.
-const MASK: &str = "\"**********\"";
+const MASK: &str = "**********";
 
 /// Specials of fields that hold other items; they are written through those items.
 const NESTED: [&str; 6] = ["m2o", "o2m", "m2m", "m2a", "files", "translations"];
@@ -44,7 +44,7 @@ async fn conceal(
     hasher: &Hasher,
 ) -> Result<(), Errors> {
     let Some(raw) = payload.get(&field.name).map(RawValue::get) else { return Ok(()) };
-    if raw == MASK {
+    if is_text(raw, MASK) {
         payload.remove(&field.name);
         return Ok(());
     }
@@ -66,6 +66,11 @@ async fn conceal(
     };
     payload.set_text(&field.name, &stored)?;
     Ok(())
+}
+
+/// JSON of this text, however it is escaped.
+fn is_text(raw: &str, text: &str) -> bool {
+    serde_json::from_str::<String>(raw).is_ok_and(|given| given == text)
 }
 
 /// The text of a secret: a string, or a number's digits.
@@ -97,7 +102,7 @@ fn check(payload: &Payload, collection: &Collection, action: Action) -> Result<(
     if collection.name == "directus_flows" {
         let status = payload.get("status").map(RawValue::get);
         let starts = match status {
-            Some(status) => status == "\"active\"",
+            Some(status) => is_text(status, "active"),
             // The status that a new flow has when nothing is said.
             None => action == Action::Create,
         };

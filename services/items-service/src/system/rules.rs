@@ -81,6 +81,35 @@ impl Rules {
         }
     }
 
+    /// Adds those of items that go with others.
+    pub fn and_gone(&mut self, collection: &str, keys: &[String]) {
+        let users = collection == "directus_users";
+        self.access |= users || says_who_may(collection);
+        self.admins |= users || (says_who_may(collection) && collection != "directus_permissions");
+        if users {
+            self.and_ended(keys);
+        }
+    }
+
+    /// Adds those of items that lose a reference in this field.
+    pub fn and_changed(&mut self, collection: &str, field: &str, keys: &[String]) {
+        if collection != "directus_users" {
+            self.access |= says_who_may(collection);
+            self.admins |= says_who_may(collection) && collection != "directus_permissions";
+            return;
+        }
+        self.access |= STANDING.contains(&field);
+        self.admins |= matches!(field, "status" | "role");
+        if ENDING.contains(&field) {
+            self.and_ended(keys);
+        }
+    }
+
+    fn and_ended(&mut self, keys: &[String]) {
+        let ended = self.ended.get_or_insert_with(|| Ended { users: Vec::new(), except: None });
+        ended.users.extend(keys.iter().cloned());
+    }
+
     /// There are none: one statement is a transaction by itself.
     pub fn is_empty(&self) -> bool {
         !(self.access || self.admins || self.ended.is_some()) && self.emails.is_empty()
@@ -131,10 +160,11 @@ impl Rules {
 
 /// Items of it say what others may do.
 fn grants(collection: &Collection) -> bool {
-    matches!(
-        collection.name.as_str(),
-        "directus_roles" | "directus_policies" | "directus_access" | "directus_permissions"
-    )
+    says_who_may(&collection.name)
+}
+
+fn says_who_may(collection: &str) -> bool {
+    matches!(collection, "directus_roles" | "directus_policies" | "directus_access" | "directus_permissions")
 }
 
 fn names(payloads: &[Payload], fields: &[&str]) -> bool {
