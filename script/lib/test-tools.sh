@@ -85,6 +85,11 @@ ensure_cargo_deny() {
 
 NODE_LEAST=18
 
+# The lines that `eventus dev` prints are run as they are.
+ensure_curl() {
+  command -v curl >/dev/null || apt_install "the printed curl lines are tested" curl ca-certificates
+}
+
 # The packages of node/package.json, by the sums of its lock file, in $bin/node.
 ensure_node_packages() {
   local stamp wanted

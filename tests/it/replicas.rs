@@ -40,7 +40,7 @@ async fn many_replicas_boot_at_once() {
     let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
     let role = format!("few_{}", database.name);
     let allowed = format!(
-        "CREATE ROLE {role} LOGIN PASSWORD 'few' CONNECTION LIMIT 22; GRANT ALL ON DATABASE {0} TO {role}; \
+        "CREATE ROLE {role} LOGIN PASSWORD 'few' CONNECTION LIMIT 32; GRANT ALL ON DATABASE {0} TO {role}; \
          ALTER DATABASE {0} OWNER TO {role}; ALTER SCHEMA public OWNER TO {role}",
         database.name
     );

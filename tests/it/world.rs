@@ -190,8 +190,7 @@ impl World {
     /// Asks a process to stop, as an operator does, and waits for its end.
     pub fn terminate(&mut self, index: usize) -> std::process::ExitStatus {
         let mut child = self.processes[index].child.take().unwrap();
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        signal("TERM", &child.id().to_string());
         child.wait().unwrap()
     }
 
@@ -324,6 +323,12 @@ fn settings(
         ("HASH_MEMORY_COST", "1024".to_owned()),
         ("EVENTUS_RELAY_LEASE", "2s".to_owned()),
     ]
+}
+
+/// Sends a signal. The shell can do it where there is no program `kill`.
+pub fn signal(name: &str, whom: &str) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -s {name} -- {whom}")]).status().unwrap();
+    assert!(sent.success());
 }
 
 /// Ports below those that the system hands out by itself, a block per test process: children bind them later.

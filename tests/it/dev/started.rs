@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::example;
-use crate::world::binary;
+use crate::world::{binary, signal};
 
 /// How long a start, an answer or an end may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -176,7 +176,7 @@ impl Dev {
     /// Ctrl-C: the signal goes to the whole group. Gives how it ended, and after how long.
     pub async fn interrupt(mut self) -> (ExitStatus, Duration) {
         let begun = Instant::now();
-        signal("-INT", &format!("-{}", self.child.id()));
+        signal("INT", &format!("-{}", self.child.id()));
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (status, begun.elapsed());
@@ -200,8 +200,4 @@ impl Drop for Dev {
             let _ = self.child.wait();
         }
     }
-}
-
-fn signal(name: &str, whom: &str) {
-    assert!(Command::new("kill").args([name, "--", whom]).status().unwrap().success());
 }

@@ -93,7 +93,11 @@ async fn the_hard_stop_follows_the_soft_one_after_the_grace() {
 
 async fn signal(name: &str) {
     let pid = std::process::id().to_string();
-    let done = tokio::process::Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
+    let done = tokio::process::Command::new("sh")
+        .args(["-c", &format!("kill -s {name} {pid}")])
+        .status()
+        .await
+        .unwrap();
     assert!(done.success());
 }
 
