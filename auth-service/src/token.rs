@@ -7,6 +7,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{digest, hmac};
+use secrets::hex;
 
 use crate::Error;
 
@@ -71,15 +72,6 @@ impl RefreshToken {
         URL_SAFE_NO_PAD.encode_string(&tag.as_ref()[..HALF_BYTES], &mut text);
         Self(text)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .map(char::from)
-        .collect()
 }
 
 #[cfg(test)]

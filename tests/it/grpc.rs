@@ -201,7 +201,7 @@ async fn all(shape: Shape) {
 
 #[tokio::test]
 async fn the_door_all_in_one() {
-    all(Shape::AllInOne).await;
+    all(Shape::Any).await;
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn the_door_split() {
 
 #[tokio::test]
 async fn clients_and_reflection_all_in_one() {
-    let world = world(Shape::AllInOne, true).await;
+    let world = world(Shape::Any, true).await;
     clients::documented(&world).await;
     let everything = ["items", "schema", "events", "auth", "hooks", "analytics", "webhooks"];
     clients::reflected(world.grpc, &everything).await;

@@ -91,7 +91,7 @@ fn every_metric_is_documented() {
 /// What `/metrics` really gives is documented too; `doctor` and `config check` say what they are said to say.
 #[tokio::test]
 async fn the_commands_do_what_is_told() {
-    let world = World::start(Shape::AllInOne).await;
+    let world = World::start(Shape::Any).await;
     world.collection("articles", json!([{"field": "title", "type": "string"}])).await;
     world.api.post("/items/articles", json!({"title": "a"})).await.expect(200);
     world.quiet(SOON).await;

@@ -116,7 +116,7 @@ async fn a_schema_moves_to_an_empty_installation() {
 }
 
 async fn small() -> World {
-    let world = World::start(Shape::AllInOne).await;
+    let world = World::start(Shape::Any).await;
     let field = |name: &str, kind: &str| json!({"field": name, "type": kind, "meta": {}, "schema": {}});
     world.collection("authors", json!([field("name", "string")])).await;
     world.collection("posts", json!([field("title", "string"), field("author", "integer")])).await;
@@ -306,7 +306,7 @@ async fn a_short_document_comes_to_rest() {
 /// A hundred collections of ten fields, a relation each, in a few seconds.
 #[tokio::test]
 async fn a_large_schema_is_applied_in_seconds() {
-    let world = World::start(Shape::AllInOne).await;
+    let world = World::start(Shape::Any).await;
     let mut wanted = snapshot(&world.api).await;
     let mut push = |list: &str, entry: Value| wanted[list].as_array_mut().unwrap().push(entry);
     for table in 0..100 {

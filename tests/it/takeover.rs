@@ -16,7 +16,7 @@ const ADMIN: &str = "oracle-admin-token";
 pub async fn taken_over() -> World {
     let database = testkit::empty_database().await;
     restore::into(&database.url).await;
-    let mut world = World::over(Shape::AllInOne, Options::default(), database).await;
+    let mut world = World::over(Shape::Any, Options::default(), database).await;
     world.api = Api::new(world.api.base().to_owned(), Some(ADMIN));
     world
 }

@@ -22,6 +22,19 @@ const SECRET: &str = "system-suite-secret-of-more-than-32-characters";
 pub enum Shape {
     AllInOne,
     Split,
+    /// The test does not care: all-in-one, or split where EVENTUS_TEST_SHAPE says so.
+    Any,
+}
+
+impl Shape {
+    #[expect(clippy::disallowed_methods, reason = "it decides about the run, not about the product")]
+    fn chosen(self) -> Self {
+        match std::env::var("EVENTUS_TEST_SHAPE").as_deref() {
+            _ if self != Self::Any => self,
+            Ok("split") => Self::Split,
+            _ => Self::AllInOne,
+        }
+    }
 }
 
 /// What a test may want to be different.
@@ -99,8 +112,8 @@ impl World {
         let http = ports.next();
         let mut shared = settings(&database, &nats, http);
         let addresses: Vec<SocketAddr> = ROLES.iter().map(|_| ports.next()).collect();
-        let sets: Vec<(String, SocketAddr)> = match shape {
-            Shape::AllInOne => vec![("all".to_owned(), addresses[1])],
+        let sets: Vec<(String, SocketAddr)> = match shape.chosen() {
+            Shape::AllInOne | Shape::Any => vec![("all".to_owned(), addresses[1])],
             Shape::Split => {
                 for ((_, key), address) in
                     ROLES.iter().zip(&addresses).filter(|((_, key), _)| !key.is_empty())

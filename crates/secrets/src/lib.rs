@@ -8,7 +8,7 @@ mod static_token;
 
 pub use hashing::{HashCost, Hasher};
 pub use random::{random, random_text};
-pub use static_token::{hashed_static, stored_forms};
+pub use static_token::{hashed_static, hex, stored_forms};
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]

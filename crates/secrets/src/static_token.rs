@@ -17,7 +17,8 @@ pub fn stored_forms(presented: &str) -> Option<[String; 2]> {
     usable.then(|| [hashed_static(presented), presented.to_owned()])
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()

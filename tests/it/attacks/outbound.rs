@@ -57,7 +57,7 @@ async fn tried(world: &World) -> Value {
 async fn an_endpoint_is_nowhere_near_us() {
     // Allowed is a network that nobody has, so that loopback is not.
     let world =
-        World::with(Shape::AllInOne, Options::default().set("EVENTUS_OUTBOUND_ALLOW", "192.0.2.0/24")).await;
+        World::with(Shape::Any, Options::default().set("EVENTUS_OUTBOUND_ALLOW", "192.0.2.0/24")).await;
     let api = &world.api;
     let good = json!({"url": "http://example.com/", "events": ["auth.login"]});
     let good = api.post("/webhooks/endpoints", good).await.expect(200).data();
@@ -84,7 +84,7 @@ async fn an_endpoint_is_nowhere_near_us() {
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    let world = World::start(Shape::AllInOne).await;
+    let world = World::start(Shape::Any).await;
     let (inner, outer) = (testkit::Sink::start().await, testkit::Sink::start().await);
     let target = inner.url("/secret");
     outer.answer(move |_, number| {

@@ -228,7 +228,7 @@ fn cases() -> u32 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_schemas_are_the_same_elsewhere() {
-    let world = World::start(Shape::AllInOne).await;
+    let world = World::start(Shape::Any).await;
     let empty = snapshot(&world.api).await;
     let moving = testkit::database(db::migrate_url).await;
     let places = Places { world, moving, folder: tempfile::tempdir().unwrap(), empty };
