@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Api};
-use crate::world::{Options, Shape, World};
+use crate::world::{Options, World};
 
 /// Everything that only an administrator may do: method, path, body.
 const DOORS: [(&str, &str, &str); 31] = [
@@ -64,7 +64,7 @@ async fn knock(api: &Api, method: &str, path: &str, body: &str) -> Answer {
 /// Nobody and a plain user get 403 everywhere, and the same bytes whether what they name exists or not.
 #[tokio::test]
 async fn only_an_admin_gets_in_and_nothing_tells_what_exists() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     world.collection("secrets", json!([{"field": "word", "type": "string"}])).await;
     world.api.post("/items/secrets", json!({"word": "hidden"})).await.expect(200);
     let id = world.user("user@example.com", "a-users-static-token").await;
@@ -94,7 +94,7 @@ async fn only_an_admin_gets_in_and_nothing_tells_what_exists() {
 /// A schema change does not take writes down with it: both go on side by side.
 #[tokio::test]
 async fn writes_go_on_while_the_schema_changes() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     world.collection("busy", json!([{"field": "n", "type": "integer"}])).await;
     let (done, stop) = tokio::sync::watch::channel(false);
     let write = async || {
@@ -120,7 +120,7 @@ async fn writes_go_on_while_the_schema_changes() {
 /// Bodies, filters and parameters beyond all measure are refused, and the process lives.
 #[tokio::test]
 async fn budgets_hold() {
-    let world = World::with(Shape::Any, Options::default().set("MAX_PAYLOAD_SIZE", "100kb")).await;
+    let world = World::with(shape!(), Options::default().set("MAX_PAYLOAD_SIZE", "100kb")).await;
     let api = &world.api;
     world
         .collection("posts", json!([{"field": "n", "type": "integer"}, {"field": "j", "type": "json"}]))

@@ -10,7 +10,7 @@ use proto::items::v1::items_service_client::ItemsServiceClient;
 use serde_json::{Value, json};
 use tonic::transport::Endpoint;
 
-use crate::grpc::clients;
+use crate::all_in_one::grpc::clients;
 use started::{Dev, Place};
 
 /// A warm start to the first healthy answer. The product's own bar is 3 s on an idle machine; the tests share theirs.

@@ -72,7 +72,7 @@ fn the_document_shows_the_programs_that_run() {
 /// A subscriber gets what is in the stream, then what comes; killed, it goes on where it was, and misses nothing of
 /// what happened meanwhile.
 async fn goes_on(name: &str, program: impl Fn() -> Command) {
-    let world = world(Shape::Any).await;
+    let world = world(shape!()).await;
     let start = || {
         let mut command = program();
         let (user, password, address) = parts(&world.nats.url());
@@ -128,7 +128,7 @@ async fn the_rust_subscriber_goes_on_where_it_stopped() {
 /// Headers, members and subjects of real messages are the documented ones.
 #[tokio::test]
 async fn the_tables_are_complete() {
-    let world = world(Shape::Any).await;
+    let world = world(shape!()).await;
     world.collection("größe 1.5", json!([{"field": "n", "type": "integer"}])).await;
     let api = &world.api;
     api.post("/items/articles", json!({"title": "a"})).await.expect(200);
@@ -200,7 +200,7 @@ async fn identities(world: &World, count: usize) -> Vec<(String, String, String)
 /// gives them another source.
 #[tokio::test]
 async fn a_wiped_bus_is_filled_again() {
-    let mut world = world(Shape::Any).await;
+    let mut world = world(shape!()).await;
     for n in 0..20 {
         world.api.post("/items/articles", json!({"title": n.to_string()})).await.expect(200);
     }

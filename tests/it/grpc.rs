@@ -191,8 +191,9 @@ async fn subscription(world: &World) {
     assert_eq!(titles, expected);
 }
 
-async fn all(shape: Shape) {
-    let world = world(shape, false).await;
+#[tokio::test]
+async fn the_door() {
+    let world = world(shape!(), false).await;
     credentials(&world).await;
     refusals(&world).await;
     queries_and_sizes(&world).await;
@@ -200,40 +201,29 @@ async fn all(shape: Shape) {
 }
 
 #[tokio::test]
-async fn the_door_all_in_one() {
-    all(Shape::Any).await;
-}
-
-#[tokio::test]
-async fn the_door_split() {
-    all(Shape::Split).await;
-}
-
-#[tokio::test]
-async fn clients_and_reflection_all_in_one() {
-    let world = world(Shape::Any, true).await;
+async fn clients_and_reflection() {
+    let shape = shape!();
+    let world = world(shape, true).await;
     clients::documented(&world).await;
-    let everything = ["items", "schema", "events", "auth", "hooks", "analytics", "webhooks"];
-    clients::reflected(world.grpc, &everything).await;
-    clients::healthy(&world, "eventus.analytics.v1.AnalyticsService").await;
-}
-
-#[tokio::test]
-async fn clients_and_reflection_split() {
-    let world = world(Shape::Split, true).await;
-    clients::documented(&world).await;
-    clients::reflected(world.grpc, &["items", "schema", "events"]).await;
     clients::healthy(&world, "eventus.items.v1.ItemsService").await;
-    clients::unknown_to_health(&world, "eventus.analytics.v1.AnalyticsService").await;
+    match shape {
+        Shape::AllInOne => {
+            let everything = ["items", "schema", "events", "auth", "hooks", "analytics", "webhooks"];
+            clients::reflected(world.grpc, &everything).await;
+            clients::healthy(&world, "eventus.analytics.v1.AnalyticsService").await;
+        }
+        Shape::Split => {
+            clients::reflected(world.grpc, &["items", "schema", "events"]).await;
+            clients::unknown_to_health(&world, "eventus.analytics.v1.AnalyticsService").await;
+        }
+    }
 }
 
 #[tokio::test]
 async fn without_reflection_nothing_is_told() {
-    for shape in [Shape::AllInOne, Shape::Split] {
-        let world = world(shape, false).await;
-        clients::not_reflected(&world).await;
-        clients::healthy(&world, "").await;
-    }
+    let world = world(shape!(), false).await;
+    clients::not_reflected(&world).await;
+    clients::healthy(&world, "").await;
 }
 
 #[test]

@@ -37,7 +37,7 @@ async fn raw(api: &Api, method: &str, path: &str, body: impl Into<bytes::Bytes>)
 
 #[tokio::test]
 async fn whole_bodies_are_those_of_the_original() {
-    let world = world(Shape::Any).await;
+    let world = world(shape!()).await;
     let (api, nobody) = (&world.api, world.api.with_token(None));
     api.post("/items/articles", json!({"title": "one", "slug": "one"})).await.expect(200);
     let forbidden = r#"{"errors":[{"message":"You don't have permission to access this.","extensions":{"code":"FORBIDDEN"}}]}"#;
@@ -178,7 +178,7 @@ const QUERIES: [(&str, &str); 26] = [
 
 #[tokio::test]
 async fn tables_of_wrong_requests() {
-    let world = world(Shape::Any).await;
+    let world = world(shape!()).await;
     let api = &world.api;
     for (method, path, body, expected) in BODIES {
         assert_eq!(outcome(&raw(api, method, path, body).await), expected, "{method} {path} {body}");
@@ -218,7 +218,7 @@ async fn tables_of_wrong_requests() {
 
 #[tokio::test]
 async fn definitions_that_cannot_be() {
-    let world = world(Shape::Any).await;
+    let world = world(shape!()).await;
     let api = &world.api;
     let make = async |fields: Value| {
         outcome(&api.post("/collections", json!({"collection": "c", "schema": {}, "fields": fields})).await)
@@ -255,7 +255,7 @@ async fn nothing_was_made(world: &World) {
 
 #[tokio::test]
 async fn changes_of_definitions_that_cannot_be() {
-    let world = world(Shape::Any).await;
+    let world = world(shape!()).await;
     let api = &world.api;
     for (method, path, body, expected) in [
         ("POST", "/collections", "[\"c\"]", "400 INVALID_PAYLOAD"),
@@ -300,20 +300,4 @@ async fn changes_of_definitions_that_cannot_be() {
         assert_eq!(outcome(&raw(api, method, path, body).await), expected, "{method} {path} {body}");
     }
     nothing_was_made(&world).await;
-}
-
-#[tokio::test]
-async fn a_service_that_is_away_is_a_503_that_says_when() {
-    let mut world = world(Shape::Split).await;
-    let items = world.process_of("items");
-    world.kill9(items);
-    for (method, path) in
-        [(Method::GET, "/items/articles"), (Method::POST, "/items/articles"), (Method::GET, "/collections")]
-    {
-        let answer = world.api.call(method, path, None).await.refused(503, "SERVICE_UNAVAILABLE");
-        assert_eq!((answer.header("retry-after"), answer.header("cache-control")), (Some("1"), None));
-    }
-    world.api.get("/server/ping").await.expect(200);
-    let health = world.api.get("/server/health").await.expect(503);
-    assert_eq!(health.json()["status"], "error");
 }

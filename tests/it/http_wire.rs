@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Api};
-use crate::world::{PASSWORD, Shape, TOKEN, World};
+use crate::world::{PASSWORD, TOKEN, World};
 
 /// A field of each type with a small and a great value, and a part of the small one's text where it has any.
 const TYPES: [(&str, &str, &str, Option<&str>); 13] = [
@@ -51,7 +51,7 @@ fn takes(kind: &str, operator: &str) -> bool {
 
 #[tokio::test]
 async fn every_operator_with_every_type() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let named = |kind: &str| json!({"field": kind, "type": kind});
     let mut fields: Vec<Value> = TYPES.iter().map(|(kind, ..)| named(kind)).collect();
@@ -100,7 +100,7 @@ async fn every_operator_with_every_type() {
 }
 
 async fn numbers() -> World {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let fields = json!([{"field": "n", "type": "integer"}, {"field": "s", "type": "string"}]);
     world.collection("numbers", fields).await;
     let items: Vec<Value> = (1..=120).map(|n| json!({"n": n, "s": (n % 2 == 0).then_some("even")})).collect();
@@ -195,7 +195,7 @@ async fn writes_of_nothing(api: &Api) {
 
 #[tokio::test]
 async fn a_singleton_reads_as_an_object() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let fields = json!([
         {"field": "a", "type": "integer", "schema": {"default_value": 5}},
@@ -273,7 +273,7 @@ async fn headers_of_every_answer() {
 
 #[tokio::test]
 async fn tokens_come_three_ways_and_logins_in_three_modes() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let nobody = world.api.with_token(None);
     let me = async |path: &str, headers: &[(&str, &str)]| {
         nobody.raw(Method::GET, path, headers, "").await.unwrap()

@@ -31,8 +31,9 @@ async fn articles(shape: Shape) -> World {
     world
 }
 
-async fn life(shape: Shape) {
-    let world = articles(shape).await;
+#[tokio::test]
+async fn an_item_lives() {
+    let world = articles(shape!()).await;
     let api = &world.api;
     let made = api
         .post(
@@ -113,16 +114,6 @@ async fn versions(world: &World) {
     assert_eq!(of("1")[1].4.clone().unwrap()["title"], "Hello");
 }
 
-#[tokio::test]
-async fn an_item_lives_all_in_one() {
-    life(Shape::Any).await;
-}
-
-#[tokio::test]
-async fn an_item_lives_split() {
-    life(Shape::Split).await;
-}
-
 /// What can't be asked.
 async fn questions(api: &crate::api::Api) {
     for path in [
@@ -152,7 +143,7 @@ async fn questions(api: &crate::api::Api) {
 
 #[tokio::test]
 async fn bad_input_is_refused_and_leaves_nothing() {
-    let world = articles(Shape::Any).await;
+    let world = articles(shape!()).await;
     let api = &world.api;
     api.post("/items/articles", json!({"title": "one", "slug": "one"})).await.expect(200);
     let raw = async |body: &str| {
@@ -198,7 +189,7 @@ async fn bad_input_is_refused_and_leaves_nothing() {
 
 #[tokio::test]
 async fn keys_of_ones_own_and_the_sequence_get_along() {
-    let world = articles(Shape::Any).await;
+    let world = articles(shape!()).await;
     let api = &world.api;
     api.post("/items/articles", json!({"id": 5, "title": "five"})).await.expect(200);
     let next = api.post("/items/articles?fields=id", json!({"title": "six"})).await.expect(200).data();
@@ -219,7 +210,7 @@ async fn keys_of_ones_own_and_the_sequence_get_along() {
 
 #[tokio::test]
 async fn login_refresh_logout_and_me() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let nobody = world.api.with_token(None);
     let body = json!({"email": "admin@example.com", "password": crate::world::PASSWORD});
     let tokens = nobody.post("/auth/login", body).await.expect(200).data();

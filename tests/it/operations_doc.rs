@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::api::Api;
 use crate::example::{read, root};
-use crate::world::{Shape, World, binary};
+use crate::world::{World, binary};
 
 const DOCUMENT: &str = "docs/OPERATIONS.md";
 const SOON: Duration = Duration::from_secs(20);
@@ -91,13 +92,16 @@ fn every_metric_is_documented() {
 /// What `/metrics` really gives is documented too; `doctor` and `config check` say what they are said to say.
 #[tokio::test]
 async fn the_commands_do_what_is_told() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     world.collection("articles", json!([{"field": "title", "type": "string"}])).await;
     world.api.post("/items/articles", json!({"title": "a"})).await.expect(200);
     world.quiet(SOON).await;
     let text = read(DOCUMENT);
-    let admin = crate::api::Api::new(format!("http://{}", world.processes[0].admin), None);
-    let metrics = admin.get("/metrics").await.expect(200).text;
+    let mut metrics = String::new();
+    for process in &world.processes {
+        let admin = Api::new(format!("http://{}", process.admin), None);
+        metrics += &admin.get("/metrics").await.expect(200).text;
+    }
     for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = line.split(' ').next().unwrap();
         assert!(text.contains(&format!("`{name}`")), "{name}");

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::api::Api;
 use crate::example;
-use crate::world::{Shape, World, binary};
+use crate::world::{World, binary};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -23,7 +23,7 @@ async fn standing(admin: &Api) -> (Value, bool) {
 /// A stranger has published into the stream: the relay stands still until an operator has reset it.
 #[tokio::test]
 async fn a_relay_that_stands_still_says_so() {
-    let mut world = World::start(Shape::Split).await;
+    let mut world = World::start(shape!()).await;
     world.collection("articles", json!([{"field": "n", "type": "integer"}])).await;
     world.quiet(SOON).await;
     let items = world.process_of("items");

@@ -136,20 +136,15 @@ fn statement(spans: &[CollectedSpan]) {
 }
 
 #[tokio::test]
-async fn an_item_reaches_every_worker_all_in_one() {
-    one_item(Shape::AllInOne).await;
-}
-
-#[tokio::test]
-async fn an_item_reaches_every_worker_split() {
-    one_item(Shape::Split).await;
+async fn an_item_reaches_every_worker() {
+    one_item(shape!()).await;
 }
 
 /// A body over 256 KiB stays in the log; its message names it, and workers still get it whole.
 #[tokio::test]
 async fn a_large_item_is_referred_to() {
     let receiver = testkit::Sink::start().await;
-    let world = World::with(Shape::AllInOne, Options::default().set("MAX_PAYLOAD_SIZE", "4mb")).await;
+    let world = World::with(shape!(), Options::default().set("MAX_PAYLOAD_SIZE", "4mb")).await;
     world.collection("articles", json!([{"field": "content", "type": "text"}])).await;
     let endpoint = json!({"url": receiver.url("/"), "events": ["items.*"]});
     world.api.post("/webhooks/endpoints", endpoint).await.expect(200);
@@ -184,7 +179,7 @@ async fn a_large_item_is_referred_to() {
 /// SSE: what was committed, in order, with resume; only for administrators.
 #[tokio::test]
 async fn live_events_resume_where_they_were_left() {
-    let world = World::start(Shape::AllInOne).await;
+    let world = World::start(shape!()).await;
     world.collection("articles", json!([{"field": "n", "type": "integer"}])).await;
     world.api.with_token(None).get("/events").await.refused(403, "FORBIDDEN");
     let mut stream = crate::sse::open(&world.api, "/events?collections=articles", None).await;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::world::{Shape, World};
+use crate::world::World;
 
 #[tokio::test]
 async fn a_collection_is_made_changed_and_deleted() {
-    let world = World::start(Shape::Split).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let fields =
         json!([{"field": "title", "type": "string", "meta": {"interface": "input", "note": "a note"}}]);
@@ -46,7 +46,7 @@ async fn a_collection_is_made_changed_and_deleted() {
 
 #[tokio::test]
 async fn fields_come_change_and_go() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     world.collection("posts", json!([{"field": "title", "type": "string"}])).await;
     api.post("/items/posts", json!([{"title": "12"}, {"title": "x"}])).await.expect(200);
@@ -79,7 +79,7 @@ async fn fields_come_change_and_go() {
 
 #[tokio::test]
 async fn hostile_names_are_only_names() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let field = "x\"); DROP TABLE directus_users; --";
     let fields = json!([{"field": field, "type": "string", "schema": {"default_value": "'; DROP TABLE directus_users; --"}}]);
@@ -91,7 +91,7 @@ async fn hostile_names_are_only_names() {
 
 #[tokio::test]
 async fn a_reference_is_kept() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     world.collection("authors", json!([{"field": "name", "type": "string"}])).await;
     world.collection("books", json!([{"field": "author", "type": "integer"}])).await;
@@ -136,7 +136,7 @@ async fn library(world: &World) {
 /// What PostgreSQL would do by itself is done by statements of ours, with an event each and the deletion as its cause.
 #[tokio::test]
 async fn what_follows_from_a_deletion_is_logged() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     library(&world).await;
     api.post("/items/shelves", json!([{"name": "a"}, {"name": "b"}])).await.expect(200);
@@ -195,7 +195,7 @@ async fn tagged_posts(world: &World) {
 
 #[tokio::test]
 async fn every_kind_of_relation_is_made_changed_and_deleted() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     tagged_posts(&world).await;
     let alias = api.get("/fields/posts/tags").await.expect(200).data();
@@ -261,7 +261,7 @@ async fn every_kind_of_relation_is_made_changed_and_deleted() {
 /// What hangs on one another in a circle goes whole, and every item of it is logged.
 #[tokio::test]
 async fn a_circle_of_references_loses_no_event() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     for name in ["teams", "people"] {
         world.collection(name, json!([{"field": "other", "type": "integer"}])).await;
@@ -286,7 +286,7 @@ async fn a_circle_of_references_loses_no_event() {
 /// A NUL that PostgreSQL's JSON would swallow and never give back in parts.
 #[tokio::test]
 async fn nul_is_refused_wherever_it_stands() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     world
         .collection("notes", json!([{"field": "j", "type": "json"}, {"field": "t", "type": "string"}]))
@@ -307,7 +307,7 @@ async fn nul_is_refused_wherever_it_stands() {
 /// Tables of others: keys that only the database gives, references to what is no key, views on top.
 #[tokio::test]
 async fn tables_of_others_are_worked_with() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let pool = world.pool().await;
     sqlx::raw_sql(
@@ -343,7 +343,7 @@ async fn tables_of_others_are_worked_with() {
 
 #[tokio::test]
 async fn several_changes_are_all_or_none() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     world.collection("a", json!([{"field": "x", "type": "string"}, {"field": "y", "type": "string"}])).await;
     world.collection("b", json!([])).await;
@@ -370,7 +370,7 @@ async fn several_changes_are_all_or_none() {
 /// An index beside the traffic: after the answer, with an event of its own; what an attempt that died left is replaced.
 #[tokio::test]
 async fn indexes_are_made_beside_the_traffic() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let pool = world.pool().await;
     let indexed = json!({"field": "a", "type": "string", "schema": {"is_indexed": true}});
@@ -398,7 +398,7 @@ async fn indexes_are_made_beside_the_traffic() {
 /// Who knows SQL, or runs a Directus on the same database, needs to tell nobody.
 #[tokio::test]
 async fn tables_made_outside_appear() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let pool = world.pool().await;
     sqlx::raw_sql(
         "CREATE TABLE public.outside (id serial PRIMARY KEY, name text); INSERT INTO public.outside (name) VALUES ('here');
@@ -430,7 +430,7 @@ async fn tables_made_outside_appear() {
 /// A table made behind our back is seen after the control row moves; a plan against a dropped column is made again.
 #[tokio::test]
 async fn a_schema_that_moves_under_a_plan_is_followed() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     world
         .collection("posts", json!([{"field": "a", "type": "string"}, {"field": "b", "type": "string"}]))
         .await;

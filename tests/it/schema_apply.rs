@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::takeover;
 use crate::api::{Answer, Api};
-use crate::takeover;
-use crate::world::{Shape, World, binary};
+use crate::world::{World, binary};
 
 /// `eventus schema ..` on a database.
 fn eventus(database: &str, arguments: &[&str]) -> Output {
@@ -70,7 +70,7 @@ async fn a_schema_moves_to_an_empty_installation() {
     retain(&mut wanted, "fields", |field| {
         field["field"] != "s_encrypt" && field["collection"] != "bare" && field["collection"] != "untracked"
     });
-    let world = World::start(Shape::Split).await;
+    let world = World::start(shape!()).await;
     let diff =
         upload(&world.api, "/schema/diff", "application/json", &wanted.to_string()).await.expect(200).data();
     assert_eq!(diff["diff"]["collections"].as_array().unwrap().len(), 22);
@@ -116,7 +116,7 @@ async fn a_schema_moves_to_an_empty_installation() {
 }
 
 async fn small() -> World {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let field = |name: &str, kind: &str| json!({"field": name, "type": kind, "meta": {}, "schema": {}});
     world.collection("authors", json!([field("name", "string")])).await;
     world.collection("posts", json!([field("title", "string"), field("author", "integer")])).await;
@@ -306,7 +306,7 @@ async fn a_short_document_comes_to_rest() {
 /// A hundred collections of ten fields, a relation each, in a few seconds.
 #[tokio::test]
 async fn a_large_schema_is_applied_in_seconds() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let mut wanted = snapshot(&world.api).await;
     let mut push = |list: &str, entry: Value| wanted[list].as_array_mut().unwrap().push(entry);
     for table in 0..100 {

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::world::{Shape, World};
+use crate::world::World;
 
 /// The id of the admin who makes the calls.
 async fn admin(api: &Api) -> Value {
@@ -25,7 +25,7 @@ fn holds(item: &Value, given: &Value) {
 
 #[tokio::test]
 async fn rows_live_in_every_form() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     world.collection("articles", json!([{"field": "title", "type": "string"}])).await;
     let api = &world.api;
     for (path, [first, second], change) in samples::all(api).await {
@@ -73,7 +73,7 @@ async fn life(api: &Api, path: &str, [first, second]: [&Value; 2], change: &Valu
 /// Who and when is written by the system, and defaults stand where nothing was said.
 #[tokio::test]
 async fn items_bear_their_stamps() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let admin = admin(api).await;
     let stamped =
@@ -104,7 +104,7 @@ async fn items_bear_their_stamps() {
 
 #[tokio::test]
 async fn singletons_are_written_by_patch() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let settings = api.get("/settings").await.expect(200).data();
     assert_eq!(settings["project_name"], "Directus");
@@ -141,7 +141,7 @@ async fn singletons_are_written_by_patch() {
 
 #[tokio::test]
 async fn what_is_only_read_is_only_read() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     for path in ["/activity", "/revisions", "/extensions"] {
         api.get(path).await.expect(200);
@@ -162,7 +162,7 @@ async fn what_is_only_read_is_only_read() {
 
 #[tokio::test]
 async fn only_admins_are_served() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let id = world.user("user@example.com", "a-static-token-of-a-user").await;
     let user = world.api.with_token(Some("a-static-token-of-a-user"));
     for somebody in [&user, &world.api.with_token(None)] {
@@ -212,7 +212,7 @@ async fn only_admins_are_served() {
 /// Activity and revisions are the log, as the original would have written it down.
 #[tokio::test]
 async fn activity_and_revisions_are_read_from_the_log() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     world
         .collection(

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::world::{Options, Shape, World};
+use crate::world::{Options, World};
 
 /// Static token of the administrator in the fixture.
 const ADMIN: &str = "oracle-admin-token";
@@ -16,7 +16,7 @@ const ADMIN: &str = "oracle-admin-token";
 pub async fn taken_over() -> World {
     let database = testkit::empty_database().await;
     restore::into(&database.url).await;
-    let mut world = World::over(Shape::Any, Options::default(), database).await;
+    let mut world = World::over(shape!(), Options::default(), database).await;
     world.api = Api::new(world.api.base().to_owned(), Some(ADMIN));
     world
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::world::{Shape, World, binary};
-use crate::{example, takeover};
+use super::takeover;
+use crate::example;
+use crate::world::{World, binary};
 
 /// `eventus types typescript` against a world's database.
 async fn typescript(world: &World, file: &Path) -> String {
@@ -76,7 +77,7 @@ async fn blog(world: &World) {
 
 #[tokio::test]
 async fn types_compile_with_the_official_sdk() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     blog(&world).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("package.json"), "{\"type\": \"module\"}").unwrap();

@@ -22,19 +22,24 @@ const SECRET: &str = "system-suite-secret-of-more-than-32-characters";
 pub enum Shape {
     AllInOne,
     Split,
-    /// The test does not care: all-in-one, or split where EVENTUS_TEST_SHAPE says so.
-    Any,
 }
 
 impl Shape {
-    #[expect(clippy::disallowed_methods, reason = "it decides about the run, not about the product")]
-    fn chosen(self) -> Self {
-        match std::env::var("EVENTUS_TEST_SHAPE").as_deref() {
-            _ if self != Self::Any => self,
-            Ok("split") => Self::Split,
-            _ => Self::AllInOne,
+    /// The shape that a module of tests/it/both.rs is compiled for.
+    pub fn of(module: &str) -> Self {
+        match module.split("::").nth(1) {
+            Some("all_in_one") => Self::AllInOne,
+            Some("split") => Self::Split,
+            _ => panic!("{module} is not compiled once per shape"),
         }
     }
+}
+
+/// The shape that the module around is compiled for.
+macro_rules! shape {
+    () => {
+        $crate::world::Shape::of(module_path!())
+    };
 }
 
 /// What a test may want to be different.
@@ -112,8 +117,8 @@ impl World {
         let http = ports.next();
         let mut shared = settings(&database, &nats, http);
         let addresses: Vec<SocketAddr> = ROLES.iter().map(|_| ports.next()).collect();
-        let sets: Vec<(String, SocketAddr)> = match shape.chosen() {
-            Shape::AllInOne | Shape::Any => vec![("all".to_owned(), addresses[1])],
+        let sets: Vec<(String, SocketAddr)> = match shape {
+            Shape::AllInOne => vec![("all".to_owned(), addresses[1])],
             Shape::Split => {
                 for ((_, key), address) in
                     ROLES.iter().zip(&addresses).filter(|((_, key), _)| !key.is_empty())
@@ -147,9 +152,7 @@ impl World {
             processes: processes.collect(),
             folder: tempfile::tempdir().unwrap(),
         };
-        for index in 0..world.processes.len() {
-            world.spawn(index);
-        }
+        world.spawn_all();
         world
     }
 
@@ -198,6 +201,16 @@ impl World {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// kill -9 of every process.
+    pub fn kill9_all(&mut self) {
+        (0..self.processes.len()).for_each(|index| self.kill9(index));
+    }
+
+    /// Starts every process; none may be running.
+    pub fn spawn_all(&mut self) {
+        (0..self.processes.len()).for_each(|index| self.spawn(index));
     }
 
     /// Asks a process to stop, as an operator does, and waits for its end.

@@ -10,7 +10,7 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 
 use crate::api::Api;
-use crate::world::{Options, PASSWORD, Shape, TOKEN, World};
+use crate::world::{Options, PASSWORD, TOKEN, World};
 
 /// `{"alg":"none","typ":"JWT"}`, `{"alg":"HS256","typ":"JWT"}`, `{"alg":"RS256","typ":"JWT"}`, `{"alg":"HS256","typ":"acc"}`.
 const HEADERS: [&str; 4] = [
@@ -31,7 +31,7 @@ fn text<'a>(tokens: &'a Value, name: &str) -> &'a str {
 
 #[tokio::test]
 async fn forged_tokens_open_nothing_at_either_door() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let good = login(&world.api).await;
     let access = text(&good, "access_token");
     let (_, rest) = access.split_once('.').unwrap();
@@ -89,7 +89,7 @@ async fn forged_tokens_open_nothing_at_either_door() {
 #[tokio::test]
 async fn sessions_end_when_they_should() {
     let options = Options::default().set("ACCESS_TOKEN_TTL", "1s").set("SESSION_REFRESH_GRACE_PERIOD", "0");
-    let world = World::with(Shape::Any, options).await;
+    let world = World::with(shape!(), options).await;
     let nobody = world.api.with_token(None);
     let refresh = async |token: &str| {
         nobody.post("/auth/refresh", json!({"refresh_token": token, "mode": "json"})).await
@@ -120,7 +120,7 @@ async fn sessions_end_when_they_should() {
 /// Whoever is not let in is told the same, as slowly, whyever; suspension works at once.
 #[tokio::test]
 async fn refused_logins_look_alike() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let nobody = world.api.with_token(None);
     let pool = world.pool().await;
     world.user("suspended@example.com", "suspended-token-0001").await;
@@ -158,7 +158,7 @@ async fn refused_logins_look_alike() {
 /// No token, password or hash in any log line or event, however it came.
 #[tokio::test]
 async fn credentials_leave_no_trace() {
-    let world = World::with(Shape::Any, Options::default().set("LOG_LEVEL", "debug")).await;
+    let world = World::with(shape!(), Options::default().set("LOG_LEVEL", "debug")).await;
     let nobody = world.api.with_token(None);
     let tokens = login(&nobody).await;
     let (access, refresh) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
@@ -213,7 +213,7 @@ async fn credentials_leave_no_trace() {
 /// A browser that is on another site brings the cookie along: that changes nothing here, and reads nothing there.
 #[tokio::test]
 async fn another_site_can_do_nothing_with_a_cookie() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let nobody = world.api.with_token(None);
     world.collection("notes", json!([{"field": "n", "type": "integer"}])).await;
     let body = json!({"email": "admin@example.com", "password": PASSWORD, "mode": "session"});

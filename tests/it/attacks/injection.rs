@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::world::{Shape, World};
+use crate::world::World;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -63,7 +63,7 @@ const NAMES: [&str; 46] = [
 /// A field may have any name, also one that our own SQL uses.
 #[tokio::test]
 async fn fields_may_be_called_like_our_own_columns() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let fields: Vec<Value> = NAMES.iter().map(|name| json!({"field": name, "type": "string"})).collect();
     for collection in ["item", "input", "events"] {
@@ -103,7 +103,7 @@ async fn fields_may_be_called_like_our_own_columns() {
 
 #[tokio::test]
 async fn values_stay_values() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     world.collection("texts", json!([{"field": "t", "type": "text"}])).await;
     let texts = [
@@ -159,7 +159,7 @@ async fn values_stay_values() {
 /// Subjects are one token per collection, headers one line per key, and every consumer gets through.
 #[tokio::test]
 async fn names_and_keys_stay_within_subject_and_header() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let client = world.nats.client().await;
     let mut items = client.subscribe("items.>").await.unwrap();
@@ -206,7 +206,7 @@ async fn names_and_keys_stay_within_subject_and_header() {
 /// JSON that is well-formed but that few parsers take: it is stored as it is and no consumer trips over it.
 #[tokio::test]
 async fn odd_json_poisons_nobody() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let sink = testkit::Sink::start().await;
     api.post("/webhooks/endpoints", json!({"url": sink.url("/"), "events": ["items.*"]})).await.expect(200);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::{Options, Shape, World};
+use crate::world::{Options, World};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -56,8 +56,7 @@ async fn tried(world: &World) -> Value {
 #[tokio::test]
 async fn an_endpoint_is_nowhere_near_us() {
     // Allowed is a network that nobody has, so that loopback is not.
-    let world =
-        World::with(Shape::Any, Options::default().set("EVENTUS_OUTBOUND_ALLOW", "192.0.2.0/24")).await;
+    let world = World::with(shape!(), Options::default().set("EVENTUS_OUTBOUND_ALLOW", "192.0.2.0/24")).await;
     let api = &world.api;
     let good = json!({"url": "http://example.com/", "events": ["auth.login"]});
     let good = api.post("/webhooks/endpoints", good).await.expect(200).data();
@@ -84,7 +83,7 @@ async fn an_endpoint_is_nowhere_near_us() {
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let (inner, outer) = (testkit::Sink::start().await, testkit::Sink::start().await);
     let target = inner.url("/secret");
     outer.answer(move |_, number| {

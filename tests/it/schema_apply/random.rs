@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 
 use super::{apply, eventus, said, snapshot};
-use crate::world::{Shape, World};
+use crate::world::World;
 
 const NAMES: [&str; 5] = ["articles", "UPPER", "select", "Über uns", "we\"ird"];
 /// A type, a default that fits it, whether it can be unique or indexed.
@@ -228,7 +228,7 @@ fn cases() -> u32 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_schemas_are_the_same_elsewhere() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let empty = snapshot(&world.api).await;
     let moving = testkit::database(db::migrate_url).await;
     let places = Places { world, moving, folder: tempfile::tempdir().unwrap(), empty };

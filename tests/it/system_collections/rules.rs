@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::admin;
 use crate::api::Api;
-use crate::world::{Shape, World};
+use crate::world::World;
 
 /// Id of the first item of a path that fits a filter.
 async fn id(api: &Api, path: &str) -> String {
@@ -15,7 +15,7 @@ async fn id(api: &Api, path: &str) -> String {
 
 #[tokio::test]
 async fn the_last_admin_stays() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let me = admin(api).await.as_str().unwrap().to_owned();
     let role = id(api, "/roles?filter[name][_eq]=Administrator").await;
@@ -65,7 +65,7 @@ async fn the_last_admin_stays() {
 
 #[tokio::test]
 async fn flows_are_not_made_active() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     for flow in [json!({"name": "f", "status": "active"}), json!({"name": "f"})] {
         let refused = api.post("/flows", flow).await.refused(400, "INVALID_PAYLOAD");
@@ -81,7 +81,7 @@ async fn flows_are_not_made_active() {
 /// What hangs on a deleted item goes or lets go, and each change is an event.
 #[tokio::test]
 async fn what_hangs_on_an_item_follows_it() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let make = async |path: &str, item: Value| api.post(path, item).await.expect(200).data()["id"].clone();
     let path = |path: &str, id: &Value| {
@@ -153,7 +153,7 @@ async fn owners(api: &Api, system: &str) -> String {
 /// The rules hold for what goes with others as for what is asked for.
 #[tokio::test]
 async fn no_deletion_elsewhere_takes_the_last_admin_or_leaves_his_power() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let me = api.get("/users/me").await.expect(200).data()["id"].clone();
     let of_users = owners(api, "directus_users").await;

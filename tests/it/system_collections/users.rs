@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Api};
-use crate::world::{Shape, World};
+use crate::world::World;
 
 const SECRET: &str = "a password that nobody sees";
 
@@ -37,7 +37,7 @@ async fn event_of(events: &mut async_nats::Subscriber, key: &Value) -> Value {
 
 #[tokio::test]
 async fn a_password_goes_in_and_never_comes_out() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let nats = world.nats.client().await;
     let mut created = nats.subscribe("users.create").await.unwrap();
@@ -97,7 +97,7 @@ async fn a_password_goes_in_and_never_comes_out() {
 
 #[tokio::test]
 async fn addresses_are_unique_whatever_their_case() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     api.post("/users", json!({"email": "one@example.com"})).await.expect(200);
     let two = api.post("/users", json!({"email": "two@example.com"})).await.expect(200).data();
@@ -125,7 +125,7 @@ async fn addresses_are_unique_whatever_their_case() {
 
 #[tokio::test]
 async fn sessions_end_with_what_they_were_opened_by() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let role = api.post("/roles", json!({"name": "r"})).await.expect(200).data()["id"].clone();
     let made = json!({"email": "eva@example.com", "password": SECRET, "status": "active"});
@@ -162,7 +162,7 @@ async fn sessions_end_with_what_they_were_opened_by() {
 
 #[tokio::test]
 async fn rights_are_in_force_at_once() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     let user = world.user("user@example.com", "a-static-token-of-a-user").await;
     let somebody = api.with_token(Some("a-static-token-of-a-user"));
@@ -185,7 +185,7 @@ async fn rights_are_in_force_at_once() {
 
 #[tokio::test]
 async fn hash_fields_of_users_are_hashed() {
-    let world = World::start(Shape::Any).await;
+    let world = World::start(shape!()).await;
     let api = &world.api;
     world
         .collection(

@@ -1,0 +1,19 @@
+//! What holds in every shape: main.rs compiles these modules once for all roles in one process and once for a process per
+//! role. A test starts its fleet in `shape!()`.
+
+mod attacks;
+mod events_doc;
+mod faults;
+pub mod grpc;
+mod http_errors;
+mod http_wire;
+mod items;
+mod operations_doc;
+mod relay;
+mod road;
+mod schema;
+mod schema_apply;
+mod sdk;
+mod system_collections;
+mod takeover;
+mod types;
