@@ -51,7 +51,7 @@ async fn database(config: &db::Config, findings: &mut Vec<Finding>) {
     let one = |sql: &'static str| {
         let db = db.clone();
         async move {
-            let answer = sqlx::query_scalar::<_, String>(sql).fetch_one(db.pool()).await;
+            let answer = sqlx::query_scalar::<_, String>(sql).fetch_one(&db).await;
             answer.map_err(|error| error.to_string())
         }
     };

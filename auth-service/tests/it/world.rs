@@ -8,6 +8,7 @@ use argon2::password_hash::phc::PasswordHash;
 use auth_service::{Bootstrapped, Config, Error, Face, FirstAdmin, Given, Links, Secret};
 use bus::Pings;
 use chassis::{Runtime, Shutdown};
+use db::Db;
 use futures_util::StreamExt;
 use model::{Accountability, Clock, ErrorCode, Errors, RandomIds};
 use proto::auth::v1::auth_service_client::AuthServiceClient;
@@ -16,7 +17,6 @@ use proto::auth::v1::{
     LogoutResponse, RefreshRequest, TokensResponse,
 };
 use rpc::{Caller, Channel, LocalSlot};
-use sqlx::PgPool;
 use testkit::{PATIENCE, TestClock, process};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -79,8 +79,8 @@ impl World {
         auth_service::bootstrap(&self.servers.db, admin, &RandomIds).await
     }
 
-    pub fn pool(&self) -> &PgPool {
-        self.servers.db.pool()
+    pub fn pool(&self) -> &Db {
+        &self.servers.db
     }
 
     pub fn now(&self) -> OffsetDateTime {

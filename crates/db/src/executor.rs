@@ -3,11 +3,13 @@
 //! "Dead" is decided by `gone_before_use` only; whatever may have been executed is never repeated. That leaves out texts
 //! of several statements (`raw_sql`): a COMMIT among them may have happened.
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, StreamExt as _};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{BoxStream, StreamExt as _, poll_fn, select};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Execute, Executor, Postgres, SqlStr};
+use tokio::sync::mpsc;
 
 use crate::Db;
 use crate::error::gone_before_use;
@@ -53,7 +55,41 @@ impl Db {
     /// How often a dead connection is put aside: each connection of the pool may be one. A text without a list of
     /// arguments (be it empty) goes by the simple protocol and may hold several statements.
     fn tries(&self, query: &Again) -> u32 {
-        if query.arguments.is_some() { self.pool().options().get_max_connections() } else { 0 }
+        if query.arguments.is_some() { self.max_connections() } else { 0 }
+    }
+
+    /// Runs a statement and hands on what comes.
+    async fn steps(
+        &self,
+        query: Result<Again, sqlx::Error>,
+        give: &mpsc::Sender<Result<Step, sqlx::Error>>,
+    ) -> Result<(), sqlx::Error> {
+        let query = query?;
+        let mut tries = self.tries(&query);
+        loop {
+            let mut lent = self.lend().await?;
+            let mut steps = lent.fetch_many(query.clone());
+            let mut first = true;
+            loop {
+                match steps.next().await {
+                    Some(Err(error)) if first && tries > 0 && gone_before_use(&error) => break,
+                    Some(step) => {
+                        let step = step?;
+                        // Nobody listens any more: the connection is in the middle of an answer.
+                        if give.send(Ok(step)).await.is_err() {
+                            return Ok(());
+                        }
+                        first = false;
+                    }
+                    None => {
+                        drop(steps);
+                        lent.done();
+                        return Ok(());
+                    }
+                }
+            }
+            tries -= 1;
+        }
     }
 }
 
@@ -66,26 +102,15 @@ impl<'p> Executor<'p> for &'p Db {
         E: 'q + Execute<'q, Postgres>,
     {
         let query = Again::of(query);
-        let start = async move {
-            let query = query?;
-            let mut tries = self.tries(&query);
-            loop {
-                let mut steps = self.pool().fetch_many(query.clone());
-                match steps.next().await {
-                    Some(Err(error)) if tries > 0 && gone_before_use(&error) => tries -= 1,
-                    first => {
-                        let first = futures_util::stream::iter(first);
-                        return Ok::<_, sqlx::Error>(first.chain(steps));
-                    }
-                }
+        let (give, mut take) = mpsc::channel(1);
+        let steps = poll_fn(move |context| take.poll_recv(context));
+        // Polled with the steps, in the same task: dropping the stream drops it.
+        let work = async move {
+            if let Err(error) = self.steps(query, &give).await {
+                let _ = give.send(Err(error)).await;
             }
         };
-        futures_util::stream::once(start)
-            .flat_map(|started| match started {
-                Ok(steps) => steps.boxed(),
-                Err(error) => futures_util::stream::iter([Err(error)]).boxed(),
-            })
-            .boxed()
+        select(work.into_stream().filter_map(|()| ready(None)), steps).boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
@@ -98,9 +123,14 @@ impl<'p> Executor<'p> for &'p Db {
             let query = query?;
             let mut tries = self.tries(&query);
             loop {
-                match self.pool().fetch_optional(query.clone()).await {
+                let mut lent = self.lend().await?;
+                match lent.fetch_optional(query.clone()).await {
                     Err(error) if tries > 0 && gone_before_use(&error) => tries -= 1,
-                    result => return result,
+                    Err(error) => return Err(error),
+                    Ok(row) => {
+                        lent.done();
+                        return Ok(row);
+                    }
                 }
             }
         })
@@ -114,6 +144,6 @@ impl<'p> Executor<'p> for &'p Db {
     where
         'p: 'e,
     {
-        self.pool().prepare_with(sql, parameters)
+        Box::pin(async move { self.lend().await?.prepare_with(sql, parameters).await })
     }
 }

@@ -6,12 +6,14 @@ mod config;
 pub mod control;
 mod error;
 mod executor;
+mod kept;
 pub mod leases;
 mod migrations;
 mod pool;
 
 pub use config::Config;
 pub use error::{Class, Error, public};
+pub use kept::{Connection, Transaction};
 pub use leases::Lease;
 pub use migrations::{Applied, MIGRATIONS, Migration, migrate, migrate_url, migrated, wait_migrated};
 pub use pool::{Db, connect};

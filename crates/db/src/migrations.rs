@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::Shutdown;
-use sqlx::{PgConnection, Postgres, Row as _, Transaction};
+use sqlx::{PgConnection, Row as _};
 
 use crate::{Config, Db, Error, connect};
 
@@ -149,7 +149,7 @@ pub async fn wait_migrated(db: &Db, shutdown: &Shutdown) -> Result<(), Error> {
 }
 
 /// A transaction that holds the lock. Migrations may run as long as they need.
-async fn locked(db: &Db) -> Result<Transaction<'static, Postgres>, Error> {
+async fn locked(db: &Db) -> Result<crate::Transaction, Error> {
     loop {
         let mut transaction = db.begin().await?;
         let got: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")

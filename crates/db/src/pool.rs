@@ -1,17 +1,18 @@
 //! The pool: sessions that hold no surprises, and connections that are known to live when they are handed out.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection as _};
 
 use crate::error::gone_before_use;
+use crate::kept::{Connection, Kept, Transaction};
 use crate::{Config, Error};
 
 /// A connection that rested longer is asked for a sign of life before it is used: about 60 us, and never under load.
-const TRUSTED_REST: Duration = Duration::from_millis(20);
+pub const TRUSTED_REST: Duration = Duration::from_millis(20);
 /// PostgreSQL logs what it cancels; this is what we log ourselves.
 const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 
@@ -20,7 +21,7 @@ const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 /// `&Db` is itself a sqlx executor: unlike the bare pool it survives connections that died while they rested.
 #[derive(Debug, Clone)]
 pub struct Db {
-    pool: PgPool,
+    kept: Arc<Kept>,
 }
 
 /// Makes the pool; connects when it is first used. `application_name` is what `pg_stat_activity` shows.
@@ -50,7 +51,7 @@ pub fn connect(config: &Config, application_name: &str) -> Db {
             })
         })
         .connect_lazy_with(quiet(options));
-    Db { pool }
+    Db { kept: Kept::new(pool) }
 }
 
 /// sqlx would format every statement for the log; only slow ones are worth it.
@@ -67,17 +68,27 @@ fn quiet(options: PgConnectOptions) -> PgConnectOptions {
 }
 
 impl Db {
-    /// The pool itself, for sqlx.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    /// How many connections are open and have nothing to do.
+    pub fn idle(&self) -> usize {
+        self.kept.pool().num_idle() + self.kept.idle()
+    }
+
+    /// A connection for one statement.
+    pub(crate) async fn lend(&self) -> Result<Connection, sqlx::Error> {
+        self.kept.lend().await
+    }
+
+    /// How many connections there may be.
+    pub(crate) fn max_connections(&self) -> u32 {
+        self.kept.pool().options().get_max_connections()
     }
 
     /// A connection of one's own.
     ///
     /// # Errors
     /// When the server is away or no connection gets free in time.
-    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
-        Ok(self.pool.acquire().await?)
+    pub async fn acquire(&self) -> Result<Connection, Error> {
+        Ok(self.lend().await?)
     }
 
     /// Begins a transaction; dropping it rolls back. A connection that turns out to be dead is replaced: nothing
@@ -85,10 +96,10 @@ impl Db {
     ///
     /// # Errors
     /// When the server is away or no connection gets free in time.
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, Error> {
-        let mut tries = self.pool.options().get_max_connections();
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        let mut tries = self.max_connections();
         loop {
-            match self.pool.begin().await {
+            match self.lend().await?.begin().await {
                 Err(error) if tries > 0 && gone_before_use(&error) => tries -= 1,
                 result => return Ok(result?),
             }
@@ -97,6 +108,6 @@ impl Db {
 
     /// Waits until the connections are handed back and closes them.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.kept.close().await;
     }
 }

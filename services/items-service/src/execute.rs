@@ -4,19 +4,19 @@ use model::{Error, ErrorCode};
 use planner::{Binding, Statement};
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 mod observed;
 
 use observed::observed;
 
 /// Begins a transaction.
-pub async fn begin(db: &db::Db) -> Result<Transaction<'static, Postgres>, db::Error> {
+pub async fn begin(db: &db::Db) -> Result<db::Transaction, db::Error> {
     observed(observed::BEGIN, db.begin(), |_| None).await
 }
 
 /// Ends a transaction: what was done is there.
-pub async fn commit(transaction: Transaction<'static, Postgres>) -> Result<(), sqlx::Error> {
+pub async fn commit(transaction: db::Transaction) -> Result<(), sqlx::Error> {
     observed(observed::COMMIT, transaction.commit(), |()| None).await
 }
 

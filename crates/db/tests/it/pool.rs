@@ -1,6 +1,7 @@
 //! The pool: sessions as promised, and connections that die while they rest harm nobody.
 
 use db::{Class, Error};
+use futures_util::StreamExt as _;
 use sqlx::Connection as _;
 
 use crate::{DEADLINE, open};
@@ -15,7 +16,7 @@ async fn fill(db: &db::Db) {
         pids.insert(pid);
     }
     assert_eq!(pids.len(), 8);
-    testkit::eventually(DEADLINE, || async { db.pool().num_idle() == 8 }).await;
+    testkit::eventually(DEADLINE, || async { db.idle() == 8 }).await;
 }
 
 /// Ends all sessions of the pool and waits until they are gone.
@@ -103,7 +104,7 @@ async fn a_server_that_is_killed_and_comes_back_is_used_again() {
     assert_eq!((shown.code.status(), shown.retry_after), (503, Some(1)));
     server.restart().await;
     for _ in 0..16 {
-        sqlx::query("SELECT 1").execute(db.pool()).await.unwrap();
+        sqlx::query("SELECT 1").execute(&db).await.unwrap();
     }
 }
 
@@ -113,4 +114,81 @@ async fn an_absent_server_is_an_error_at_use() {
     let db = db::connect(&config, "test");
     let error = db.begin().await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_goes_from_statement_to_statement() {
+    let (_database, db) = open().await;
+    let mut pids = std::collections::HashSet::new();
+    for _ in 0..20 {
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&db).await.unwrap();
+        assert_eq!(db.idle(), 1, "at once, without asking the server");
+        let all: Vec<i32> = sqlx::query_scalar("SELECT pg_backend_pid() FROM generate_series(1, 3)")
+            .fetch_all(&db)
+            .await
+            .unwrap();
+        assert_eq!((all, db.idle()), (vec![pid; 3], 1));
+        let mut transaction = db.begin().await.unwrap();
+        let inside: i32 =
+            sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        testkit::eventually(DEADLINE, || async { db.idle() == 1 }).await;
+        pids.extend([pid, inside]);
+    }
+    assert_eq!(pids.len(), 1);
+}
+
+/// More clients than connections, some of which give up in the middle: everyone is served, with his own answer.
+#[tokio::test]
+async fn nobody_waits_for_a_connection_that_rests() {
+    let (_database, db) = open().await;
+    let clients = (0..64_i64).map(|client| {
+        let db = db.clone();
+        async move {
+            for round in 0..40 {
+                let number = client * 1_000 + round;
+                match number % 4 {
+                    0 => {
+                        let mut transaction = db.begin().await.unwrap();
+                        assert_eq!(told(&mut *transaction, number).await.unwrap(), number);
+                    }
+                    1 => {
+                        // Ends between any two steps of the protocol.
+                        let patience = std::time::Duration::from_micros(u64::try_from(number % 997).unwrap());
+                        let _ = tokio::time::timeout(patience, told(&db, number)).await;
+                    }
+                    2 => {
+                        let sql = "SELECT $1 + n FROM generate_series(0, 99) n";
+                        let mut rows = sqlx::query_scalar::<_, i64>(sql).bind(number).fetch(&db);
+                        for n in 0..3 {
+                            assert_eq!(rows.next().await.unwrap().unwrap(), number + n);
+                        }
+                    }
+                    _ => assert_eq!(told(&db, number).await.unwrap(), number),
+                }
+            }
+        }
+    });
+    tokio::time::timeout(DEADLINE, futures_util::future::join_all(clients)).await.unwrap();
+    let failed = sqlx::query("SELECT 1 / 0").execute(&db).await.unwrap_err();
+    assert!(failed.as_database_error().is_some(), "{failed}");
+    assert_eq!(told(&db, 1).await.unwrap(), 1);
+}
+
+async fn told<'e>(db: impl sqlx::PgExecutor<'e>, number: i64) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT $1").bind(number).fetch_one(db).await
+}
+
+#[tokio::test]
+async fn closing_waits_for_what_is_under_way() {
+    let (_database, db) = open().await;
+    assert_eq!(told(&db, 1).await.unwrap(), 1);
+    let slow = sqlx::query("SELECT pg_sleep(0.2)").execute(&db);
+    let (done, ()) = tokio::join!(slow, async {
+        tokio::task::yield_now().await;
+        tokio::time::timeout(DEADLINE, db.close()).await.unwrap();
+    });
+    done.unwrap();
+    assert_eq!(db.idle(), 0);
+    assert!(matches!(told(&db, 2).await, Err(sqlx::Error::PoolClosed)));
 }

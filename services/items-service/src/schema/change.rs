@@ -7,7 +7,7 @@ use model::{Error, Errors, EventName, Ids};
 use rpc::Caller;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
@@ -84,7 +84,7 @@ const QUEUE: i64 = 7_306_085_841;
 
 /// Begins a transaction that changes the schema: such transactions go one after the other, and one that has to wait
 /// too long for its locks is refused.
-pub async fn open(db: &db::Db) -> Result<Transaction<'static, Postgres>, db::Error> {
+pub async fn open(db: &db::Db) -> Result<db::Transaction, db::Error> {
     let mut transaction = db.begin().await?;
     sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await?;
     sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '30s'").execute(&mut *transaction).await?;
@@ -110,7 +110,7 @@ pub async fn record(
 
 /// The transaction of a schema change.
 pub struct Change {
-    transaction: Transaction<'static, Postgres>,
+    transaction: db::Transaction,
     snapshot: Arc<Snapshot>,
 }
 

@@ -119,12 +119,12 @@ async fn next(state: &State) -> Result<bool, sqlx::Error> {
 }
 
 /// `CREATE INDEX CONCURRENTLY`, without time-outs: it waits for every transaction that might still write without it.
-async fn make(state: &State, job: &Job) -> Result<(), sqlx::Error> {
-    let mut conn = state.db.pool().acquire().await?;
+async fn make(state: &State, job: &Job) -> Result<(), db::Error> {
+    let mut conn = state.db.acquire().await?;
+    // Nobody else gets a session without time-outs, however this ends.
+    conn.close_on_drop();
     sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut *conn).await?;
-    let made = create(&mut conn, job).await;
-    sqlx::raw_sql("RESET statement_timeout; RESET lock_timeout").execute(&mut *conn).await?;
-    made
+    Ok(create(&mut conn, job).await?)
 }
 
 async fn create(conn: &mut PgConnection, job: &Job) -> Result<(), sqlx::Error> {

@@ -22,7 +22,7 @@ use tonic::{Request, Status};
 /// A service of its own for one test.
 struct Service {
     channel: Channel,
-    pool: sqlx::PgPool,
+    pool: db::Db,
     shutdown: Shutdown,
     servers: testkit::World,
 }
@@ -51,7 +51,7 @@ impl Service {
         let ready = slot.clone();
         testkit::eventually(testkit::PATIENCE, || async { ready.is_bound() }).await;
         let channel = Channel::local(&slot);
-        Self { channel, pool: servers.db.pool().clone(), shutdown, servers }
+        Self { channel, pool: servers.db.clone(), shutdown, servers }
     }
 
     fn ask<T>(&self, message: T) -> Request<T> {
