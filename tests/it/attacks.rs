@@ -139,12 +139,12 @@ async fn budgets_hold() {
         let method = Method::from_bytes(b"SEARCH").unwrap();
         api.call(method, "/items/posts", Some(json!({"query": {"filter": filter}}))).await
     };
-    search(nested(9)).await.expect(200);
-    search(nested(10)).await.refused(400, "INVALID_QUERY");
+    search(nested(20)).await.expect(200);
+    search(nested(24)).await.refused(400, "INVALID_QUERY");
     search(nested(60)).await.refused(400, "INVALID_PAYLOAD");
     let wide = |count: usize| json!({"_or": vec![json!({"n": 1}); count]});
-    search(wide(90)).await.expect(200);
-    search(wide(101)).await.refused(400, "INVALID_QUERY");
+    search(wide(499)).await.expect(200);
+    search(wide(501)).await.refused(400, "INVALID_QUERY");
     search(json!({"n": {"_in": vec![1; 501]}})).await.refused(400, "INVALID_QUERY");
     for query in [
         vec!["fields=n"; 1_001].join("&"),

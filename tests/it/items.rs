@@ -135,7 +135,7 @@ async fn questions(api: &crate::api::Api) {
         "/items/articles?filter[active][_in]=1",
         "/items/articles?limit=-5",
         "/items/articles?limit=abc",
-        "/items/articles?search=x",
+        "/items/articles?export=csv",
     ] {
         api.get(path).await.refused(400, "INVALID_QUERY");
     }

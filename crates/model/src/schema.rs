@@ -1,4 +1,4 @@
-//! The user's schema: collections, fields and relations, as far as reading and writing items needs it.
+//! The user's schema: collections, fields and where they lead, as far as reading and writing items needs it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,6 @@ pub struct Schema {
     pub version: i64,
     /// Collections that have a table, by name.
     pub collections: BTreeMap<String, Arc<Collection>>,
-    /// References between them.
-    pub relations: Vec<Relation>,
 }
 
 impl Schema {
@@ -96,6 +94,37 @@ pub struct Field {
     pub generated: bool,
     /// What happens to its value beside being stored.
     pub special: Vec<Special>,
+    /// `search` looks at it.
+    pub searchable: bool,
+    /// What it refers to, or what refers to it.
+    #[serde(default)]
+    pub link: Option<Link>,
+}
+
+/// Where a relational field leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Link {
+    /// To one item: the field holds its key.
+    One {
+        /// Collection of the item.
+        collection: String,
+    },
+    /// To one item of any of several collections: the field holds its key as text.
+    Any {
+        /// Field beside it that holds the name of the item's collection.
+        collection_field: String,
+        /// Collections that it may be of.
+        allowed: Vec<String>,
+    },
+    /// To the items that refer to this one; the field is an alias.
+    Many {
+        /// Their collection.
+        collection: String,
+        /// Their field that refers.
+        field: String,
+        /// Their field that orders them.
+        sort_field: Option<String>,
+    },
 }
 
 impl Field {
@@ -218,19 +247,6 @@ impl Special {
             _ => return None,
         })
     }
-}
-
-/// A many-to-one reference and, seen from the other side, its one-to-many.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Relation {
-    /// Collection that holds the reference.
-    pub many_collection: String,
-    /// Field that holds it.
-    pub many_field: String,
-    /// Collection it points to; `None` for many-to-any.
-    pub one_collection: Option<String>,
-    /// Alias field on the other side.
-    pub one_field: Option<String>,
 }
 
 /// A name as a PostgreSQL identifier: quoted, with quotes doubled. NUL never reaches here (names are checked

@@ -9,7 +9,11 @@ const MASK: &str = "'**********'";
 ///
 /// Wherever a field is shown, this expression stands, never the bare column.
 pub fn answer_value(field: &Field, source: &str) -> String {
-    let column = format!("{source}.{}", quote_identifier(&field.name));
+    answer_of(field, &format!("{source}.{}", quote_identifier(&field.name)))
+}
+
+/// The same of an expression that has the column's type.
+pub(crate) fn answer_of(field: &Field, column: &str) -> String {
     if field.is_concealed() {
         return format!("CASE WHEN {column} IS NULL THEN NULL ELSE {MASK} END");
     }
@@ -25,7 +29,7 @@ pub fn answer_value(field: &Field, source: &str) -> String {
         // JSON that stands in a text column (special cast-json), as far as it is JSON.
         FieldType::Json if !sql_type(field).starts_with("json") => format!("eventus.json_in_text({column})"),
         FieldType::Binary => format!("encode({column}, 'base64')"),
-        _ => column,
+        _ => column.to_owned(),
     }
 }
 

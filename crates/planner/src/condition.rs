@@ -1,29 +1,37 @@
-//! A filter -> SQL over one collection.
+//! A filter -> SQL over one collection and those it leads to.
 
-use access::Access;
-use model::{Collection, Error, Field, FieldType, Filter, Operator, quote_identifier};
+mod compare;
+
+use model::{Collection, Error, Field, Filter, Link, Operator, Quantifier, quote_identifier};
 use serde_json::Value;
 
-use crate::column::sql_type;
+use crate::answer::DEPTH_LIMIT;
+use crate::link::{target_key, to_any};
+use crate::read::{key_field, table};
+use crate::reader::Reader;
 use crate::shape::readable_field;
-use crate::statement::{Binding, Builder, join};
-use crate::value::filter_text;
+use crate::statement::{Binding, Builder};
+
+pub(crate) use compare::escape_like;
 
 /// Writes filters over one collection whose items are read from `source`.
+#[derive(Clone, Copy)]
 pub(crate) struct Conditions<'a> {
+    pub(crate) reader: Reader<'a>,
     pub(crate) collection: &'a Collection,
-    pub(crate) access: &'a Access,
     pub(crate) source: &'a str,
+    /// Relations on the way here.
+    pub(crate) depth: usize,
 }
 
 /// ` AND <filter>` over items read as `t`, or nothing.
 pub(crate) fn still_fits(
     filter: Option<&Filter>,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
     builder: &mut Builder,
 ) -> Result<String, Error> {
-    let conditions = Conditions { collection, access, source: "t" };
+    let conditions = Conditions { reader, collection, source: "t", depth: 0 };
     match filter {
         Some(filter) => Ok(format!(" AND {}", conditions.write(filter, builder)?)),
         None => Ok(String::new()),
@@ -32,150 +40,177 @@ pub(crate) fn still_fits(
 
 impl Conditions<'_> {
     /// The SQL condition of a filter.
-    pub(crate) fn write(&self, filter: &Filter, builder: &mut Builder) -> Result<String, Error> {
+    pub(crate) fn write(&self, filter: &Filter, b: &mut Builder) -> Result<String, Error> {
         match filter {
-            Filter::And(parts) => self.combine(parts, " AND ", builder),
-            Filter::Or(parts) => self.combine(parts, " OR ", builder),
-            Filter::Compare { field, operator, value } => {
-                let field = readable_field(field, self.collection, self.access)?;
-                check_operator(field, *operator)?;
-                self.compare(field, *operator, value, builder)
+            Filter::And(parts) => self.combine(&together(parts), " AND ", b),
+            Filter::Or(parts) => self.combine(parts, " OR ", b),
+            Filter::Compare { field: name, function, operator, value } => {
+                let field = readable_field(name, self.collection, self.reader.access)?;
+                match (&field.link, function) {
+                    (Some(Link::Many { .. }), None) => self.presence(field, *operator, value, b),
+                    _ => self.compare(field, function.as_ref(), *operator, value, b),
+                }
+            }
+            Filter::Related { field: name, scope, quantifier, filter } => {
+                let field = readable_field(name, self.collection, self.reader.access)?;
+                self.related(field, scope.as_deref(), *quantifier, filter, b)
             }
         }
     }
 
-    fn combine(&self, parts: &[Filter], glue: &str, builder: &mut Builder) -> Result<String, Error> {
+    fn combine(&self, parts: &[Filter], glue: &str, b: &mut Builder) -> Result<String, Error> {
         if parts.is_empty() {
             return Ok("true".to_owned());
         }
-        let parts: Result<Vec<String>, Error> = parts.iter().map(|part| self.write(part, builder)).collect();
+        let parts: Result<Vec<String>, Error> = parts.iter().map(|part| self.write(part, b)).collect();
         Ok(format!("({})", parts?.join(glue)))
     }
 
-    fn compare(
+    /// A condition on the alias of those who refer: whether there are any, or whether one has this key.
+    fn presence(
         &self,
         field: &Field,
         operator: Operator,
         value: &Value,
-        builder: &mut Builder,
+        b: &mut Builder,
     ) -> Result<String, Error> {
-        let column = format!("{}.{}", self.source, quote_identifier(&field.name));
-        let cast = sql_type(field);
-        let sign = match operator {
-            Operator::Null | Operator::Nnull => {
-                let wanted = (operator == Operator::Null) == truth(value);
-                return Ok(format!("{column} IS {}NULL", if wanted { "" } else { "NOT " }));
+        let Some(Link::Many { collection, .. }) = &field.link else { return Err(Error::internal()) };
+        let many = self.reader.related(collection)?;
+        let function = None;
+        let key =
+            Filter::Compare { field: many.primary_key.clone(), function, operator, value: value.clone() };
+        self.related(field, None, Quantifier::Any, &key, b)
+    }
+
+    fn related(
+        &self,
+        field: &Field,
+        scope: Option<&str>,
+        quantifier: Quantifier,
+        filter: &Filter,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let held = format!("{}.{}", self.source, quote_identifier(&field.name));
+        match &field.link {
+            Some(Link::Many { collection, field: by, .. }) => {
+                let many = self.reader.related(collection)?;
+                let alias = b.alias();
+                let own = format!(
+                    "{alias}.{} = {}",
+                    quote_identifier(by),
+                    target_key(self.collection, self.source)
+                );
+                self.exists(many, &alias, &own, quantifier, filter, b)
             }
-            Operator::In | Operator::Nin => return one_of(&column, field, operator, value, builder),
-            Operator::Contains => {
-                let text = match value {
-                    Value::String(text) => text.clone(),
-                    Value::Number(_) | Value::Bool(_) => value.to_string(),
-                    _ => {
-                        let reason = format!("\"{}\" needs a text for _contains", field.name);
-                        return Err(Error::invalid_query(reason));
-                    }
-                };
-                if text.contains('\0') {
-                    return Err(Error::invalid_query(format!("\"{}\" must not hold NUL", field.name)));
-                }
-                let pattern = format!("%{}%", escape_like(&text));
-                let bound = builder.bind(Binding::Text(Some(pattern)));
-                return Ok(format!("{column}::text LIKE {bound}"));
+            Some(_) if quantifier != Quantifier::Any => Err(Error::invalid_query(format!(
+                "\"_some\" and \"_none\" can only be used on fields that hold several items, not on \"{}\"",
+                field.name
+            ))),
+            Some(Link::One { collection }) => {
+                let one = self.reader.related(collection)?;
+                let alias = b.alias();
+                let own = format!("{} = {held}", target_key(one, &alias));
+                self.exists(one, &alias, &own, quantifier, filter, b)
             }
-            // null compared is a question about null, as in the original.
-            Operator::Eq if value.is_null() => return Ok(format!("{column} IS NULL")),
-            Operator::Neq if value.is_null() => return Ok(format!("{column} IS NOT NULL")),
-            Operator::Eq => "=",
-            Operator::Neq => "<>",
-            Operator::Lt => "<",
-            Operator::Lte => "<=",
-            Operator::Gt => ">",
-            Operator::Gte => ">=",
+            Some(Link::Any { collection_field, allowed }) => {
+                let scope = scope.filter(|scope| allowed.iter().any(|name| name == scope));
+                let scope = scope.ok_or_else(|| {
+                    Error::invalid_query(format!("\"{}\" has to name one of its collections", field.name))
+                })?;
+                let one = self.reader.related(scope)?;
+                let alias = b.alias();
+                let which = b.bind(Binding::Text(Some(scope.to_owned())));
+                let own = format!(
+                    "{} = {} AND {}.{} = {which}::text",
+                    target_key(one, &alias),
+                    to_any(key_field(one)?, &held),
+                    self.source,
+                    quote_identifier(collection_field)
+                );
+                self.exists(one, &alias, &own, quantifier, filter, b)
+            }
+            None => Err(Error::invalid_query(format!("\"{}\" leads to no other items", field.name))),
+        }
+    }
+
+    fn exists(
+        &self,
+        related: &Collection,
+        alias: &str,
+        own: &str,
+        quantifier: Quantifier,
+        filter: &Filter,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        if self.depth + 1 >= DEPTH_LIMIT {
+            return Err(Error::invalid_query("Max relational depth exceeded"));
+        }
+        let below = Conditions { collection: related, source: alias, depth: self.depth + 1, ..*self };
+        let condition = below.write(filter, b)?;
+        let table = table(related);
+        let found = format!("EXISTS (SELECT FROM {table} {alias} WHERE {own} AND {condition})");
+        Ok(match quantifier {
+            Quantifier::None => format!("NOT {found}"),
+            // An outer join gives a row of nulls where there is nothing.
+            Quantifier::Any if holds_of_nothing(filter) => {
+                format!("({found} OR NOT EXISTS (SELECT FROM {table} {alias} WHERE {own}))")
+            }
+            _ => found,
+        })
+    }
+}
+
+/// Conditions on the same relation that must hold together are about the same related item.
+fn together(parts: &[Filter]) -> Vec<Filter> {
+    let mut joined: Vec<Filter> = Vec::with_capacity(parts.len());
+    for part in flat(parts) {
+        let Filter::Related { field, scope, quantifier: Quantifier::Any, filter } = part else {
+            joined.push(part.clone());
+            continue;
         };
-        let bound = builder.bind(Binding::Text(Some(filter_text(value, field)?)));
-        Ok(format!("{column} {sign} {bound}::text::{cast}"))
-    }
-}
-
-fn one_of(
-    column: &str,
-    field: &Field,
-    operator: Operator,
-    value: &Value,
-    builder: &mut Builder,
-) -> Result<String, Error> {
-    let Value::Array(values) = value else {
-        return Err(Error::invalid_query(format!(
-            "\"{}\" needs a list for {}",
-            field.name,
-            operator.as_str()
-        )));
-    };
-    let texts: Result<Vec<Option<String>>, Error> =
-        values.iter().filter(|v| !v.is_null()).map(|v| filter_text(v, field).map(Some)).collect();
-    let has_null = values.iter().any(Value::is_null);
-    let bound = builder.bind(Binding::Texts(texts?));
-    let list = format!("{bound}::text[]::{}[]", sql_type(field));
-    let mut parts = vec![];
-    if operator == Operator::In {
-        parts.push(format!("{column} = ANY({list})"));
-        if has_null {
-            parts.push(format!("{column} IS NULL"));
+        let same = joined.iter_mut().find_map(|known| match known {
+            Filter::Related { field: other, scope: within, quantifier: Quantifier::Any, filter }
+                if other == field && within == scope =>
+            {
+                Some(filter)
+            }
+            _ => None,
+        });
+        match same {
+            Some(known) => {
+                let first = std::mem::replace(&mut **known, Filter::And(Vec::new()));
+                **known = Filter::And(vec![first, (**filter).clone()]);
+            }
+            None => joined.push(part.clone()),
         }
-        return Ok(format!("({})", join(parts, " OR ")));
     }
-    parts.push(format!("{column} <> ALL({list})"));
-    if has_null {
-        parts.push(format!("{column} IS NOT NULL"));
-    }
-    Ok(format!("({})", join(parts, " AND ")))
+    joined
 }
 
-fn truth(value: &Value) -> bool {
-    !matches!(value, Value::Bool(false)) && value.as_str() != Some("false")
+fn flat(parts: &[Filter]) -> Vec<&Filter> {
+    parts
+        .iter()
+        .flat_map(|part| match part {
+            Filter::And(inner) => flat(inner),
+            other => vec![other],
+        })
+        .collect()
 }
 
-/// `%`, `_` and `\` are letters like all others in what a client searches.
-fn escape_like(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            escaped.push('\\');
+/// Holds of an item whose every field is null.
+fn holds_of_nothing(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(parts) => parts.iter().all(holds_of_nothing),
+        Filter::Or(parts) => parts.is_empty() || parts.iter().any(holds_of_nothing),
+        Filter::Compare { operator, value, .. } => {
+            let yes = compare::truth(value);
+            match operator {
+                Operator::Null | Operator::Empty => yes,
+                Operator::Nnull | Operator::Nempty => !yes,
+                _ => false,
+            }
         }
-        escaped.push(c);
+        Filter::Related { quantifier: Quantifier::Any, filter, .. } => holds_of_nothing(filter),
+        Filter::Related { quantifier, .. } => *quantifier == Quantifier::None,
     }
-    escaped
-}
-
-/// Which operators a type takes (directus-surface section 2). Concealed fields can only be asked for null.
-fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
-    use FieldType as T;
-    use Operator as O;
-    let allowed = match operator {
-        O::Null | O::Nnull => true,
-        _ if field.is_concealed() => false,
-        O::Eq | O::Neq => !matches!(field.kind, T::Hash | T::Json | T::Unknown | T::Binary),
-        O::Lt | O::Lte | O::Gt | O::Gte => matches!(
-            field.kind,
-            T::Integer
-                | T::BigInteger
-                | T::Float
-                | T::Decimal
-                | T::Date
-                | T::Time
-                | T::DateTime
-                | T::Timestamp
-        ),
-        O::In | O::Nin => !matches!(field.kind, T::Boolean | T::Hash | T::Json | T::Unknown | T::Binary),
-        O::Contains => matches!(field.kind, T::String | T::Text | T::Csv),
-    };
-    if allowed {
-        return Ok(());
-    }
-    let kind = field.kind.as_str();
-    let name = operator.as_str();
-    Err(Error::invalid_query(format!(
-        "\"{kind}\" field type does not contain the \"{name}\" filter operator"
-    )))
 }

@@ -5,10 +5,12 @@ use model::{Collection, Error, Errors, Field, KeySource, Special, quote_identifi
 use query::Query;
 use uuid::Uuid;
 
+use crate::answer::answer;
 use crate::column::{json_row, sql_type};
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
-use crate::shape::{answer_fields, check_collection};
+use crate::reader::Reader;
+use crate::shape::check_collection;
 use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::payload_text;
@@ -37,15 +39,16 @@ pub fn plan_create(
     needs: &CreateNeeds<'_>,
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
     stamp: &Stamp,
 ) -> Result<Statement, Errors> {
-    check_collection(collection, access, Action::Create)?;
+    check_collection(collection, reader.access, Action::Create)?;
     let key = key_field(collection)?;
-    let columns = columns(payloads, collection, access, stamp)?;
+    let columns = columns(payloads, collection, reader.access, stamp)?;
     let keys = keys(payloads, needs, key, collection)?;
-    let answer = answer_fields(query, collection, access)?;
-    Ok(write(&columns, &keys, key, &answer, needs, collection, stamp))
+    let mut b = Builder::default();
+    let answer = answer(query, collection, reader, "t", &mut b)?;
+    Ok(write(b, &columns, &keys, (key, &answer), needs, collection, stamp))
 }
 
 /// Keys that the payloads give or that we made; `None` = the sequence gives it.
@@ -154,15 +157,14 @@ fn value(
 /// The statement: `input` fixes the keys before anything is inserted, `item` inserts and reads back, `head` gives
 /// versions to items that may have lived before, `event` appends after the items' locks are held.
 fn write(
+    mut b: Builder,
     columns: &[Column<'_>],
     keys: &KeyTexts,
-    key: &Field,
-    answer: &[&Field],
+    (key, answer): (&Field, &str),
     needs: &CreateNeeds<'_>,
     collection: &Collection,
     stamp: &Stamp,
 ) -> Statement {
-    let mut b = Builder::default();
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
     let any_given = keys.given.contains(&true);
@@ -175,17 +177,14 @@ fn write(
         columns.iter().map(|column| format!(", {}", quote_identifier(&column.field.name))).collect();
     let values: String = (0..columns.len()).map(|index| format!(", i.v{index}")).collect();
     let all: Vec<&Field> = collection.fields.iter().filter(|field| field.is_stored()).collect();
-    let same = all == answer;
+    let body = json_row(all, "t");
+    let same = body == answer;
     b.push(&format!(", item AS (INSERT INTO {name} AS t ({key_name}{names})"));
     // Keys that always count by themselves are taken from their sequence by us.
     b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i ORDER BY i.ord"));
-    b.push(&format!(
-        " RETURNING t.{key_name} AS key, {} AS name, {} AS body",
-        answer_key(key, "t"),
-        json_row(all, "t")
-    ));
+    b.push(&format!(" RETURNING t.{key_name} AS key, {} AS name, {body} AS body", answer_key(key, "t"),));
     if !same {
-        b.push(&format!(", {} AS answer", json_row(answer.iter().copied(), "t")));
+        b.push(&format!(", {answer} AS answer"));
     }
     b.push(")");
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));

@@ -1,12 +1,13 @@
 //! Deleting: keys -> one data-modifying statement that removes the items and appends their events.
 
-use access::{Access, Action};
+use access::Action;
 use model::{Collection, Error, Errors, Field, Filter, quote_identifier};
 use uuid::Uuid;
 
 use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
 use crate::read::{answer_key, key_field, table};
+use crate::reader::Reader;
 use crate::shape::check_collection;
 use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder, Statement};
@@ -29,13 +30,13 @@ pub fn plan_delete(
     event_ids: &[Uuid],
     filter: Option<&Filter>,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
     stamp: &Stamp,
 ) -> Result<Statement, Errors> {
-    check_collection(collection, access, Action::Delete)?;
+    check_collection(collection, reader.access, Action::Delete)?;
     let key = key_field(collection)?;
     let mut b = Builder::default();
-    let fits = still_fits(filter, collection, access, &mut b)?;
+    let fits = still_fits(filter, collection, reader, &mut b)?;
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
     let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));

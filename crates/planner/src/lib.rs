@@ -3,13 +3,21 @@
 //! The only place where SQL over the user's collections is written. Names come from the schema and are quoted;
 //! every value of a client is a binding. Nothing here reads a clock, a database or the network.
 
+mod answer;
 mod column;
 mod condition;
 mod create;
 mod delete;
+mod figures;
+mod function;
+mod link;
+mod order;
+mod page;
 mod payload;
 mod read;
+mod reader;
 mod references;
+mod search;
 mod shape;
 mod stamp;
 mod statement;
@@ -21,6 +29,7 @@ pub use create::{CreateNeeds, plan_create};
 pub use delete::{Deletion, plan_delete, plan_removal};
 pub use payload::{Payload, parse_payloads};
 pub use read::{ReadOne, ReadPlan, plan_keys, plan_read, plan_read_keys, plan_read_one};
+pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement};

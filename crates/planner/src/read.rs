@@ -1,17 +1,17 @@
 //! Reading: a query -> one statement whose answer is JSON text.
 
 use access::{Access, Action};
-use model::{Collection, Error, Field, FieldType, quote_identifier};
+use model::{Collection, Error, Field, quote_identifier};
 use query::Query;
 
+use crate::answer::answer;
 use crate::column::{answer_value, json_row, sql_type};
-use crate::condition::Conditions;
-use crate::shape::{answer_fields, check_collection, readable_field};
+use crate::figures::figures;
+use crate::page::{Page, filtered, fitting, page};
+use crate::reader::Reader;
+use crate::shape::check_collection;
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::parse_key;
-
-/// Items per page when the query names no limit.
-const DEFAULT_LIMIT: i64 = 100;
 
 /// The alias that items are read under.
 const SOURCE: &str = "t";
@@ -31,39 +31,58 @@ pub struct ReadOne {
     pub statement: Statement,
 }
 
-/// Plans a list.
-pub fn plan_read(query: &Query, collection: &Collection, access: &Access) -> Result<ReadPlan, Error> {
-    check_collection(collection, access, Action::Read)?;
-    let mut builder = Builder::default();
-    let conditions = Conditions { collection, access, source: SOURCE };
-    let filter = match &query.filter {
-        Some(filter) => Some(conditions.write(filter, &mut builder)?),
-        None => None,
-    };
-    let fields = answer_fields(query, collection, access)?;
-    let order = order_by(query, collection, access)?;
-    let window = window(query)?;
+/// Plans a list, or the figures over it.
+pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ReadPlan, Error> {
+    check_collection(collection, reader.access, Action::Read)?;
+    let mut b = Builder::default();
+    let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
+    let filtered = filtered(&conditions);
     let table = table(collection);
-    let filtered = filter.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
     let count = |wanted: bool, condition: &str, name: &str| match wanted {
         true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
         false => String::new(),
     };
     let counts = count(query.meta.total_count, "", "total_count")
         + &count(query.meta.filter_count, &filtered, "filter_count");
-    if collection.singleton {
-        let first = format!("SELECT * FROM {table} {SOURCE}{filtered}{order} LIMIT 1");
-        let item = json_row(fields.iter().copied(), SOURCE);
-        builder.push(&format!("SELECT coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), "));
-        builder.push(&unwritten(&fields, collection)).push(&format!("::text) AS items{counts}"));
-    } else {
-        let page = format!("SELECT * FROM {table} {SOURCE}{filtered}{order}{}", window.sql());
-        builder
-            .push(&format!("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items{counts}"));
-        builder.push(" FROM (SELECT ").push(&json_row(fields, SOURCE));
-        builder.push(&format!(" AS j FROM ({page}) {SOURCE}) p"));
+    let all = |b: &mut Builder, rows: &str| {
+        b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items");
+        b.push(&format!("{counts} FROM ({rows}) p"));
+    };
+    if !query.aggregate.is_empty() || !query.group.is_empty() {
+        let rows = figures(query, collection, reader, (SOURCE, &filtered), &mut b)?;
+        all(&mut b, &rows);
+        return Ok(ReadPlan { statement: b.finish("items.figures") });
     }
-    Ok(ReadPlan { statement: builder.finish("items.read") })
+    let item = answer(query, collection, reader, SOURCE, &mut b)?;
+    let columns = format!("{SOURCE}.*");
+    let wanted = Page { filtered: &filtered, sort_field: None, alias: SOURCE, columns: &columns };
+    if collection.singleton {
+        let first = Query { limit: Some(1), offset: None, page: None, ..query.clone() };
+        let first = page(&first, collection, reader, &wanted, &mut b)?;
+        b.push(&format!("SELECT coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), "));
+        let fields = unwritten_fields(query, collection, reader.access)?;
+        b.push(&unwritten(&fields, collection)).push(&format!("::text) AS items{counts}"));
+    } else {
+        let page = page(query, collection, reader, &wanted, &mut b)?;
+        all(&mut b, &format!("SELECT {item} AS j FROM ({page}) {SOURCE}"));
+    }
+    Ok(ReadPlan { statement: b.finish("items.read") })
+}
+
+/// Fields of a singleton that was never written: those of its own that are asked for.
+fn unwritten_fields<'a>(
+    query: &Query,
+    collection: &'a Collection,
+    access: &Access,
+) -> Result<Vec<&'a Field>, Error> {
+    let everything = ["*".to_owned()];
+    let wanted = query::select(query.fields.as_deref().unwrap_or(&everything))?;
+    let named = |field: &&Field| {
+        field.is_stored()
+            && access.allows_field(&collection.name, &field.name, Action::Read)
+            && wanted.iter().any(|selected| selected.name == "*" || selected.name == field.name)
+    };
+    Ok(collection.fields.iter().filter(named).collect())
 }
 
 /// A singleton that was never written, as JSON: its defaults, without a key.
@@ -86,18 +105,14 @@ pub fn plan_read_one(
     key: &str,
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
 ) -> Result<ReadOne, Error> {
-    check_collection(collection, access, Action::Read)?;
+    check_collection(collection, reader.access, Action::Read)?;
     let key_field = key_field(collection)?;
     let key = parse_key(key, key_field)?;
-    let fields = answer_fields(query, collection, access)?;
     let mut builder = Builder::default();
-    builder.push(&format!(
-        "SELECT {}::text AS item FROM {} {SOURCE} WHERE ",
-        json_row(fields, SOURCE),
-        table(collection)
-    ));
+    let item = answer(query, collection, reader, SOURCE, &mut builder)?;
+    builder.push(&format!("SELECT {item}::text AS item FROM {} {SOURCE} WHERE ", table(collection)));
     builder.push(&format!("{SOURCE}.{} = ", quote_identifier(&key_field.name)));
     builder.push_bind(Binding::Text(Some(key))).push(&format!("::text::{}", sql_type(key_field)));
     Ok(ReadOne { statement: builder.finish("items.read_one") })
@@ -108,19 +123,18 @@ pub fn plan_read_keys(
     keys: &[String],
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
 ) -> Result<ReadPlan, Error> {
-    check_collection(collection, access, Action::Read)?;
+    check_collection(collection, reader.access, Action::Read)?;
     let key_field = key_field(collection)?;
-    let fields = answer_fields(query, collection, access)?;
     let mut builder = Builder::default();
+    let item = answer(query, collection, reader, SOURCE, &mut builder)?;
     let column = format!("{SOURCE}.{}", quote_identifier(&key_field.name));
     builder.push(
         "SELECT '[' || coalesce(string_agg(j::text, ',' ORDER BY k), '') || ']' AS items FROM (SELECT ",
     );
     builder.push(&format!(
-        "{} AS j, {column} AS k FROM {} {SOURCE} WHERE {column} = ANY(",
-        json_row(fields, SOURCE),
+        "{item} AS j, {column} AS k FROM {} {SOURCE} WHERE {column} = ANY(",
         table(collection)
     ));
     builder.push_bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
@@ -133,26 +147,18 @@ pub fn plan_read_keys(
 pub fn plan_keys(
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
     action: Action,
 ) -> Result<Statement, Error> {
-    check_collection(collection, access, action)?;
+    check_collection(collection, reader.access, action)?;
     let key_field = key_field(collection)?;
-    let mut builder = Builder::default();
-    let conditions = Conditions { collection, access, source: SOURCE };
-    let filter = match &query.filter {
-        Some(filter) => format!(" WHERE {}", conditions.write(filter, &mut builder)?),
-        None => String::new(),
-    };
-    let order = order_by(query, collection, access)?;
-    let window = window(query)?;
-    let window = window.sql();
-    builder.push(&format!(
-        "SELECT {} AS key FROM {} {SOURCE}{filter}{order}{window}",
-        answer_key(key_field, SOURCE),
-        table(collection)
-    ));
-    Ok(builder.finish("items.keys"))
+    let mut b = Builder::default();
+    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
+    let key = format!("{} AS key", answer_key(key_field, SOURCE));
+    let wanted = Page { filtered: &filtered, sort_field: None, alias: SOURCE, columns: &key };
+    let keys = page(query, collection, reader, &wanted, &mut b)?;
+    b.push(&keys);
+    Ok(b.finish("items.keys"))
 }
 
 /// The quoted table of a collection, or what stands for it.
@@ -171,60 +177,4 @@ pub(crate) fn key_field(collection: &Collection) -> Result<&Field, Error> {
 /// A key as text, as events and answers name it.
 pub(crate) fn answer_key(field: &Field, source: &str) -> String {
     format!("({})::text", answer_value(field, source))
-}
-
-/// `ORDER BY` with the key as the last word, so that pages never overlap.
-fn order_by(query: &Query, collection: &Collection, access: &Access) -> Result<String, Error> {
-    let key = &collection.primary_key;
-    let mut parts: Vec<String> = Vec::with_capacity(query.sort.len() + 1);
-    let mut has_key = false;
-    let column = |name: &str| format!("{SOURCE}.{}", quote_identifier(name));
-    for sort in &query.sort {
-        let field = readable_field(&sort.field, collection, access)?;
-        if field.is_concealed() {
-            return Err(Error::forbidden_field(&collection.name, &field.name));
-        }
-        if field.kind == FieldType::Json {
-            return Err(Error::invalid_query(format!("\"{}\" has no order: it is json", field.name)));
-        }
-        has_key |= field.name == *key;
-        parts.push(format!("{}{}", column(&field.name), if sort.descending { " DESC" } else { "" }));
-    }
-    let ordered = |name: &&str| collection.field(name).is_some_and(|field| field.kind != FieldType::Json);
-    let sort_field = collection.sort_field.as_deref().filter(ordered);
-    if let (true, Some(sort_field)) = (parts.is_empty(), sort_field) {
-        has_key |= sort_field == key;
-        parts.push(column(sort_field));
-    }
-    if !has_key {
-        parts.push(column(key));
-    }
-    Ok(format!(" ORDER BY {}", parts.join(", ")))
-}
-
-struct Window {
-    limit: Option<i64>,
-    offset: i64,
-}
-
-impl Window {
-    /// Numbers of ours, not bindings: PostgreSQL can't choose an index for a limit that it doesn't know.
-    fn sql(&self) -> String {
-        let limit = self.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
-        let offset = if self.offset > 0 { format!(" OFFSET {}", self.offset) } else { String::new() };
-        limit + &offset
-    }
-}
-
-fn window(query: &Query) -> Result<Window, Error> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    let too_far = || Error::invalid_query("\"offset\" is too large");
-    let offset = match (query.page, query.offset) {
-        (Some(page @ 1..), _) if limit >= 0 => {
-            i64::try_from(page - 1).ok().and_then(|p| p.checked_mul(limit))
-        }
-        (_, Some(offset)) => i64::try_from(offset).ok(),
-        _ => Some(0),
-    };
-    Ok(Window { limit: (limit >= 0).then_some(limit), offset: offset.ok_or_else(too_far)? })
 }

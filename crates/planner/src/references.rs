@@ -1,11 +1,12 @@
 //! Deletions with consequences: locking items, and finding those that refer to them.
 
-use access::{Access, Action};
+use access::Action;
 use model::{Collection, Error, Errors, Filter, quote_identifier};
 
 use crate::column::sql_type;
 use crate::condition::still_fits;
 use crate::read::{answer_key, key_field, table};
+use crate::reader::Reader;
 use crate::shape::check_collection;
 use crate::statement::{Binding, Builder, Statement};
 
@@ -15,12 +16,12 @@ pub fn plan_lock(
     keys: &[String],
     filter: Option<&Filter>,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
 ) -> Result<Statement, Errors> {
-    check_collection(collection, access, Action::Delete)?;
+    check_collection(collection, reader.access, Action::Delete)?;
     let key = key_field(collection)?;
     let mut b = Builder::default();
-    let fits = still_fits(filter, collection, access, &mut b)?;
+    let fits = still_fits(filter, collection, reader, &mut b)?;
     let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
     let column = quote_identifier(&key.name);
     b.push(&format!(

@@ -2,29 +2,6 @@
 
 use access::{Access, Action};
 use model::{Collection, Error, Field};
-use query::Query;
-
-/// The fields of an answer, in their order on the wire.
-pub(crate) fn answer_fields<'a>(
-    query: &Query,
-    collection: &'a Collection,
-    access: &Access,
-) -> Result<Vec<&'a Field>, Error> {
-    let readable = |field: &Field| access.allows_field(&collection.name, &field.name, Action::Read);
-    let all = || collection.fields.iter().filter(|field| field.is_stored() && readable(field));
-    let Some(names) = &query.fields else { return Ok(all().collect()) };
-    let mut chosen: Vec<&Field> = Vec::with_capacity(names.len());
-    for name in names {
-        if name == "*" {
-            chosen.extend(all());
-            continue;
-        }
-        chosen.push(readable_field(name, collection, access)?);
-    }
-    let mut seen = std::collections::HashSet::new();
-    chosen.retain(|field| seen.insert(field.name.as_str()));
-    Ok(chosen)
-}
 
 /// A field that may be named in a query; missing and out of reach are not told apart.
 pub(crate) fn readable_field<'a>(
@@ -34,7 +11,7 @@ pub(crate) fn readable_field<'a>(
 ) -> Result<&'a Field, Error> {
     collection
         .field(name)
-        .filter(|field| field.is_stored() && access.allows_field(&collection.name, name, Action::Read))
+        .filter(|_| access.allows_field(&collection.name, name, Action::Read))
         .ok_or_else(|| Error::forbidden_field(&collection.name, name))
 }
 
@@ -53,7 +30,9 @@ pub(crate) fn check_collection(
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use model::{Collection, Field, FieldType, KeySource, Special};
+    use std::sync::Arc;
+
+    use model::{Collection, Field, FieldType, KeySource, Link, Schema, Special};
 
     /// A plain nullable field.
     pub(crate) fn field(name: &str, kind: FieldType, column_type: &str) -> Field {
@@ -67,6 +46,8 @@ pub(crate) mod tests {
             required: false,
             generated: false,
             special: Vec::new(),
+            searchable: true,
+            link: None,
         }
     }
 
@@ -130,5 +111,72 @@ pub(crate) mod tests {
             sort_field: None,
             system: false,
         }
+    }
+
+    fn linked(name: &str, column_type: &str, link: Link) -> Field {
+        let kind = match link {
+            Link::Many { .. } => FieldType::Alias,
+            Link::One { .. } => FieldType::Integer,
+            Link::Any { .. } => FieldType::String,
+        };
+        Field { link: Some(link), ..field(name, kind, column_type) }
+    }
+
+    fn many(name: &str, collection: &str, by: &str) -> Field {
+        let (collection, field) = (collection.to_owned(), by.to_owned());
+        linked(name, "", Link::Many { collection, field, sort_field: None })
+    }
+
+    fn one(name: &str, collection: &str) -> Field {
+        linked(name, "integer", Link::One { collection: collection.to_owned() })
+    }
+
+    fn collection(name: &str, fields: Vec<Field>) -> Arc<Collection> {
+        let id = articles().fields.remove(0);
+        let fields = [id].into_iter().chain(fields).collect();
+        Arc::new(Collection { name: name.to_owned(), fields, ..articles() })
+    }
+
+    /// Posts with an author, tags by a junction, blocks of two kinds, and a parent.
+    pub(crate) fn shop() -> Schema {
+        let text = |name: &str| field(name, FieldType::String, "character varying(255)");
+        let item = Link::Any {
+            collection_field: "collection".to_owned(),
+            allowed: vec!["headings".to_owned(), "notes".to_owned()],
+        };
+        let mut notes = notes();
+        notes.name = "notes".to_owned();
+        let mut all = vec![
+            collection(
+                "posts",
+                vec![
+                    text("title"),
+                    one("author", "authors"),
+                    one("parent", "posts"),
+                    many("children", "posts", "parent"),
+                    many("tags", "posts_tags", "posts_id"),
+                    many("blocks", "posts_blocks", "posts_id"),
+                    field("at", FieldType::Timestamp, "timestamp with time zone"),
+                    field("price", FieldType::Decimal, "numeric(10,2)"),
+                ],
+            ),
+            collection("authors", vec![text("name"), many("posts", "posts", "author")]),
+            collection("tags", vec![text("name")]),
+            collection("posts_tags", vec![one("posts_id", "posts"), one("tags_id", "tags")]),
+            collection(
+                "posts_blocks",
+                vec![
+                    one("posts_id", "posts"),
+                    text("collection"),
+                    linked("item", "character varying(255)", item),
+                ],
+            ),
+            collection("headings", vec![text("text")]),
+            collection("directus_users", vec![text("name")]),
+            Arc::new(notes),
+        ];
+        all.push(Arc::new(articles()));
+        let collections = all.into_iter().map(|one| (one.name.clone(), one)).collect();
+        Schema { version: 1, collections }
     }
 }

@@ -1,15 +1,16 @@
 //! Query or payload -> SQL, as snapshots.
 
 use access::Access;
-use model::ErrorCode;
+use model::{ErrorCode, Schema};
 use query::Query;
+use std::sync::LazyLock;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::shape::tests::{articles, notes};
+use crate::shape::tests::{articles, notes, shop};
 use crate::{
-    CreateNeeds, Deletion, Stamp, Statement, UpdateChange, parse_payloads, plan_create, plan_delete,
-    plan_keys, plan_read, plan_read_one, plan_update,
+    CreateNeeds, Deletion, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads, plan_create,
+    plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 
 fn stamp() -> Stamp {
@@ -37,15 +38,35 @@ fn shown(statement: &Statement) -> String {
     format!("{}\n{:?}", statement.sql, statement.bindings)
 }
 
+static ADMIN: Access = Access::admin();
+static NONE: Access = Access::none();
+
+fn variables() -> &'static Variables {
+    static VARIABLES: LazyLock<Variables> = LazyLock::new(|| Variables {
+        now: OffsetDateTime::UNIX_EPOCH,
+        user: Some(Uuid::from_u128(7)),
+        role: None,
+        roles: Vec::new(),
+        policies: Vec::new(),
+    });
+    &VARIABLES
+}
+
+/// An admin before a shop: authors of articles, tags by a junction, blocks of several kinds.
+fn admin() -> Reader<'static> {
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(shop);
+    Reader { schema: &SCHEMA, access: &ADMIN, variables: variables() }
+}
+
 fn read(text: &str) -> String {
-    shown(&plan_read(&query(text), &articles(), &Access::admin()).unwrap().statement)
+    shown(&plan_read(&query(text), &articles(), admin()).unwrap().statement)
 }
 
 fn create(body: &str) -> Result<Statement, model::Errors> {
     let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
     let ids: Vec<Uuid> = (0..payloads.len() as u128).map(Uuid::from_u128).collect();
     let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
-    plan_create(&payloads, &needs, &query("fields=id,title"), &articles(), &Access::admin(), &stamp())
+    plan_create(&payloads, &needs, &query("fields=id,title"), &articles(), admin(), &stamp())
 }
 
 #[test]
@@ -63,7 +84,7 @@ fn a_list_is_one_statement() {
 fn a_singleton_is_one_object() {
     let mut one = articles();
     one.singleton = true;
-    let plan = plan_read(&query("fields=id,status,token&meta=total_count"), &one, &Access::admin()).unwrap();
+    let plan = plan_read(&query("fields=id,status,token&meta=total_count"), &one, admin()).unwrap();
     insta::assert_snapshot!(shown(&plan.statement));
 }
 
@@ -75,8 +96,7 @@ fn names_of_fields_do_not_meet_names_of_ours() {
     let (payloads, _) = parse_payloads(br#"{"event_id":"x"}"#).unwrap();
     let ids = [Uuid::from_u128(1)];
     let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
-    let plan =
-        plan_create(&payloads, &needs, &query("fields=id"), &collection, &Access::admin(), &stamp()).unwrap();
+    let plan = plan_create(&payloads, &needs, &query("fields=id"), &collection, admin(), &stamp()).unwrap();
     let (input, rest) = plan.sql.split_once(", item AS (").unwrap();
     assert!(!input.contains("\"event_id\""), "{input}");
     assert!(
@@ -88,7 +108,7 @@ fn names_of_fields_do_not_meet_names_of_ours() {
 
 #[test]
 fn one_item_is_found_by_its_key() {
-    let plan = plan_read_one("7", &query(""), &articles(), &Access::admin()).unwrap();
+    let plan = plan_read_one("7", &query(""), &articles(), admin()).unwrap();
     insta::assert_snapshot!(shown(&plan.statement));
 }
 
@@ -99,8 +119,7 @@ fn a_create_is_one_statement() {
     let (payloads, _) = parse_payloads(br#"{"body":"x"}"#).unwrap();
     let ids = [Uuid::from_u128(1)];
     let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
-    let plan =
-        plan_create(&payloads, &needs, &query("fields=*"), &notes(), &Access::admin(), &stamp()).unwrap();
+    let plan = plan_create(&payloads, &needs, &query("fields=*"), &notes(), admin(), &stamp()).unwrap();
     insta::assert_snapshot!(shown(&plan));
 }
 
@@ -112,7 +131,7 @@ fn a_change_is_one_statement() {
         let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
         let change =
             UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, first_index: 0, filter: None };
-        plan_update(&change, &query("fields=id"), &articles(), &Access::admin(), &stamp()).unwrap()
+        plan_update(&change, &query("fields=id"), &articles(), admin(), &stamp()).unwrap()
     };
     insta::assert_snapshot!(shown(&plan(r#"{"title":"a","words":3}"#).unwrap()));
     insta::assert_snapshot!(shown(&plan(r#"[{"id":1,"title":"a"},{"id":2,"title":"b"}]"#).unwrap()));
@@ -127,23 +146,18 @@ fn a_deletion_is_one_statement() {
         &[Uuid::from_u128(1)],
         query("filter[words][_gt]=5").filter.as_ref(),
         &articles(),
-        &Access::admin(),
+        admin(),
         &stamp(),
     )
     .unwrap();
     insta::assert_snapshot!(shown(&plan));
-    let keys = plan_keys(
-        &query("filter[id][_gt]=5&limit=10"),
-        &articles(),
-        &Access::admin(),
-        access::Action::Delete,
-    );
+    let keys = plan_keys(&query("filter[id][_gt]=5&limit=10"), &articles(), admin(), access::Action::Delete);
     insta::assert_snapshot!(shown(&keys.unwrap()));
 }
 
 #[test]
 fn refusals_come_before_any_statement() {
-    let code = |text: &str| plan_read(&query(text), &articles(), &Access::admin()).unwrap_err().code;
+    let code = |text: &str| plan_read(&query(text), &articles(), admin()).unwrap_err().code;
     assert_eq!(code("fields=nope"), ErrorCode::Forbidden);
     assert_eq!(code("sort=nope"), ErrorCode::Forbidden);
     assert_eq!(code("sort=meta"), ErrorCode::InvalidQuery);
@@ -164,23 +178,22 @@ fn refusals_come_before_any_statement() {
 
 #[test]
 fn nobody_but_an_admin_gets_a_plan() {
-    let none = Access::none();
-    assert_eq!(plan_read(&query(""), &articles(), &none).unwrap_err().code, ErrorCode::Forbidden);
-    assert_eq!(plan_read_one("1", &query(""), &articles(), &none).unwrap_err().code, ErrorCode::Forbidden);
-    assert!(plan_delete(Deletion::Whole, &[], &[], None, &articles(), &none, &stamp()).is_err());
+    let none = Reader { access: &NONE, ..admin() };
+    assert_eq!(plan_read(&query(""), &articles(), none).unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(plan_read_one("1", &query(""), &articles(), none).unwrap_err().code, ErrorCode::Forbidden);
+    assert!(plan_delete(Deletion::Whole, &[], &[], None, &articles(), none, &stamp()).is_err());
 }
 
 #[test]
 fn the_public_table_is_the_only_table_a_name_can_reach() {
-    let plan = plan_read(&query("fields=body"), &notes(), &Access::admin()).unwrap();
+    let plan = plan_read(&query("fields=body"), &notes(), admin()).unwrap();
     assert!(plan.statement.sql.contains("FROM \"public\".\"no\"\"tes\" t"));
 }
 
 mod no_client_text_in_sql {
-    use super::{create, query};
+    use super::{admin, create, query};
     use crate::plan_read;
     use crate::shape::tests::articles;
-    use access::Access;
     use proptest::prelude::*;
 
     proptest! {
@@ -196,12 +209,84 @@ mod no_client_text_in_sql {
             ] });
             let mut asked = query("fields=id&limit=1");
             asked.filter = query(&format!("filter={}", urlencoded(&filter.to_string()))).filter;
-            let plan = plan_read(&asked, &articles(), &Access::admin()).unwrap();
+            let plan = plan_read(&asked, &articles(), admin()).unwrap();
             prop_assert!(!plan.statement.sql.contains("zq9"));
         }
     }
 
     fn urlencoded(text: &str) -> String {
         text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    }
+}
+
+mod reading {
+    //! The query language -> SQL, feature by feature.
+
+    use super::{admin, query, shown};
+    use crate::plan_read;
+
+    fn posts(text: &str) -> String {
+        let posts = admin().schema.collection("posts").unwrap();
+        match plan_read(&query(text), posts, admin()) {
+            Ok(plan) => shown(&plan.statement),
+            Err(error) => format!("{:?} {}", error.code, error.message),
+        }
+    }
+
+    #[test]
+    fn related_items_are_sub_selects() {
+        insta::assert_snapshot!(posts("fields=id,author.name,year(at)"));
+        insta::assert_snapshot!(posts("fields=*&limit=2"));
+        insta::assert_snapshot!(posts("fields=tags.tags_id.name,t.id&alias[t]=children&deep[tags][_limit]=3&deep[tags][_sort]=-id&deep[t][_filter][title][_nnull]=true"));
+        insta::assert_snapshot!(posts("fields=blocks.item:headings.text,blocks.item:notes.*"));
+        insta::assert_snapshot!(posts("fields=author.*.title&backlink=false"));
+    }
+
+    #[test]
+    fn filters_follow_relations() {
+        insta::assert_snapshot!(posts(r#"fields=id&filter={"author":{"name":{"_eq":"x"}},"tags":{"tags_id":{"name":{"_istarts_with":"50%"}}}}"#));
+        insta::assert_snapshot!(posts(r#"fields=id&filter={"_and":[{"children":{"title":{"_eq":"a"}}},{"children":{"id":{"_gt":5}}}]}"#));
+        insta::assert_snapshot!(posts(r#"fields=id&filter={"_or":[{"children":{"_none":{"title":{"_null":true}}}},{"author":{"name":{"_null":true}}},{"tags":{"_null":true}}]}"#));
+        insta::assert_snapshot!(posts(r#"fields=id&filter={"blocks":{"item:headings":{"text":{"_nempty":true}}}}"#));
+        insta::assert_snapshot!(posts(r#"fields=id&filter={"year(at)":{"_between":[2020,"2024"]},"count(tags)":{"_gt":1},"at":{"_lt":"$NOW(-1 day)"},"author":{"_in":["$CURRENT_USER.id"]}}"#));
+    }
+
+    #[test]
+    fn order_search_and_figures() {
+        insta::assert_snapshot!(posts("fields=id&sort=-author.name,year(at)&search=12&limit=5"));
+        insta::assert_snapshot!(posts("aggregate[count]=*&aggregate[sum]=price&aggregate[max]=at&groupBy=author,year(at)&sort=-count,author&filter[price][_gt]=1&limit=7"));
+        insta::assert_snapshot!(posts("aggregate[countDistinct]=title&search=zzz"));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, expected) in [
+            ("fields=nope.id", "Forbidden"),
+            ("fields=author.nope", "Forbidden"),
+            ("fields=title.id", "Forbidden"),
+            ("fields=*.nope", "Forbidden"),
+            ("fields=year(title)", "InvalidQuery"),
+            ("fields=count(title)", "InvalidQuery"),
+            ("sort=tags.id", "InvalidQuery"),
+            ("sort=tags", "Forbidden"),
+            ("filter[author][_some][id]=1", "InvalidQuery"),
+            ("filter[title][id]=1", "InvalidQuery"),
+            ("filter[blocks][item][text]=1", "InvalidQuery"),
+            ("filter[blocks][item:posts][title]=1", "InvalidQuery"),
+            ("filter[year(at)][_contains]=1", "InvalidQuery"),
+            ("filter[at][_lt]=$NOW(soon)", "InvalidQuery"),
+            ("filter[price][_between]=1", "InvalidQuery"),
+            ("aggregate[avg]=title", "InvalidQuery"),
+            ("aggregate[sum]=*", "InvalidQuery"),
+            ("groupBy=tags", "Forbidden"),
+            ("groupBy=title&sort=price", "InvalidQuery"),
+            ("deep[tags][_aggregate][count]=*&fields=tags.id", "InvalidQuery"),
+        ] {
+            let said = posts(text);
+            assert!(said.starts_with(expected), "{text}: {said}");
+        }
+        let far = format!("fields={}title", "author.posts.".repeat(6));
+        assert!(posts(&far).starts_with("InvalidQuery"));
+        assert!(posts("fields=*.*.*.*.*.*.*.*.*").starts_with("InvalidQuery"));
     }
 }

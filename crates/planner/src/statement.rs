@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 10] = [
+pub const STATEMENT_NAMES: [&str; 11] = [
     "items.create",
     "items.update",
     "items.delete",
     "items.read",
+    "items.figures",
     "items.read_one",
     "items.read_keys",
     "items.keys",
@@ -55,6 +56,7 @@ pub enum Binding {
 pub(crate) struct Builder {
     pub(crate) sql: String,
     bindings: Vec<Binding>,
+    aliases: u32,
 }
 
 impl Builder {
@@ -62,6 +64,12 @@ impl Builder {
     pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
         self.sql.push_str(sql);
         self
+    }
+
+    /// A name for one more table: `t1`, `t2` ...
+    pub(crate) fn alias(&mut self) -> String {
+        self.aliases += 1;
+        format!("t{}", self.aliases)
     }
 
     /// Takes a value and gives its placeholder.
@@ -84,9 +92,4 @@ impl Builder {
         debug_assert!(STATEMENT_NAMES.contains(&name), "{name} is not listed");
         Statement { name, sql: self.sql, bindings: self.bindings }
     }
-}
-
-/// Appends `items` with a separator between them.
-pub(crate) fn join(items: impl IntoIterator<Item = String>, separator: &str) -> String {
-    items.into_iter().collect::<Vec<_>>().join(separator)
 }

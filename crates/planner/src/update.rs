@@ -5,11 +5,13 @@ use model::{Collection, Error, Errors, Field, Filter, Special, quote_identifier}
 use query::Query;
 use uuid::Uuid;
 
+use crate::answer::answer;
 use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
-use crate::shape::{answer_fields, check_collection};
+use crate::reader::Reader;
+use crate::shape::check_collection;
 use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::payload_text;
@@ -41,25 +43,26 @@ pub fn plan_update(
     change: &UpdateChange<'_>,
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
     stamp: &Stamp,
 ) -> Result<Option<Statement>, Errors> {
-    check_collection(collection, access, Action::Update)?;
+    check_collection(collection, reader.access, Action::Update)?;
     let key = key_field(collection)?;
-    let columns = columns(change.payloads, collection, access, stamp)?;
+    let columns = columns(change.payloads, collection, reader.access, stamp)?;
     if columns.iter().all(|column| is_stamped(column.field)) {
         return Ok(None);
     }
-    let answer = answer_fields(query, collection, access)?;
     let mut b = Builder::default();
-    let fits = still_fits(change.filter, collection, access, &mut b)?;
+    let answer = answer(query, collection, reader, "t", &mut b)?;
+    let fits = still_fits(change.filter, collection, reader, &mut b)?;
     Ok(Some(write(b, change, &columns, &Shape { key, answer, collection, fits }, stamp)))
 }
 
 /// What the statement is about, beside the change itself.
 struct Shape<'a> {
     key: &'a Field,
-    answer: Vec<&'a Field>,
+    /// The JSON of an item that is shown.
+    answer: String,
     collection: &'a Collection,
     /// ` AND ...` over the locked items, or nothing.
     fits: String,
@@ -158,12 +161,11 @@ fn write(
          FROM target o JOIN change c ON c.key = o.{key_name} \
          WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \
          RETURNING t.{key_name} AS key, {} AS name, c.event_id AS event_id, c.ord AS ord, \
-         {} AS new, {} AS old, {} AS answer)",
+         {} AS new, {} AS old, {answer} AS answer)",
         sets.join(", "),
         answer_key(key, "t"),
         json_row(changed.iter().copied(), "t"),
         json_row(changed.iter().copied(), "o"),
-        json_row(answer.iter().copied(), "t"),
     ));
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     let event = b.bind(Binding::Text(Some(format!("{}.update", collection.scope()))));

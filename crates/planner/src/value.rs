@@ -170,7 +170,7 @@ fn looks_temporal(text: &str, kind: FieldType) -> bool {
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     let date_fits = |date: &str| {
         let parts: Vec<&str> = date.split('-').collect();
-        matches!(parts.as_slice(), [y, m, d] if y.len() == 4 && m.len() == 2 && d.len() == 2
+        matches!(parts.as_slice(), [y, m, d] if y.len() == 4 && m.len() <= 2 && d.len() <= 2
             && digits(y) && digits(m) && digits(d))
     };
     let time_fits = |time: &str| {

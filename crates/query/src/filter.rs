@@ -3,46 +3,16 @@
 //! Several keys hold together; `_and`/`_or` take lists; a bare value means `_eq`; logic may also stand below a
 //! field (`{price: {_or: [{_lt: 1}, {_gt: 9}]}}`).
 
-use model::{Error, Filter, Operator};
+use model::{Error, Filter, Operator, Quantifier};
 use serde_json::{Map, Value};
 
-use crate::values::{check_field, coerce, entries};
-use crate::variables;
+use crate::path::{Path, Step};
+use crate::values::{coerce, entries};
 
 /// Objects within objects.
-const DEPTH_LIMIT: usize = 10;
+const DEPTH_LIMIT: usize = 24;
 /// Conditions and groups in all.
-const NODE_LIMIT: usize = 100;
-
-/// Operators of the original that ours do not include yet.
-const LATER: [&str; 26] = [
-    "_ieq",
-    "_nieq",
-    "_between",
-    "_nbetween",
-    "_empty",
-    "_nempty",
-    "_ncontains",
-    "_icontains",
-    "_nicontains",
-    "_starts_with",
-    "_nstarts_with",
-    "_istarts_with",
-    "_nistarts_with",
-    "_ends_with",
-    "_nends_with",
-    "_iends_with",
-    "_niends_with",
-    "_intersects",
-    "_nintersects",
-    "_intersects_bbox",
-    "_nintersects_bbox",
-    "_json",
-    "_some",
-    "_none",
-    "_submitted",
-    "_regex",
-];
+const NODE_LIMIT: usize = 500;
 
 /// The filter that an object describes.
 ///
@@ -57,7 +27,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// All entries of an object hold. Below a field its keys are operators, else they are fields.
+    /// All entries of an object hold. Below a field its keys are operators or fields of what it leads to.
     fn group(
         &mut self,
         field: Option<&str>,
@@ -74,7 +44,14 @@ impl Reader {
             all.push(match (key.as_str(), field) {
                 ("_and", _) => Filter::And(self.list(field, key, value, depth)?),
                 ("_or", _) => Filter::Or(self.list(field, key, value, depth)?),
-                (_, Some(field)) => compare(field, key, value)?,
+                ("_some", Some(field)) => self.related(field, Quantifier::Some, key, value, depth)?,
+                ("_none", Some(field)) => self.related(field, Quantifier::None, key, value, depth)?,
+                (key, Some(field)) if key.starts_with('_') => compare(field, key, value)?,
+                (key, Some(field)) => {
+                    let Step { name, scope } = step(field)?;
+                    let filter = Box::new(self.field(key, value, depth)?);
+                    Filter::Related { field: name, scope, quantifier: Quantifier::Any, filter }
+                }
                 (_, None) => self.field(key, value, depth)?,
             });
             self.count()?;
@@ -84,6 +61,22 @@ impl Reader {
             return Ok(Filter::And(all));
         }
         Ok(all.swap_remove(0))
+    }
+
+    fn related(
+        &mut self,
+        field: &str,
+        quantifier: Quantifier,
+        key: &str,
+        value: &Value,
+        depth: usize,
+    ) -> Result<Filter, Error> {
+        let Value::Object(conditions) = value else {
+            return Err(Error::invalid_query(format!("\"{key}\" must be of type object")));
+        };
+        let Step { name, scope } = step(field)?;
+        let filter = Box::new(self.group(None, conditions, depth + 1)?);
+        Ok(Filter::Related { field: name, scope, quantifier, filter })
     }
 
     fn list(
@@ -105,7 +98,6 @@ impl Reader {
     }
 
     fn field(&mut self, name: &str, value: &Value, depth: usize) -> Result<Filter, Error> {
-        check_field(name)?;
         match value {
             Value::Object(conditions) => self.group(Some(name), conditions, depth + 1),
             _ => compare(name, "_eq", value),
@@ -121,35 +113,46 @@ impl Reader {
     }
 }
 
-fn compare(field: &str, name: &str, value: &Value) -> Result<Filter, Error> {
-    let Some(operator) = Operator::parse(name) else { return Err(unknown(field, name)) };
-    let (operator, value) = match operator {
-        Operator::In | Operator::Nin => (operator, list_value(name, value)?),
-        Operator::Null | Operator::Nnull => (operator, flag(name, value)?),
-        // A part of a text: `true` and `null` are letters here.
-        Operator::Contains if value.as_str().is_some_and(|text| !text.is_empty()) => {
-            variables::refuse(value.as_str().unwrap_or_default())?;
-            (operator, value.clone())
+/// A relational field: one name, perhaps with the collection that is meant.
+fn step(name: &str) -> Result<Step, Error> {
+    let path = Path::parse(name)?;
+    if path.steps.is_empty() && path.function.is_none() {
+        return Ok(path.last);
+    }
+    Err(Error::invalid_query(format!("\"{name}\" leads to no other items")))
+}
+
+fn compare(name: &str, operator: &str, value: &Value) -> Result<Filter, Error> {
+    let Some(known) = Operator::parse(operator) else { return Err(unknown(name, operator)) };
+    let (operator, value) = match known {
+        _ if known.takes_list() => (known, list_value(operator, value)?),
+        _ if known.takes_flag() => (known, flag(operator, value)?),
+        _ if known.takes_object() => (known, object_value(operator, value)?),
+        Operator::Eq | Operator::Neq | Operator::Lt | Operator::Lte | Operator::Gt | Operator::Gte => {
+            match (known, scalar(operator, value)?) {
+                // Nothing equals null; who asks this wants to know whether there is a value.
+                (Operator::Eq, Value::Null) => (Operator::Null, Value::Bool(true)),
+                (Operator::Neq, Value::Null) => (Operator::Nnull, Value::Bool(true)),
+                (_, Value::Null) => return Err(not_scalar(operator)),
+                other => other,
+            }
         }
-        _ => match (operator, scalar(name, value)?) {
-            // Nothing equals null; who asks this wants to know whether there is a value.
-            (Operator::Eq, Value::Null) => (Operator::Null, Value::Bool(true)),
-            (Operator::Neq, Value::Null) => (Operator::Nnull, Value::Bool(true)),
-            (_, Value::Null) => return Err(not_scalar(name)),
-            other => other,
+        // A part of a text: `true` and `null` are letters here.
+        _ if value.as_str().is_some_and(|text| !text.is_empty()) => (known, value.clone()),
+        _ => match scalar(operator, value)? {
+            Value::Null => return Err(not_scalar(operator)),
+            other => (known, other),
         },
     };
-    Ok(Filter::Compare { field: field.to_owned(), operator, value })
+    let path = Path::parse(name)?;
+    if !path.steps.is_empty() {
+        return Err(Error::invalid_query(format!("\"{name}\" must be written as nested objects")));
+    }
+    Ok(Filter::Compare { field: path.last.name, function: path.function, operator, value })
 }
 
 fn unknown(field: &str, name: &str) -> Error {
-    Error::invalid_query(if LATER.contains(&name) {
-        format!("Filter operator \"{name}\" is not supported yet")
-    } else if name.starts_with('_') {
-        format!("Field \"{field}\" does not contain the \"{name}\" filter operator")
-    } else {
-        format!("Relational path \"{field}.{name}\" is not supported yet")
-    })
+    Error::invalid_query(format!("Field \"{field}\" does not contain the \"{name}\" filter operator"))
 }
 
 fn not_scalar(name: &str) -> Error {
@@ -162,11 +165,16 @@ fn scalar(name: &str, value: &Value) -> Result<Value, Error> {
         Value::String(text) if text.is_empty() => {
             Err(Error::invalid_query(format!("The filter value for \"{name}\" is empty")))
         }
-        Value::String(text) => {
-            variables::refuse(text)?;
-            Ok(coerce(value).into_owned())
-        }
-        _ => Ok(value.clone()),
+        _ => Ok(coerce(value).into_owned()),
+    }
+}
+
+fn object_value(name: &str, value: &Value) -> Result<Value, Error> {
+    let refused = || Error::invalid_query(format!("The filter value for \"{name}\" has to be an object"));
+    match value {
+        Value::Object(_) => Ok(value.clone()),
+        Value::String(text) => crate::json::parse(text).filter(Value::is_object).ok_or_else(refused),
+        _ => Err(refused()),
     }
 }
 

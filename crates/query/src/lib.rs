@@ -3,14 +3,21 @@
 //! All roads end in one [`Query`]; what it can't express is refused with 400 `INVALID_QUERY`, never ignored.
 //! A name is only a name here: whether a field exists and an operator suits its type is the planner's to say.
 
+mod aggregate;
 mod filter;
 mod json;
 mod parameters;
+mod path;
 mod query_string;
+mod selection;
 mod values;
-mod variables;
 
+use std::collections::BTreeMap;
+
+pub use aggregate::{Aggregate, AggregateFunction};
 use model::{Error, Filter};
+pub use path::{Path, Step, json_steps, result_name};
+pub use selection::{Below, Selected, select};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,12 +26,15 @@ use serde_json::Value;
 #[serde(default)]
 pub struct Query {
     /// Fields of the answer in the order asked; `None` means `*`. When `*` stands beside other names the list
-    /// keeps it: see [`Query::wants_all`].
+    /// keeps it. Names may be paths: see [`select`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<Vec<String>>,
     /// Which items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
+    /// A text to look for in every field that can be searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
     /// Order; empty means the collection's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sort: Vec<Sort>,
@@ -40,12 +50,27 @@ pub struct Query {
     /// Counts wanted beside the items.
     #[serde(skip_serializing_if = "Meta::is_empty")]
     pub meta: Meta,
+    /// Figures over all items instead of the items; with `group` one row for each group.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aggregate: Vec<Aggregate>,
+    /// Fields whose equal values make a group; each may be a path with a function.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<String>,
+    /// What is asked of related items, by the field that leads to them (`author`, `item:headings`).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub deep: BTreeMap<String, Query>,
+    /// Further names of fields: alias -> field.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub alias: BTreeMap<String, String>,
+    /// Wildcards don't go back through the relation they came by.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_backlink: bool,
 }
 
 /// One key of the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sort {
-    /// Field of the collection.
+    /// Field, or a path with a function; with `aggregate` the name of a figure.
     pub field: String,
     /// Greatest first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -122,11 +147,6 @@ impl Query {
             return Ok(Self::default());
         }
         serde_json::from_slice(bytes).map_err(|_| Error::invalid_query("The query is malformed"))
-    }
-
-    /// Every readable field is wanted, whatever else is named.
-    pub fn wants_all(&self) -> bool {
-        self.fields.as_ref().is_none_or(|fields| fields.iter().any(|field| field == "*"))
     }
 }
 

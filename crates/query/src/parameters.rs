@@ -1,27 +1,37 @@
 //! Parameters -> query: one reader per parameter, and the list of those we refuse.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use model::{Error, Filter};
 use serde_json::{Map, Value};
 
-use crate::values::{check_field, names};
-use crate::{Meta, Query, Sort, filter, json};
+use crate::values::{coerce, names};
+use crate::{Meta, Path, Query, Sort, aggregate, filter, json};
 
 /// Parameters of the language.
-const KNOWN: [&str; 7] = ["fields", "filter", "sort", "limit", "offset", "page", "meta"];
-/// Parameters of the language that we refuse for now: ignoring them would answer another question.
-const REFUSED: [&str; 11] = [
+const KNOWN: [&str; 14] = [
+    "fields",
+    "filter",
     "search",
-    "deep",
-    "alias",
+    "sort",
+    "limit",
+    "offset",
+    "page",
+    "meta",
     "aggregate",
     "groupBy",
     "group",
-    "export",
-    "version",
-    "versionRaw",
+    "deep",
+    "alias",
     "backlink",
-    "joinlink",
 ];
+/// Parameters of the language that we refuse for now: ignoring them would answer another question.
+const REFUSED: [&str; 3] = ["export", "version", "versionRaw"];
+/// Levels of `deep`.
+const DEPTH_LIMIT: usize = 10;
+/// Bytes of an alias: it is the name of a column.
+const ALIAS_LIMIT: usize = 50;
 
 /// A parameter that [`read`] looks at.
 pub fn is_known(name: &str) -> bool {
@@ -33,18 +43,38 @@ pub fn is_known(name: &str) -> bool {
 /// # Errors
 /// `INVALID_QUERY` with a reason.
 pub fn read(parameters: &Map<String, Value>) -> Result<Query, Error> {
+    read_at(parameters, 0)
+}
+
+fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error> {
     if let Some(name) = REFUSED.iter().find(|name| parameters.get(**name).is_some_and(says_something)) {
         return Err(Error::invalid_query(format!("Parameter \"{name}\" is not supported yet")));
     }
     let get = |name: &str| parameters.get(name).filter(|value| !value.is_null());
+    let object_of = |name: &str| get(name).filter(|value| value.as_str() != Some(""));
     Ok(Query {
         fields: get("fields").map(fields).transpose()?.flatten(),
         filter: get("filter").map(filter_of).transpose()?.flatten(),
+        search: get("search").map(search).transpose()?.flatten(),
         sort: get("sort").map(sort).transpose()?.unwrap_or_default(),
         limit: get("limit").map(|value| integer("limit", value, -1)).transpose()?,
         offset: get("offset").map(|value| natural("offset", value)).transpose()?,
         page: get("page").map(|value| natural("page", value)).transpose()?,
         meta: get("meta").map(meta).transpose()?.unwrap_or_default(),
+        aggregate: object_of("aggregate")
+            .map(|value| aggregate::read(&*object("aggregate", value)?))
+            .transpose()?
+            .unwrap_or_default(),
+        group: get("groupBy").or_else(|| get("group")).map(group).transpose()?.unwrap_or_default(),
+        deep: object_of("deep")
+            .map(|value| deep(&*object("deep", value)?, depth + 1))
+            .transpose()?
+            .unwrap_or_default(),
+        alias: object_of("alias")
+            .map(|value| alias(&*object("alias", value)?))
+            .transpose()?
+            .unwrap_or_default(),
+        no_backlink: get("backlink").is_some_and(|value| *coerce(value) == Value::Bool(false)),
     })
 }
 
@@ -61,13 +91,76 @@ fn says_something(value: &Value) -> bool {
 fn fields(value: &Value) -> Result<Option<Vec<String>>, Error> {
     let mut fields: Vec<String> = Vec::new();
     for name in names("fields", value)? {
-        check_field(&name)?;
+        Path::parse(&name)?;
         if !fields.contains(&name) {
             fields.push(name);
         }
     }
     let everything = fields.is_empty() || fields == ["*"];
     Ok((!everything).then_some(fields))
+}
+
+/// An object, perhaps as JSON text.
+fn object<'a>(name: &str, value: &'a Value) -> Result<Cow<'a, Map<String, Value>>, Error> {
+    let refused = || Error::invalid_query(format!("\"{name}\" must be of type object"));
+    match value {
+        Value::Object(map) => Ok(Cow::Borrowed(map)),
+        Value::String(text) => match json::parse(text) {
+            Some(Value::Object(map)) => Ok(Cow::Owned(map)),
+            _ => Err(refused()),
+        },
+        _ => Err(refused()),
+    }
+}
+
+fn search(value: &Value) -> Result<Option<String>, Error> {
+    match value {
+        Value::String(text) => Ok((!text.is_empty()).then(|| text.clone())),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        _ => Err(Error::invalid_query("\"search\" must be a string")),
+    }
+}
+
+fn group(value: &Value) -> Result<Vec<String>, Error> {
+    let names = names("groupBy", value)?;
+    names.iter().try_for_each(|name| Path::parse(name).map(|_| ()))?;
+    Ok(names)
+}
+
+/// `{rel: {_limit: 5, nested: {..}}}`: what has an underscore is a parameter, the rest leads on.
+fn deep(object: &Map<String, Value>, depth: usize) -> Result<BTreeMap<String, Query>, Error> {
+    if depth > DEPTH_LIMIT {
+        return Err(Error::invalid_query(format!("\"deep\" is nested deeper than {DEPTH_LIMIT} levels")));
+    }
+    let mut queries = BTreeMap::new();
+    for (name, value) in object.iter().filter(|(name, _)| !name.starts_with('_')) {
+        let Value::Object(members) = value else {
+            return Err(Error::invalid_query("\"deep\" must be of type object"));
+        };
+        let own = members.iter().filter_map(|(name, value)| Some((name.strip_prefix('_')?, value)));
+        let own: Map<String, Value> = own.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        let mut query = read_at(&own, depth)?;
+        query.deep = deep(members, depth + 1)?;
+        queries.insert(name.clone(), query);
+    }
+    Ok(queries)
+}
+
+fn alias(object: &Map<String, Value>) -> Result<BTreeMap<String, String>, Error> {
+    let mut names = BTreeMap::new();
+    for (alias, field) in object {
+        let field = field.as_str().filter(|field| !field.is_empty());
+        let field = field.ok_or_else(|| Error::invalid_query("\"alias\" must be an object of names"))?;
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        if !alias.chars().all(plain) || alias.len() > ALIAS_LIMIT {
+            return Err(Error::invalid_query(format!("\"{alias}\" can't be used as an alias")));
+        }
+        if field.contains('.') {
+            return Err(Error::invalid_query("\"alias\" key/value can't contain a period character `.`"));
+        }
+        names.insert(alias.clone(), field.to_owned());
+    }
+    Ok(names)
 }
 
 fn filter_of(value: &Value) -> Result<Option<Filter>, Error> {
@@ -96,7 +189,7 @@ fn sort(value: &Value) -> Result<Vec<Sort>, Error> {
         if field.is_empty() {
             return Err(Error::invalid_query("\"sort\" must be a list of names"));
         }
-        check_field(field)?;
+        Path::parse(field)?;
         sort.push(Sort { field: field.to_owned(), descending });
     }
     Ok(sort)
@@ -104,6 +197,11 @@ fn sort(value: &Value) -> Result<Vec<Sort>, Error> {
 
 fn meta(value: &Value) -> Result<Meta, Error> {
     let names = names("meta", value)?;
+    let known = |name: &String| matches!(name.as_str(), "total_count" | "filter_count" | "*");
+    if let Some(at) = names.iter().position(|name| !known(name)) {
+        let reason = format!("\"meta[{at}]\" must be one of [total_count, filter_count]");
+        return Err(Error::invalid_query(reason));
+    }
     let asks = |name: &str| names.iter().any(|asked| asked == name || asked == "*");
     Ok(Meta { total_count: asks("total_count"), filter_count: asks("filter_count") })
 }

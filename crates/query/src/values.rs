@@ -56,7 +56,17 @@ pub fn names(name: &str, value: &Value) -> Result<Vec<String>, Error> {
 }
 
 fn split(text: &str, names: &mut Vec<String>) {
-    names.extend(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
+    let mut open = 0_usize;
+    // A comma between brackets separates arguments.
+    let parts = text.split(|c| {
+        match c {
+            '(' => open += 1,
+            ')' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && open == 0
+    });
+    names.extend(parts.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
 }
 
 /// `"true"`, `"false"` and `"null"` mean what they say.
@@ -67,19 +77,4 @@ pub fn coerce(value: &Value) -> Cow<'_, Value> {
         Some("null") => Cow::Owned(Value::Null),
         _ => Cow::Borrowed(value),
     }
-}
-
-/// Refuses what is not the name of a field of the collection itself.
-///
-/// # Errors
-/// Relational paths, functions, scoped names.
-pub fn check_field(name: &str) -> Result<(), Error> {
-    let kind = if name.contains('(') {
-        "Function"
-    } else if name.contains(['.', ':']) || name.starts_with('$') {
-        "Relational path"
-    } else {
-        return Ok(());
-    };
-    Err(Error::invalid_query(format!("{kind} \"{name}\" is not supported yet")))
 }

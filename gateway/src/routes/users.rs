@@ -58,7 +58,8 @@ pub async fn my_roles(
     }
     let ids: Vec<String> = caller.accountability.roles.iter().map(ToString::to_string).collect();
     let mut query = if query.is_empty() { Query::default() } else { Query::from_bytes(&query)? };
-    let own = Filter::Compare { field: "id".to_owned(), operator: Operator::In, value: json!(ids) };
+    let own =
+        Filter::Compare { field: "id".to_owned(), function: None, operator: Operator::In, value: json!(ids) };
     query.filter = Some(Filter::And(query.filter.into_iter().chain([own]).collect()));
     let collection = "directus_roles".to_owned();
     let request = gateway.call(&caller, ReadItemsRequest { collection, query: query.to_bytes().into() });

@@ -114,6 +114,8 @@ pub struct FieldMeta {
     pub special: Vec<String>,
     /// Must be given.
     pub required: bool,
+    /// `search` looks at it.
+    pub searchable: bool,
     /// Place among the collection's fields.
     pub sort: Option<i64>,
     /// Shipped with the platform.

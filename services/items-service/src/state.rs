@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use access::Access;
 use model::{Accountability, Clock, Error, Errors, Ids};
-use planner::Stamp;
+use planner::{Reader, Stamp, Variables};
 use rpc::Caller;
 use secrets::{Hasher, Sealer};
 use tokio::sync::{Mutex, Notify};
 
 use crate::filter::Filters;
-use crate::snapshot::Snapshots;
+use crate::snapshot::{Snapshot, Snapshots};
 use crate::system::payload::Storing;
 
 /// Handles of this process.
@@ -57,6 +58,20 @@ impl Wake {
     }
 }
 
+/// Who asks, as plans need it.
+pub struct Asking {
+    /// What he may do.
+    pub access: Access,
+    variables: Variables,
+}
+
+impl Asking {
+    /// Against this schema.
+    pub fn reader<'a>(&'a self, snapshot: &'a Snapshot) -> Reader<'a> {
+        Reader { schema: &snapshot.schema, access: &self.access, variables: &self.variables }
+    }
+}
+
 impl std::ops::Deref for State {
     type Target = Inner;
 
@@ -98,6 +113,14 @@ impl State {
             batch_id: self.ids.ordered(),
             silent: false,
             now: self.clock.now(),
+        }
+    }
+
+    /// Who asks.
+    pub fn asking(&self, caller: &Caller) -> Asking {
+        Asking {
+            access: Access::of(&caller.accountability),
+            variables: Variables::of(&caller.accountability, self.clock.now()),
         }
     }
 

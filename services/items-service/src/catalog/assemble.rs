@@ -85,6 +85,7 @@ fn fields(collections: &mut BTreeMap<String, CollectionEntry>, columns: Vec<Colu
             json: row.meta,
             special: row.special.unwrap_or_default(),
             required: row.required.unwrap_or(false),
+            searchable: row.searchable.unwrap_or(true),
             sort: row.sort,
             system,
         });

@@ -111,6 +111,9 @@ pub struct FieldRow {
     pub special: Option<Vec<String>>,
     /// Must be given.
     pub required: Option<bool>,
+    /// `search` looks at it.
+    #[serde(default)]
+    pub searchable: Option<bool>,
     /// Place among the collection's fields.
     pub sort: Option<i64>,
     /// The whole row as on the wire.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use access::Access;
 use model::{Collection, Error, Errors, Filter, Special};
-use planner::{Payload, Reference, Stamp, Statement, UpdateChange};
+use planner::{Payload, Reader, Reference, Stamp, Statement, UpdateChange};
 use query::Query;
 use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
@@ -23,6 +23,9 @@ use crate::system::rules::Rules;
 
 /// Keys by the collection they are of.
 type Doomed = BTreeMap<String, BTreeSet<String>>;
+
+/// What follows from a deletion is nobody's wish: no rights are asked for.
+static EVERYTHING: Access = Access::admin();
 
 /// Everything that follows from deleting some items.
 #[derive(Debug, Default)]
@@ -122,7 +125,7 @@ pub struct Deletion<'a> {
     /// What they must still fit once they are locked.
     pub filter: Option<&'a Filter>,
     /// On whose behalf.
-    pub access: &'a Access,
+    pub reader: Reader<'a>,
     /// What the events share.
     pub stamp: &'a Stamp,
 }
@@ -135,11 +138,12 @@ pub async fn delete(
     reached: Option<usize>,
     mut rules: Rules,
 ) -> Result<Vec<String>, Failure> {
-    let Deletion { snapshot, collection, keys, filter, access, stamp } = deletion;
+    let Deletion { snapshot, collection, keys, filter, reader, stamp } = deletion;
+    let admin = Reader { access: &EVERYTHING, ..reader };
     let mut tx = execute::begin(&state.db).await?;
     let conn = &mut *tx;
     rules.before(conn).await?;
-    let there = keys_of(&execute::rows(conn, &planner::plan_lock(keys, filter, collection, access)?).await?)?;
+    let there = keys_of(&execute::rows(conn, &planner::plan_lock(keys, filter, collection, reader)?).await?)?;
     if reached.is_some_and(|reached| there.len() < reached) {
         return Err(Error::forbidden().into());
     }
@@ -158,8 +162,17 @@ pub async fn delete(
         let doomed = if *name == collection.name { Some(&own) } else { consequences.doomed.get(name) };
         let stays = |key: &&String| !doomed.is_some_and(|doomed| doomed.contains(*key));
         let released: Vec<String> = released.iter().filter(stays).cloned().collect();
-        run(conn, &release(state, snapshot.collection(name)?, &json!({ field: value }), &released, &inner)?)
-            .await?;
+        run(
+            conn,
+            &release(
+                state,
+                snapshot.collection(name)?,
+                &json!({ field: value }),
+                &released,
+                (admin, &inner),
+            )?,
+        )
+        .await?;
     }
     // All are logged before any goes: PostgreSQL takes along what hangs on an item, in a circle or on its own kind.
     let all: Vec<String> = there.iter().chain(&hanging).cloned().collect();
@@ -167,9 +180,9 @@ pub async fn delete(
     for name in in_order(&snapshot.catalog, &consequences.doomed) {
         let doomed: Vec<String> = consequences.doomed[&name].iter().cloned().collect();
         let event_ids: Vec<Uuid> = doomed.iter().map(|_| state.ids.ordered()).collect();
-        removals.extend(log(conn, snapshot.collection(&name)?, &doomed, &event_ids, &inner).await?);
+        removals.extend(log(conn, snapshot.collection(&name)?, &doomed, &event_ids, (admin, &inner)).await?);
     }
-    removals.extend(log(conn, collection, &all, &event_ids, stamp).await?);
+    removals.extend(log(conn, collection, &all, &event_ids, (admin, stamp)).await?);
     run(conn, &removals).await?;
     rules.after(conn).await?;
     further.after(conn).await?;
@@ -250,12 +263,12 @@ async fn log(
     collection: &Collection,
     keys: &[String],
     event_ids: &[Uuid],
-    stamp: &Stamp,
+    (reader, stamp): (Reader<'_>, &Stamp),
 ) -> Result<Vec<Statement>, Failure> {
     let mut removals = Vec::new();
     for (keys, event_ids) in keys.chunks(CHUNK).zip(event_ids.chunks(CHUNK)) {
-        let (how, admin) = (planner::Deletion::Log, Access::admin());
-        let statement = planner::plan_delete(how, keys, event_ids, None, collection, &admin, stamp)?;
+        let how = planner::Deletion::Log;
+        let statement = planner::plan_delete(how, keys, event_ids, None, collection, reader, stamp)?;
         run(conn, &[statement]).await?;
         removals.push(planner::plan_removal(keys, collection)?);
     }
@@ -267,7 +280,7 @@ fn release(
     collection: &Collection,
     change: &Value,
     keys: &[String],
-    stamp: &Stamp,
+    (reader, stamp): (Reader<'_>, &Stamp),
 ) -> Result<Vec<Statement>, Errors> {
     // Nobody edits these items: who and when was the last stays as it is.
     let stamps = |special: &Special| {
@@ -281,7 +294,7 @@ fn release(
         let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
         let (event_ids, payloads) = (&event_ids[..], &payloads[..]);
         let change = UpdateChange { keys, payloads, event_ids, first_index: 0, filter: None };
-        planner::plan_update(&change, &answer, &quiet, &Access::admin(), stamp)
+        planner::plan_update(&change, &answer, &quiet, reader, stamp)
     });
     Ok(statements.collect::<Result<Vec<_>, Errors>>()?.into_iter().flatten().collect())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::{Access, Action};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use model::{Collection, Errors, KeySource};
-use planner::{CreateNeeds, Payload, Stamp, Statement};
+use planner::{CreateNeeds, Payload, Reader, Stamp, Statement};
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
@@ -39,16 +39,17 @@ pub async fn make(
     request: pb::CreateItemsRequest,
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
-    let access = Access::of(&caller.accountability);
-    let payloads = prepared(state, caller, &request, &access).await?;
+    let asking = state.asking(caller);
+    let payloads = prepared(state, caller, &request, &asking.access).await?;
     let stamp = state.stamp(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
+            let reader = asking.reader(&snapshot);
             let collection = writable(&snapshot, &request.collection, Action::Create)?;
-            let plan = statements(state, &payloads, &query, collection, &access, &stamp)?;
-            let ending = Ending { read_back: Some((&query, collection, &access)), reached: None };
+            let plan = statements(state, &payloads, &query, collection, reader, &stamp)?;
+            let ending = Ending { read_back: Some((&query, collection, reader)), reached: None };
             let rules = Rules::create(collection, &payloads);
             run(state, &plan, ending, rules).await.map(Into::into)
         };
@@ -118,10 +119,10 @@ fn statements(
     payloads: &[Payload],
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
     stamp: &Stamp,
 ) -> Result<Vec<Statement>, Errors> {
-    if payloads.is_empty() && !access.allows(&collection.name, Action::Create) {
+    if payloads.is_empty() && !reader.access.allows(&collection.name, Action::Create) {
         return Err(model::Error::forbidden_collection(&collection.name).into());
     }
     let chunk = |payloads: &[Payload]| {
@@ -131,7 +132,7 @@ fn statements(
             _ => Vec::new(),
         };
         let needs = CreateNeeds { event_ids: &event_ids, fresh_keys: &fresh_keys };
-        planner::plan_create(payloads, &needs, query, collection, access, stamp)
+        planner::plan_create(payloads, &needs, query, collection, reader, stamp)
     };
     payloads.chunks(CHUNK).map(chunk).collect()
 }

@@ -1,8 +1,9 @@
 //! Deleting: keys or query -> filter hooks -> plan -> statements.
 
-use access::{Access, Action};
+use access::Action;
 use bytes::Bytes;
 use model::{Collection, Error, Errors, Filter};
+use planner::Reader;
 use proto::items::v1 as pb;
 use proto::items::v1::delete_items_request::Target;
 use rpc::Caller;
@@ -23,31 +24,26 @@ pub async fn items(
     caller: &Caller,
     request: pb::DeleteItemsRequest,
 ) -> Result<pb::DeleteItemsResponse, Errors> {
-    let access = Access::of(&caller.accountability);
+    let asking = state.asking(caller);
     let stamp = state.stamp(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
+            let reader = asking.reader(&snapshot);
             let collection = writable(&snapshot, &request.collection, Action::Delete)?;
-            let (keys, filter) = target(state, &request, collection, &access).await?;
+            let (keys, filter) = target(state, &request, collection, reader).await?;
             let event = format!("{}.delete", collection.scope());
             if !keys.is_empty() && snapshot.has_filter(&event, &collection.name) {
                 let payload = Bytes::from(serde_json::to_vec(&keys).unwrap_or_default());
                 let question = Question { event: &event, collection: &collection.name, payload, keys: &keys };
                 state.filters.ask(question, caller).await?;
             }
-            let reached = (!access.skips_missing() && filter.is_none()).then_some(keys.len());
+            let reached = (!reader.access.skips_missing() && filter.is_none()).then_some(keys.len());
             if cascade::has_consequences(&snapshot, &collection.name) {
                 let (keys, filter) = (keys.as_slice(), filter.as_ref());
-                let deletion = Deletion {
-                    snapshot: &snapshot,
-                    collection,
-                    keys,
-                    filter,
-                    access: &access,
-                    stamp: &stamp,
-                };
+                let deletion =
+                    Deletion { snapshot: &snapshot, collection, keys, filter, reader, stamp: &stamp };
                 let rules = Rules::delete(collection, keys);
                 let keys = cascade::delete(state, deletion, reached, rules).await?;
                 return Ok(pb::DeleteItemsResponse { keys });
@@ -55,7 +51,7 @@ pub async fn items(
             let chunks = keys.chunks(CHUNK).map(|keys| {
                 let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
                 let whole = planner::Deletion::Whole;
-                planner::plan_delete(whole, keys, &event_ids, filter.as_ref(), collection, &access, &stamp)
+                planner::plan_delete(whole, keys, &event_ids, filter.as_ref(), collection, reader, &stamp)
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
             let rules = Rules::delete(collection, &keys);
@@ -73,15 +69,15 @@ async fn target(
     state: &State,
     request: &pb::DeleteItemsRequest,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
 ) -> Result<(Vec<String>, Option<Filter>), Failure> {
-    if !access.allows(&collection.name, Action::Delete) {
+    if !reader.access.allows(&collection.name, Action::Delete) {
         return Err(Error::forbidden_collection(&collection.name).into());
     }
     match &request.target {
         Some(Target::Keys(keys)) => Ok((checked_keys(&keys.keys, collection)?, None)),
         Some(Target::Matching(bytes)) => {
-            matching_keys(state, &query(bytes)?, collection, access, Action::Delete).await
+            matching_keys(state, &query(bytes)?, collection, reader, Action::Delete).await
         }
         None => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]").into()),
     }

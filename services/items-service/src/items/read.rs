@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use access::Access;
 use bytes::Bytes;
 use model::{Error, ErrorCode, Errors};
 use proto::items::v1 as pb;
@@ -51,14 +50,15 @@ pub async fn items(
     request: pb::ReadItemsRequest,
 ) -> Result<pb::ReadItemsResponse, Errors> {
     let query = query(&request.query)?;
-    let access = Access::of(&caller.accountability);
+    let asking = state.asking(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
+            let reader = asking.reader(&snapshot);
             let collection = snapshot.collection(&request.collection)?;
             let query = whole(&query, &collection.name);
-            let plan = planner::plan_read(&query, collection, &access)?;
+            let plan = planner::plan_read(&query, collection, reader)?;
             let rows = execute::rows_alone(&state.db, &plan.statement).await?;
             let row = rows.first().ok_or_else(Error::internal)?;
             Ok(pb::ReadItemsResponse {
@@ -83,13 +83,14 @@ pub async fn item(
     request: pb::ReadItemRequest,
 ) -> Result<pb::ReadItemResponse, Errors> {
     let query = query(&request.query)?;
-    let access = Access::of(&caller.accountability);
+    let asking = state.asking(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
+            let reader = asking.reader(&snapshot);
             let collection = snapshot.collection(&request.collection)?;
-            let plan = planner::plan_read_one(&request.key, &query, collection, &access)?;
+            let plan = planner::plan_read_one(&request.key, &query, collection, reader)?;
             let rows = execute::rows_alone(&state.db, &plan.statement).await?;
             let row = rows.first().ok_or_else(Error::forbidden)?;
             Ok(pb::ReadItemResponse { item: Bytes::from(row.try_get::<String, _>("item")?) })

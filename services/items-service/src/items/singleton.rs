@@ -1,6 +1,6 @@
 //! Singletons: one item, made by the first change.
 
-use access::{Access, Action};
+use access::Action;
 use bytes::Bytes;
 use model::{Error, ErrorCode, Errors};
 use proto::items::v1 as pb;
@@ -78,14 +78,15 @@ pub async fn write(
 /// The key of the one item, if it was made.
 async fn present(state: &State, caller: &Caller, name: &str) -> Result<Option<String>, Errors> {
     let snapshot = state.snapshots.present();
-    let access = Access::of(&caller.accountability);
+    let asking = state.asking(caller);
     let one = Query { limit: Some(1), ..Query::default() };
     let found = async {
         let collection = writable(&snapshot, name, Action::Update)?;
-        if !access.allows(name, Action::Update) {
+        let reader = asking.reader(&snapshot);
+        if !reader.access.allows(name, Action::Update) {
             return Err(Error::forbidden_collection(name).into());
         }
-        matching_keys(state, &one, collection, &access, Action::Update).await
+        matching_keys(state, &one, collection, reader, Action::Update).await
     };
     match found.await {
         Ok((keys, _)) => Ok(keys.into_iter().next()),

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use access::{Access, Action};
+use access::Action;
 use model::{Collection, Error, Errors, Filter};
-use planner::{Payload, Stamp, Statement, UpdateChange, parse_key};
+use planner::{Payload, Reader, Stamp, Statement, UpdateChange, parse_key};
 use proto::items::v1 as pb;
 use proto::items::v1::update_items_request::Target;
 use query::Query;
@@ -49,26 +49,26 @@ pub async fn change(
     request: pb::UpdateItemsRequest,
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
-    let access = Access::of(&caller.accountability);
+    let asking = state.asking(caller);
     let stamp = state.stamp(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
             let snapshot = state.snapshots.present();
+            let reader = asking.reader(&snapshot);
             let collection = writable(&snapshot, &request.collection, Action::Update)?;
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
-            let (keys, filter) = target(state, &request, &payloads, collection, &access).await?;
+            let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
             let question = Change { caller, request: &request, one, keys: &keys };
             let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
             let groups = groups(&keys, payloads, matches!(request.target, Some(Target::Each(_))));
-            let statements =
-                statements(state, &groups, filter.as_ref(), &query, collection, &access, &stamp)?;
-            let reached = (!access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
-            let ending = Ending { read_back: Some((&query, collection, &access)), reached };
+            let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
+            let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
+            let ending = Ending { read_back: Some((&query, collection, reader)), reached };
             let mut written = run(state, &statements, ending, rules).await?;
             if statements.is_empty() && !keys.is_empty() {
-                written = read_only(state, &keys, &query, collection, &access).await?;
+                written = read_only(state, &keys, &query, collection, reader).await?;
             }
             Ok(written.into())
         };
@@ -117,9 +117,9 @@ async fn read_only(
     keys: &[String],
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
 ) -> Result<Written, Failure> {
-    let plan = planner::plan_read_keys(keys, query, collection, access)?;
+    let plan = planner::plan_read_keys(keys, query, collection, reader)?;
     let rows = execute::rows_alone(&state.db, &plan.statement).await?;
     let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
     Ok(Written { items, keys: keys.to_vec() })
@@ -130,9 +130,9 @@ async fn target(
     request: &pb::UpdateItemsRequest,
     payloads: &[Payload],
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
 ) -> Result<(Vec<String>, Option<Filter>), Failure> {
-    if !access.allows(&collection.name, Action::Update) {
+    if !reader.access.allows(&collection.name, Action::Update) {
         return Err(Error::forbidden_collection(&collection.name).into());
     }
     if !matches!(request.target, Some(Target::Each(_))) && payloads.len() != 1 {
@@ -141,7 +141,7 @@ async fn target(
     match &request.target {
         Some(Target::Keys(keys)) => Ok((checked_keys(&keys.keys, collection)?, None)),
         Some(Target::Matching(bytes)) => {
-            matching_keys(state, &query(bytes)?, collection, access, Action::Update).await
+            matching_keys(state, &query(bytes)?, collection, reader, Action::Update).await
         }
         Some(Target::Each(_)) => {
             let keys = payloads.iter().map(|payload| own_key(payload, collection));
@@ -185,13 +185,13 @@ pub async fn matching_keys(
     state: &State,
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
     action: Action,
 ) -> Result<(Vec<String>, Option<Filter>), Failure> {
     let mut query = query.clone();
     // A change by query reaches everything that fits, as in the original, unless the query itself limits it.
     query.limit = query.limit.or(Some(-1));
-    let statement = planner::plan_keys(&query, collection, access, action)?;
+    let statement = planner::plan_keys(&query, collection, reader, action)?;
     let rows = execute::rows_alone(&state.db, &statement).await?;
     let keys = rows.iter().map(|row| row.try_get("key")).collect::<Result<_, sqlx::Error>>()?;
     Ok((keys, query.filter))
@@ -237,7 +237,7 @@ fn statements(
     filter: Option<&Filter>,
     query: &Query,
     collection: &Collection,
-    access: &Access,
+    reader: Reader<'_>,
     stamp: &Stamp,
 ) -> Result<Vec<Statement>, Errors> {
     let mut statements = Vec::with_capacity(groups.len());
@@ -251,7 +251,7 @@ fn statements(
             first_index,
             filter,
         };
-        statements.extend(planner::plan_update(&change, query, collection, access, stamp)?);
+        statements.extend(planner::plan_update(&change, query, collection, reader, stamp)?);
         first_index += i32::try_from(group.keys.len()).unwrap_or(i32::MAX);
     }
     Ok(statements)

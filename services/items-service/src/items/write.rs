@@ -1,9 +1,8 @@
 //! What all writes share: several statements in one transaction, and their answer.
 
-use access::Access;
 use bytes::Bytes;
 use model::{Collection, Errors};
-use planner::Statement;
+use planner::{Reader, Statement};
 use proto::items::v1::WriteItemsResponse;
 use query::Query;
 use sqlx::Row as _;
@@ -48,7 +47,7 @@ impl From<Written> for WriteItemsResponse {
 #[derive(Clone, Copy, Default)]
 pub struct Ending<'a> {
     /// Read the items back so.
-    pub read_back: Option<(&'a Query, &'a Collection, &'a Access)>,
+    pub read_back: Option<(&'a Query, &'a Collection, Reader<'a>)>,
     /// So many items must have been reached, else nothing is written and the answer is 403.
     pub reached: Option<usize>,
 }
@@ -101,8 +100,8 @@ async fn run_several(
     }
     rules.after(&mut tx).await?;
     let mut items = String::new();
-    if let Some((query, collection, access)) = ending.read_back {
-        let plan = planner::plan_read_keys(&keys, query, collection, access).map_err(Errors::from)?;
+    if let Some((query, collection, reader)) = ending.read_back {
+        let plan = planner::plan_read_keys(&keys, query, collection, reader).map_err(Errors::from)?;
         items = Written::items_of(execute::rows(&mut tx, &plan.statement).await?)?;
     }
     execute::commit(tx).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Collection, Field, FieldType, KeySource, Relation, Schema, Special};
+use model::{Collection, Field, FieldType, KeySource, Link, Schema, Special};
 
 use crate::catalog::assemble::field_type;
 use crate::catalog::rows::ColumnRow;
@@ -23,10 +23,9 @@ const CONCEALED: [(&str, &str); 2] =
 /// Builds the schema. Tables without a primary key of one column are left out: items need a key.
 pub fn schema(catalog: &Catalog, version: i64) -> Schema {
     let mut collections = BTreeMap::new();
-    let mut relations = Vec::new();
-    for entry in catalog.collections.values() {
-        relations.extend(entry.relations.iter().filter_map(|held| relation(entry, held)));
-        let Some(key) = entry.key().filter(|_| !HIDDEN.contains(&entry.name.as_str())) else { continue };
+    let back = links_back(catalog);
+    for entry in catalog.collections.values().filter(|entry| is_read(entry)) {
+        let Some(key) = entry.key() else { continue };
         let Some(column) = &key.column else { continue };
         let meta = entry.meta.as_ref();
         let collection = Collection {
@@ -35,14 +34,55 @@ pub fn schema(catalog: &Catalog, version: i64) -> Schema {
             primary_key: key.name.clone(),
             key_source: key_source(column),
             first_version: entry.table.as_ref().map_or(1, |table| table.lived.saturating_add(1)),
-            fields: entry.fields.iter().filter_map(|described| field(entry, described)).collect(),
+            fields: entry
+                .fields
+                .iter()
+                .filter_map(|described| field(entry, described, catalog, &back))
+                .collect(),
             singleton: meta.is_some_and(|meta| meta.singleton),
             sort_field: meta.and_then(|meta| meta.sort_field.clone()),
             system: entry.system,
         };
         collections.insert(entry.name.clone(), Arc::new(collection));
     }
-    Schema { version, collections, relations }
+    Schema { version, collections }
+}
+
+/// Clients may read items of it.
+fn is_read(entry: &CollectionEntry) -> bool {
+    !HIDDEN.contains(&entry.name.as_str()) && entry.key().is_some()
+}
+
+/// Alias fields that show those who refer, by collection and field.
+type Back<'a> = BTreeMap<(&'a str, &'a str), Link>;
+
+fn links_back(catalog: &Catalog) -> Back<'_> {
+    let readable = catalog.collections.values().filter(|entry| is_read(entry));
+    let held = readable.flat_map(|entry| entry.relations.iter().map(move |held| (entry, held)));
+    held.filter_map(|(entry, held)| {
+        let meta = held.meta.as_ref()?;
+        let link = Link::Many {
+            collection: entry.name.clone(),
+            field: held.field.clone(),
+            sort_field: meta.sort_field.clone(),
+        };
+        Some(((held.related.as_deref()?, meta.one_field.as_deref()?), link))
+    })
+    .collect()
+}
+
+/// Where a field with a column leads.
+fn link(held: &RelationEntry, catalog: &Catalog) -> Option<Link> {
+    let readable = |name: &String| catalog.collections.get(name).is_some_and(is_read);
+    let meta = held.meta.as_ref()?;
+    match (&held.related, &meta.one_collection_field) {
+        (Some(related), _) => readable(related).then(|| Link::One { collection: related.clone() }),
+        (None, Some(field)) => Some(Link::Any {
+            collection_field: field.clone(),
+            allowed: meta.one_allowed_collections.iter().filter(|name| readable(name)).cloned().collect(),
+        }),
+        (None, None) => None,
+    }
 }
 
 fn key_source(key: &ColumnRow) -> KeySource {
@@ -53,15 +93,24 @@ fn key_source(key: &ColumnRow) -> KeySource {
     }
 }
 
-/// A field that has a column.
-fn field(entry: &CollectionEntry, described: &FieldEntry) -> Option<Field> {
-    let column = described.column.as_ref()?;
+/// A field that has a column, or that shows other items.
+fn field(
+    entry: &CollectionEntry,
+    described: &FieldEntry,
+    catalog: &Catalog,
+    back: &Back<'_>,
+) -> Option<Field> {
+    let Some(column) = &described.column else {
+        let link = back.get(&(entry.name.as_str(), described.name.as_str()))?;
+        return Some(alias(&described.name, link.clone()));
+    };
     let meta = described.meta.as_ref();
     let names = meta.map_or(&[][..], |meta| &meta.special);
     let mut special: Vec<Special> = names.iter().filter_map(|name| Special::parse(name)).collect();
     if CONCEALED.contains(&(entry.name.as_str(), described.name.as_str())) {
         special.push(Special::Conceal);
     }
+    let held = entry.relations.iter().find(|held| held.field == described.name);
     Some(Field {
         name: described.name.clone(),
         kind: described.kind,
@@ -72,16 +121,23 @@ fn field(entry: &CollectionEntry, described: &FieldEntry) -> Option<Field> {
         required: meta.is_some_and(|meta| meta.required),
         generated: column.generated.is_some(),
         special,
+        searchable: meta.is_none_or(|meta| meta.searchable),
+        link: held.and_then(|held| link(held, catalog)),
     })
 }
 
-/// A relation that the metadata knows.
-fn relation(entry: &CollectionEntry, held: &RelationEntry) -> Option<Relation> {
-    let meta = held.meta.as_ref()?;
-    Some(Relation {
-        many_collection: entry.name.clone(),
-        many_field: held.field.clone(),
-        one_collection: held.related.clone(),
-        one_field: meta.one_field.clone(),
-    })
+fn alias(name: &str, link: Link) -> Field {
+    Field {
+        name: name.to_owned(),
+        kind: FieldType::Alias,
+        column_type: String::new(),
+        nullable: true,
+        default: None,
+        unique: false,
+        required: false,
+        generated: false,
+        special: Vec::new(),
+        searchable: false,
+        link: Some(link),
+    }
 }

@@ -53,13 +53,14 @@ async fn columns(conn: &mut PgConnection) -> Result<Vec<ColumnRow>, sqlx::Error>
 async fn fields(conn: &mut PgConnection) -> Result<Vec<FieldRow>, sqlx::Error> {
     let rows = sqlx::query(FIELDS).persistent(false).fetch_all(conn).await?;
     let field = |row: &PgRow| {
-        let meta = RawValue::from_string(row.try_get(5)?);
+        let meta = RawValue::from_string(row.try_get(6)?);
         Ok(FieldRow {
             collection: row.try_get(0)?,
             field: row.try_get(1)?,
             special: row.try_get(2)?,
             required: row.try_get(3)?,
-            sort: row.try_get::<Option<i32>, _>(4)?.map(i64::from),
+            searchable: row.try_get(4)?,
+            sort: row.try_get::<Option<i32>, _>(5)?.map(i64::from),
             meta: meta.map_err(|error| sqlx::Error::Decode(error.into()))?,
         })
     };
@@ -174,7 +175,7 @@ const COLLECTIONS: &str = as_json!(
      FROM directus_collections m ORDER BY m.collection"
 );
 
-const FIELDS: &str = "SELECT m.collection, m.field, string_to_array(m.special, ',') AS special, m.required, m.sort,
+const FIELDS: &str = "SELECT m.collection, m.field, string_to_array(m.special, ',') AS special, m.required, m.searchable, m.sort,
             (SELECT row_to_json(w) FROM (SELECT m.id, m.collection, m.field,
                 string_to_array(m.special, ',') AS special, m.interface, m.options, m.display,
                 m.display_options, m.readonly, m.hidden, m.sort, m.width, m.translations, m.note, m.conditions,

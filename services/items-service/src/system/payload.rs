@@ -123,7 +123,7 @@ fn check(payload: &Payload, collection: &Collection, action: Action) -> Result<(
     }
     for (name, value) in payload.iter().filter(|(_, value)| !matches!(value.get(), "null" | "[]")) {
         let structured = value.get().starts_with(['{', '[']);
-        let alias = collection.field(name).is_none();
+        let alias = !collection.field(name).is_some_and(Field::is_stored);
         if (alias || structured) && holds_items(collection, name) {
             let reason = format!("\"{name}\" holds other items, and nested items can't be written yet");
             return Err(Error::invalid_payload(reason).with("field", name));

@@ -1,0 +1,358 @@
+//! The fields of an answer, with those of related items at any depth, as one JSON expression.
+//!
+//! Related items are sub-selects of the row that leads to them: one row by its key, or a page per parent.
+
+use std::collections::BTreeMap;
+
+use access::Action;
+use model::{Collection, Error, Field, Function, Link, quote_identifier};
+use query::{Below, Query, Selected, result_name};
+
+use crate::column::answer_value;
+use crate::function::function_answer;
+use crate::link::{target_key, to_any};
+use crate::page::{Page, filtered, fitting, page};
+use crate::read::{key_field, table};
+use crate::reader::Reader;
+use crate::shape::readable_field;
+use crate::statement::{Binding, Builder};
+
+/// Relations within relations (`MAX_RELATIONAL_DEPTH`).
+pub(crate) const DEPTH_LIMIT: usize = 10;
+/// Sub-selects of one answer.
+const BUDGET: usize = 500;
+
+static NOTHING: BTreeMap<String, Query> = BTreeMap::new();
+static NO_ALIAS: BTreeMap<String, String> = BTreeMap::new();
+
+/// The JSON of one item read from `source`, as a query wants it.
+pub(crate) fn answer(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    source: &str,
+    b: &mut Builder,
+) -> Result<String, Error> {
+    let everything = ["*".to_owned()];
+    let fields = query::select(query.fields.as_deref().unwrap_or(&everything))?;
+    let wish = Wish {
+        fields: &fields,
+        deep: &query.deep,
+        alias: &query.alias,
+        no_backlink: query.no_backlink,
+        depth: 0,
+    };
+    Answers { reader, spent: 0 }.object(wish, Source { collection, alias: source }, None, b)
+}
+
+/// What is wanted of the items of one collection.
+#[derive(Clone, Copy)]
+struct Wish<'q> {
+    fields: &'q [Selected],
+    deep: &'q BTreeMap<String, Query>,
+    alias: &'q BTreeMap<String, String>,
+    no_backlink: bool,
+    depth: usize,
+}
+
+impl<'q> Wish<'q> {
+    /// What is asked of the items that a field leads to, beside their fields.
+    fn asked(&self, name: &str, scope: Option<&str>) -> Option<&'q Query> {
+        let scoped = scope.and_then(|scope| self.deep.get(&format!("{name}:{scope}")));
+        scoped.or_else(|| self.deep.get(name))
+    }
+
+    /// The wish for those items.
+    fn below<'b>(&self, fields: &'b [Selected], asked: Option<&'b Query>) -> Wish<'b> {
+        Wish {
+            fields,
+            deep: asked.map_or(&NOTHING, |query| &query.deep),
+            alias: asked.map_or(&NO_ALIAS, |query| &query.alias),
+            no_backlink: self.no_backlink,
+            depth: self.depth + 1,
+        }
+    }
+}
+
+/// Where items are read from.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    collection: &'s Collection,
+    alias: &'s str,
+}
+
+/// A column of an answer.
+struct Column<'a> {
+    name: String,
+    field: &'a Field,
+    function: Option<Function>,
+    /// What is wanted of the items it leads to; empty for the bare value.
+    below: Vec<Below>,
+    /// A wildcard named it: what is out of reach is left out instead of refused.
+    wild: bool,
+}
+
+impl Column<'_> {
+    /// The fields that are wanted, of items of this collection.
+    fn fields(&self, scope: Option<&str>) -> Vec<Selected> {
+        let fits = |below: &&Below| below.scope.is_none() || below.scope.as_deref() == scope;
+        self.below.iter().filter(fits).flat_map(|below| below.fields.clone()).collect()
+    }
+}
+
+/// The field that led here, by its collection.
+type Way<'w> = Option<(&'w str, &'w str)>;
+
+struct Answers<'a> {
+    reader: Reader<'a>,
+    spent: usize,
+}
+
+impl Answers<'_> {
+    fn object(
+        &mut self,
+        wish: Wish<'_>,
+        source: Source<'_>,
+        way: Way<'_>,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let mut parts = Vec::new();
+        for column in self.columns(wish, source.collection, way)? {
+            if column.wild && !self.is_within_reach(column.field) {
+                continue;
+            }
+            let value = self.value(&column, wish, source, b)?;
+            parts.push(format!("{value} AS {}", quote_identifier(&column.name)));
+        }
+        if parts.is_empty() {
+            return Ok("'{}'::json".to_owned());
+        }
+        // `r.*` and not `r`, which would be the field of that name if there is one.
+        Ok(format!("(SELECT row_to_json(r.*) FROM (SELECT {}) r)", parts.join(", ")))
+    }
+
+    /// The columns of an answer in their order on the wire; wildcards are spelled out.
+    fn columns<'c>(
+        &self,
+        wish: Wish<'_>,
+        collection: &'c Collection,
+        way: Way<'_>,
+    ) -> Result<Vec<Column<'c>>, Error> {
+        let mut columns: Vec<Column<'c>> = Vec::new();
+        for selected in wish.fields {
+            if selected.name == "*" {
+                self.all(selected, wish, collection, way, &mut columns);
+                continue;
+            }
+            let field = wish.alias.get(&selected.name).unwrap_or(&selected.name);
+            let field = readable_field(field, collection, self.reader.access)?;
+            let name = match &selected.function {
+                Some(function) => result_name(&selected.name, function),
+                None => selected.name.clone(),
+            };
+            let (function, below) = (selected.function.clone(), selected.below.clone());
+            put(&mut columns, Column { name, field, function, below, wild: false });
+        }
+        Ok(columns)
+    }
+
+    /// What a wildcard stands for.
+    fn all<'c>(
+        &self,
+        star: &Selected,
+        wish: Wish<'_>,
+        collection: &'c Collection,
+        way: Way<'_>,
+        columns: &mut Vec<Column<'c>>,
+    ) {
+        for field in &collection.fields {
+            if !self.reader.access.allows_field(&collection.name, &field.name, Action::Read) {
+                continue;
+            }
+            let back = wish.no_backlink && leads_back(field, collection, way);
+            let below = if field.link.is_some() && !back { star.below.clone() } else { Vec::new() };
+            let name = field.name.clone();
+            put(columns, Column { name, field, function: None, below, wild: true });
+        }
+    }
+
+    fn value(
+        &mut self,
+        column: &Column<'_>,
+        wish: Wish<'_>,
+        source: Source<'_>,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let field = column.field;
+        if let Some(function) = &column.function {
+            return function_answer(function, field, source.collection, source.alias, &self.reader, b);
+        }
+        match &field.link {
+            Some(Link::Many { .. }) => self.many(column, wish, source, b),
+            _ if column.below.is_empty() => Ok(answer_value(field, source.alias)),
+            Some(Link::One { collection }) if column.wild && self.reader.related(collection).is_err() => {
+                Ok(answer_value(field, source.alias))
+            }
+            Some(Link::One { collection }) => {
+                let held = format!("{}.{}", source.alias, quote_identifier(&field.name));
+                let fields = column.fields(None);
+                self.one(column, collection, &fields, (wish, None), (source, &held), b)
+            }
+            Some(Link::Any { collection_field, allowed }) => {
+                self.any(column, (collection_field, allowed), wish, source, b)
+            }
+            None => {
+                let below = column.fields(None);
+                let name = below.first().map_or("*", |selected| selected.name.as_str());
+                Err(Error::forbidden_field(&source.collection.name, &format!("{}.{name}", column.name)))
+            }
+        }
+    }
+
+    /// The items that a field shows may be seen.
+    fn is_within_reach(&self, field: &Field) -> bool {
+        match &field.link {
+            Some(Link::Many { collection, .. }) => self.reader.related(collection).is_ok(),
+            _ => true,
+        }
+    }
+
+    /// One more relation, `depth` of them above it; `deeper` when fields of its items are named.
+    fn spend(&mut self, depth: usize, deeper: bool) -> Result<(), Error> {
+        self.spent += 1;
+        if depth + 1 + usize::from(deeper) > DEPTH_LIMIT {
+            return Err(Error::invalid_query("Max relational depth exceeded"));
+        }
+        if self.spent > BUDGET {
+            return Err(Error::invalid_query(format!("The query asks for more than {BUDGET} relations")));
+        }
+        Ok(())
+    }
+
+    /// The item that `held` is the key of.
+    fn one(
+        &mut self,
+        column: &Column<'_>,
+        related: &str,
+        fields: &[Selected],
+        (wish, scope): (Wish<'_>, Option<&str>),
+        (source, held): (Source<'_>, &str),
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        self.spend(wish.depth, true)?;
+        let one = self.reader.related(related)?;
+        let alias = b.alias();
+        let asked = wish.asked(&column.name, scope);
+        let below = wish.below(fields, asked);
+        let fits = match asked {
+            Some(query) => fitting(query, one, self.reader, &alias, b)?,
+            None => Vec::new(),
+        };
+        let way = Some((source.collection.name.as_str(), column.field.name.as_str()));
+        let object = self.object(below, Source { collection: one, alias: &alias }, way, b)?;
+        let own = format!("{} = {held}", target_key(one, &alias));
+        let conditions: Vec<String> = [own].into_iter().chain(fits).collect();
+        Ok(format!("(SELECT {object} FROM {} {alias}{})", table(one), filtered(&conditions)))
+    }
+
+    /// The item that a field refers to together with the field that names the collection.
+    fn any(
+        &mut self,
+        column: &Column<'_>,
+        (collection_field, allowed): (&str, &[String]),
+        wish: Wish<'_>,
+        source: Source<'_>,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let which = format!("{}.{}", source.alias, quote_identifier(collection_field));
+        let held = format!("{}.{}", source.alias, quote_identifier(&column.field.name));
+        let mut cases = String::new();
+        for name in allowed {
+            let fields = column.fields(Some(name));
+            if fields.is_empty() {
+                continue;
+            }
+            if column.wild && self.reader.related(name).is_err() {
+                continue;
+            }
+            let one = self.reader.related(name)?;
+            let key = to_any(key_field(one)?, &held);
+            let object = self.one(column, name, &fields, (wish, Some(name)), (source, &key), b)?;
+            let bound = b.bind(Binding::Text(Some(name.clone())));
+            cases.push_str(&format!(" WHEN {which} = {bound}::text THEN {object}"));
+        }
+        if cases.is_empty() {
+            return Ok(held);
+        }
+        Ok(format!("CASE{cases} ELSE to_json({held}) END"))
+    }
+
+    /// The items that refer to this one: a page of them, or of their keys.
+    fn many(
+        &mut self,
+        column: &Column<'_>,
+        wish: Wish<'_>,
+        source: Source<'_>,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let Some(Link::Many { collection, field, sort_field }) = &column.field.link else {
+            return Err(Error::internal());
+        };
+        self.spend(wish.depth, !column.below.is_empty())?;
+        let many = self.reader.related(collection)?;
+        let alias = b.alias();
+        let asked = wish.asked(&column.name, None);
+        let default = Query::default();
+        let query = asked.unwrap_or(&default);
+        if !query.aggregate.is_empty() || !query.group.is_empty() {
+            return Err(Error::invalid_query("\"deep\" does not support \"_aggregate\" and \"_group\" yet"));
+        }
+        let mut conditions = vec![format!(
+            "{alias}.{} = {}",
+            quote_identifier(field),
+            target_key(source.collection, source.alias)
+        )];
+        conditions.extend(fitting(query, many, self.reader, &alias, b)?);
+        let (filtered, columns) = (filtered(&conditions), format!("{alias}.*"));
+        let sort_field = sort_field.as_deref();
+        let wanted = Page { filtered: &filtered, sort_field, alias: &alias, columns: &columns };
+        let rows = page(query, many, self.reader, &wanted, b)?;
+        let fields = column.fields(None);
+        let value = if column.below.is_empty() {
+            answer_value(key_field(many)?, &alias)
+        } else {
+            let way = Some((many.name.as_str(), field.as_str()));
+            self.object(wish.below(&fields, asked), Source { collection: many, alias: &alias }, way, b)?
+        };
+        Ok(format!(
+            "(SELECT coalesce(json_agg(x.j), '[]'::json) FROM (SELECT {value} AS j FROM ({rows}) {alias}) x)"
+        ))
+    }
+}
+
+/// A column once more: wishes for what it leads to add up.
+fn put<'c>(columns: &mut Vec<Column<'c>>, column: Column<'c>) {
+    let Some(known) = columns.iter_mut().find(|known| known.name == column.name) else {
+        columns.push(column);
+        return;
+    };
+    known.wild &= column.wild;
+    for below in column.below {
+        match known.below.iter_mut().find(|other| other.scope == below.scope) {
+            Some(other) => other.fields.extend(below.fields),
+            None => known.below.push(below),
+        }
+    }
+}
+
+/// The relation is the one by which the items were reached, seen from its other side.
+fn leads_back(field: &Field, collection: &Collection, way: Way<'_>) -> bool {
+    let Some((from, by)) = way else { return false };
+    match &field.link {
+        // Reached by `from.by`, a reference: back go those who refer by it.
+        Some(Link::Many { collection, field, .. }) => collection == from && field == by,
+        // Reached as those who refer by `from.by`, which is this field.
+        Some(Link::One { .. }) => collection.name == from && field.name == by,
+        _ => false,
+    }
+}

@@ -1,0 +1,334 @@
+//! One comparison -> SQL.
+
+use model::{Error, Field, FieldType, Function, Operator, quote_identifier};
+use serde_json::Value;
+
+use super::Conditions;
+use crate::column::sql_type;
+use crate::function::function_value;
+use crate::read::table;
+use crate::reader::Variable;
+use crate::shape::readable_field;
+use crate::statement::{Binding, Builder};
+use crate::value::filter_text;
+
+/// What is compared: an expression, and the type that values are read as.
+struct Subject<'f> {
+    sql: String,
+    cast: String,
+    field: &'f Field,
+    /// A number of ours, whatever the field is.
+    number: bool,
+}
+
+impl Conditions<'_> {
+    pub(super) fn compare(
+        &self,
+        field: &Field,
+        function: Option<&Function>,
+        operator: Operator,
+        value: &Value,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let subject = match function {
+            Some(function) => {
+                let sql = function_value(function, field, self.collection, self.source, &self.reader, b)?;
+                check_number(function, operator)?;
+                Subject { sql, cast: "numeric".to_owned(), field, number: true }
+            }
+            None => {
+                check_operator(field, operator)?;
+                let sql = format!("{}.{}", self.source, quote_identifier(&field.name));
+                Subject { sql, cast: sql_type(field).to_owned(), field, number: false }
+            }
+        };
+        let column = &subject.sql;
+        let sign = match operator {
+            Operator::Null | Operator::Nnull => {
+                let wanted = (operator == Operator::Null) == truth(value);
+                return Ok(format!("{column} IS {}NULL", if wanted { "" } else { "NOT " }));
+            }
+            Operator::Empty | Operator::Nempty => {
+                let wanted = (operator == Operator::Empty) == truth(value);
+                return Ok(match wanted {
+                    true => format!("({column} IS NULL OR {column}::text = '')"),
+                    false => format!("({column} IS NOT NULL AND {column}::text <> '')"),
+                });
+            }
+            Operator::In | Operator::Nin => return self.one_of(&subject, operator, value, b),
+            Operator::Between | Operator::Nbetween => return self.between(&subject, operator, value, b),
+            // null compared is a question about null, as in the original.
+            Operator::Eq if value.is_null() => return Ok(format!("{column} IS NULL")),
+            Operator::Neq if value.is_null() => return Ok(format!("{column} IS NOT NULL")),
+            Operator::Eq => "=",
+            Operator::Neq => "<>",
+            Operator::Lt => "<",
+            Operator::Lte => "<=",
+            Operator::Gt => ">",
+            Operator::Gte => ">=",
+            _ => return like(&subject, operator, value, b),
+        };
+        Ok(match self.operand(&subject, value, b)? {
+            Some(operand) => format!("{column} {sign} {operand}"),
+            // A variable that stands for nothing.
+            None if operator == Operator::Eq => format!("{column} IS NULL"),
+            None if operator == Operator::Neq => format!("{column} IS NOT NULL"),
+            None => "false".to_owned(),
+        })
+    }
+
+    /// A value as an expression of the subject's type; nothing for a variable that stands for nothing.
+    fn operand(
+        &self,
+        subject: &Subject<'_>,
+        value: &Value,
+        b: &mut Builder,
+    ) -> Result<Option<String>, Error> {
+        let variable = match value {
+            Value::String(text) => self.reader.variables.resolve(text)?,
+            _ => None,
+        };
+        match variable {
+            None => Ok(Some(bound(subject, value, b)?)),
+            Some(Variable::Instant(text)) => Ok(Some(self.instant(subject, &text, b)?)),
+            Some(Variable::Ids(ids)) => {
+                let Some(id) = ids.first() else { return Ok(None) };
+                Ok(Some(bound(subject, &Value::from(id.to_string()), b)?))
+            }
+            Some(variable @ Variable::Of { .. }) => {
+                let list = self.of(subject, &variable, b)?;
+                Ok(Some(format!("(SELECT v.v FROM ({list}) v LIMIT 1)")))
+            }
+        }
+    }
+
+    /// `$NOW` in the subject's own notation.
+    fn instant(&self, subject: &Subject<'_>, text: &str, b: &mut Builder) -> Result<String, Error> {
+        let cast = match subject.field.kind {
+            _ if subject.number => return Err(Error::invalid_query("\"$NOW\" is no number")),
+            FieldType::Timestamp => "",
+            FieldType::DateTime => " AT TIME ZONE 'UTC'",
+            FieldType::Date => " AT TIME ZONE 'UTC')::date",
+            FieldType::Time => " AT TIME ZONE 'UTC')::time",
+            _ => return bound(subject, &Value::from(text), b),
+        };
+        let instant = format!("{}::text::timestamptz", b.bind(Binding::Text(Some(text.to_owned()))));
+        Ok(if cast.contains(')') { format!("({instant}{cast}") } else { format!("({instant}{cast})") })
+    }
+
+    /// The values of a field of the items that a variable stands for: a select of `v`.
+    fn of(&self, subject: &Subject<'_>, variable: &Variable, b: &mut Builder) -> Result<String, Error> {
+        let Variable::Of { collection, ids, path } = variable else { return Err(Error::internal()) };
+        let collection = self.reader.related(collection)?;
+        let field = readable_field(path, collection, self.reader.access)?;
+        if field.is_concealed() {
+            return Err(Error::forbidden_field(&collection.name, path));
+        }
+        let alias = b.alias();
+        let ids = b.bind(Binding::Uuids(ids.clone()));
+        Ok(format!(
+            "SELECT {alias}.{}::text::{} AS v FROM {} {alias} WHERE {alias}.{} = ANY({ids}::uuid[])",
+            quote_identifier(&field.name),
+            subject.cast,
+            table(collection),
+            quote_identifier(&collection.primary_key)
+        ))
+    }
+
+    fn one_of(
+        &self,
+        subject: &Subject<'_>,
+        operator: Operator,
+        value: &Value,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let column = &subject.sql;
+        let (mut texts, mut parts, mut has_null) = (Vec::new(), Vec::new(), false);
+        let (equal, glue) = if operator == Operator::In { ("= ANY", " OR ") } else { ("<> ALL", " AND ") };
+        for value in list(subject, operator, value)? {
+            let variable = match value {
+                Value::String(text) => self.reader.variables.resolve(text)?,
+                _ => None,
+            };
+            match variable {
+                None if value.is_null() => has_null = true,
+                None => texts.push(Some(text_of(subject, value)?)),
+                Some(Variable::Instant(text)) => {
+                    let sign = if operator == Operator::In { "=" } else { "<>" };
+                    parts.push(format!("{column} {sign} {}", self.instant(subject, &text, b)?));
+                }
+                Some(Variable::Ids(ids)) => {
+                    for id in ids {
+                        texts.push(Some(text_of(subject, &Value::from(id.to_string()))?));
+                    }
+                }
+                Some(variable @ Variable::Of { .. }) => {
+                    parts.push(format!("{column} {equal}({})", self.of(subject, &variable, b)?));
+                }
+            }
+        }
+        let bound = b.bind(Binding::Texts(texts));
+        parts.insert(0, format!("{column} {equal}({bound}::text[]::{}[])", subject.cast));
+        if has_null {
+            let not = if operator == Operator::In { "" } else { "NOT " };
+            parts.push(format!("{column} IS {not}NULL"));
+        }
+        Ok(format!("({})", parts.join(glue)))
+    }
+
+    fn between(
+        &self,
+        subject: &Subject<'_>,
+        operator: Operator,
+        value: &Value,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let bounds = list(subject, operator, value)?;
+        let [low, high] = bounds.as_slice() else {
+            return Err(Error::invalid_query(format!("\"{}\" needs two values", operator.as_str())));
+        };
+        let (low, high) = (self.operand(subject, low, b)?, self.operand(subject, high, b)?);
+        let (Some(low), Some(high)) = (low, high) else { return Ok("false".to_owned()) };
+        let not = if operator == Operator::Between { "" } else { "NOT " };
+        Ok(format!("{} {not}BETWEEN {low} AND {high}", subject.sql))
+    }
+}
+
+fn list<'v>(subject: &Subject<'_>, operator: Operator, value: &'v Value) -> Result<Vec<&'v Value>, Error> {
+    match value {
+        Value::Array(values) => Ok(values.iter().collect()),
+        _ => Err(Error::invalid_query(format!(
+            "\"{}\" needs a list for {}",
+            subject.field.name,
+            operator.as_str()
+        ))),
+    }
+}
+
+/// A value's text, checked by the type it is read as.
+fn text_of(subject: &Subject<'_>, value: &Value) -> Result<String, Error> {
+    if !subject.number {
+        return filter_text(value, subject.field);
+    }
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => String::new(),
+    };
+    let fits = text.len() < 30 && text.parse::<f64>().is_ok_and(f64::is_finite);
+    if fits {
+        Ok(text)
+    } else {
+        Err(Error::invalid_query("A function's result is compared with numbers only"))
+    }
+}
+
+fn bound(subject: &Subject<'_>, value: &Value, b: &mut Builder) -> Result<String, Error> {
+    let bound = b.bind(Binding::Text(Some(text_of(subject, value)?)));
+    Ok(format!("{bound}::text::{}", subject.cast))
+}
+
+/// The operators that compare with a part of a text.
+fn like(subject: &Subject<'_>, operator: Operator, value: &Value, b: &mut Builder) -> Result<String, Error> {
+    use Operator as O;
+    let (before, after) = match operator {
+        O::StartsWith | O::NstartsWith | O::IstartsWith | O::NistartsWith => ("", "%"),
+        O::EndsWith | O::NendsWith | O::IendsWith | O::NiendsWith => ("%", ""),
+        O::Contains | O::Ncontains | O::Icontains | O::Nicontains => ("%", "%"),
+        _ => {
+            let reason = format!("Filter operator \"{}\" is not supported yet", operator.as_str());
+            return Err(Error::invalid_query(reason));
+        }
+    };
+    let not = matches!(
+        operator,
+        O::NstartsWith | O::NistartsWith | O::NendsWith | O::NiendsWith | O::Ncontains | O::Nicontains
+    );
+    let fold = matches!(
+        operator,
+        O::IstartsWith | O::NistartsWith | O::IendsWith | O::NiendsWith | O::Icontains | O::Nicontains
+    );
+    let name = &subject.field.name;
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => {
+            return Err(Error::invalid_query(format!("\"{name}\" needs a text for {}", operator.as_str())));
+        }
+    };
+    if text.contains('\0') {
+        return Err(Error::invalid_query(format!("\"{name}\" must not hold NUL")));
+    }
+    let text = if fold { text.to_lowercase() } else { text };
+    let bound = b.bind(Binding::Text(Some(format!("{before}{}{after}", escape_like(&text)))));
+    let column =
+        if fold { format!("lower({}::text)", subject.sql) } else { format!("{}::text", subject.sql) };
+    Ok(format!("{column} {}LIKE {bound}", if not { "NOT " } else { "" }))
+}
+
+pub(super) fn truth(value: &Value) -> bool {
+    !matches!(value, Value::Bool(false)) && value.as_str() != Some("false")
+}
+
+/// `%`, `_` and `\` are letters like all others in what a client searches.
+pub(crate) fn escape_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+fn check_number(function: &Function, operator: Operator) -> Result<(), Error> {
+    use Operator as O;
+    let allowed = matches!(
+        operator,
+        O::Eq
+            | O::Neq
+            | O::Lt
+            | O::Lte
+            | O::Gt
+            | O::Gte
+            | O::In
+            | O::Nin
+            | O::Between
+            | O::Nbetween
+            | O::Null
+            | O::Nnull
+    );
+    if allowed { Ok(()) } else { Err(unfit(function.as_str(), operator)) }
+}
+
+/// Which operators a type takes (directus-surface section 2). Concealed fields can only be asked for presence.
+fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
+    use FieldType as T;
+    use Operator as O;
+    let number = matches!(field.kind, T::Integer | T::BigInteger | T::Float | T::Decimal);
+    let time = matches!(field.kind, T::Date | T::Time | T::DateTime | T::Timestamp);
+    let text = matches!(field.kind, T::String | T::Text | T::Csv);
+    let allowed = match operator {
+        O::Null | O::Nnull => true,
+        O::Empty | O::Nempty => text || field.kind == T::Hash || field.is_concealed(),
+        _ if field.is_concealed() => false,
+        O::Eq | O::Neq => number || time || text || matches!(field.kind, T::Boolean | T::Uuid),
+        O::Lt | O::Lte | O::Gt | O::Gte | O::Between | O::Nbetween => number || time,
+        O::In | O::Nin => number || time || text || field.kind == T::Uuid,
+        O::Ieq
+        | O::Nieq
+        | O::Json
+        | O::Intersects
+        | O::Nintersects
+        | O::IntersectsBbox
+        | O::NintersectsBbox => false,
+        _ => text,
+    };
+    if allowed { Ok(()) } else { Err(unfit(field.kind.as_str(), operator)) }
+}
+
+fn unfit(kind: &str, operator: Operator) -> Error {
+    let name = operator.as_str();
+    Error::invalid_query(format!("\"{kind}\" field type does not contain the \"{name}\" filter operator"))
+}

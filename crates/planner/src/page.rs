@@ -1,0 +1,96 @@
+//! A page of items: which, in what order, how many.
+
+use model::{Collection, Error};
+use query::Query;
+
+use crate::condition::Conditions;
+use crate::order::order_by;
+use crate::read::table;
+use crate::reader::Reader;
+use crate::search;
+use crate::statement::Builder;
+
+/// Items per page when the query names no limit.
+const DEFAULT_LIMIT: i64 = 100;
+
+/// What a page is of.
+pub(crate) struct Page<'a> {
+    /// Which items: ` WHERE ..` or nothing.
+    pub(crate) filtered: &'a str,
+    /// Orders them unless the query does.
+    pub(crate) sort_field: Option<&'a str>,
+    /// What they are read as.
+    pub(crate) alias: &'a str,
+    /// What is selected of them.
+    pub(crate) columns: &'a str,
+}
+
+/// The items of a page: `SELECT .. FROM .. a ..`.
+pub(crate) fn page(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    page: &Page<'_>,
+    b: &mut Builder,
+) -> Result<String, Error> {
+    let Page { filtered, sort_field, alias, columns } = page;
+    let order = order_by(query, collection, reader, (alias, *sort_field), b)?;
+    let window = Window::of(query)?.sql();
+    let table = table(collection);
+    Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by))
+}
+
+/// ` WHERE ..` of these conditions, or nothing.
+pub(crate) fn filtered(conditions: &[String]) -> String {
+    match conditions {
+        [] => String::new(),
+        all => format!(" WHERE {}", all.join(" AND ")),
+    }
+}
+
+/// The conditions of a query: filter and search.
+pub(crate) fn fitting(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    alias: &str,
+    b: &mut Builder,
+) -> Result<Vec<String>, Error> {
+    let mut all = Vec::new();
+    if let Some(filter) = &query.filter {
+        all.push(Conditions { reader, collection, source: alias, depth: 0 }.write(filter, b)?);
+    }
+    if let Some(text) = &query.search {
+        all.push(search::condition(text, collection, reader, alias, b));
+    }
+    Ok(all)
+}
+
+/// How many items, from where.
+pub(crate) struct Window {
+    limit: Option<i64>,
+    offset: i64,
+}
+
+impl Window {
+    /// Numbers of ours, not bindings: PostgreSQL can't choose an index for a limit that it doesn't know.
+    pub(crate) fn sql(&self) -> String {
+        let limit = self.limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+        let offset = if self.offset > 0 { format!(" OFFSET {}", self.offset) } else { String::new() };
+        limit + &offset
+    }
+
+    /// That of a query.
+    pub(crate) fn of(query: &Query) -> Result<Self, Error> {
+        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+        let too_far = || Error::invalid_query("\"offset\" is too large");
+        let offset = match (query.page, query.offset) {
+            (Some(page @ 1..), _) if limit >= 0 => {
+                i64::try_from(page - 1).ok().and_then(|p| p.checked_mul(limit))
+            }
+            (_, Some(offset)) => i64::try_from(offset).ok(),
+            _ => Some(0),
+        };
+        Ok(Self { limit: (limit >= 0).then_some(limit), offset: offset.ok_or_else(too_far)? })
+    }
+}
