@@ -17,7 +17,8 @@ pub enum Filter {
         field: String,
         /// How.
         operator: Operator,
-        /// With what: a scalar, an array for `_in`/`_nin`, a boolean for `_null`/`_nnull`.
+        /// With what: a scalar, an array for `_in`/`_nin`, a boolean for `_null`/`_nnull`, GeoJSON
+        /// (an object) for `_intersects` and its like.
         value: Value,
     },
 }
@@ -58,11 +59,23 @@ pub enum Operator {
     /// Text contains, case-sensitive, wildcards escaped.
     #[serde(rename = "_contains")]
     Contains,
+    /// Has a point in common with a geometry.
+    #[serde(rename = "_intersects")]
+    Intersects,
+    /// Has none.
+    #[serde(rename = "_nintersects")]
+    Nintersects,
+    /// The boxes around both have a point in common.
+    #[serde(rename = "_intersects_bbox")]
+    IntersectsBox,
+    /// They have none.
+    #[serde(rename = "_nintersects_bbox")]
+    NintersectsBox,
 }
 
 impl Operator {
     /// Every operator with its name on the wire.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("_eq", Self::Eq),
         ("_neq", Self::Neq),
         ("_lt", Self::Lt),
@@ -74,6 +87,10 @@ impl Operator {
         ("_null", Self::Null),
         ("_nnull", Self::Nnull),
         ("_contains", Self::Contains),
+        ("_intersects", Self::Intersects),
+        ("_nintersects", Self::Nintersects),
+        ("_intersects_bbox", Self::IntersectsBox),
+        ("_nintersects_bbox", Self::NintersectsBox),
     ];
 
     /// The operator of a wire name (`_eq`).

@@ -5,6 +5,7 @@ use model::{Collection, Error, Field, FieldType, Filter, Operator, quote_identif
 use serde_json::Value;
 
 use crate::column::sql_type;
+use crate::geometry;
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder, join};
 use crate::value::filter_text;
@@ -83,6 +84,10 @@ impl Conditions<'_> {
                 let bound = builder.bind(Binding::Text(Some(pattern)));
                 return Ok(format!("{column}::text LIKE {bound}"));
             }
+            Operator::Intersects
+            | Operator::Nintersects
+            | Operator::IntersectsBox
+            | Operator::NintersectsBox => return geometry::compare(&column, field, operator, value, builder),
             // null compared is a question about null, as in the original.
             Operator::Eq if value.is_null() => return Ok(format!("{column} IS NULL")),
             Operator::Neq if value.is_null() => return Ok(format!("{column} IS NOT NULL")),
@@ -155,7 +160,7 @@ fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
     let allowed = match operator {
         O::Null | O::Nnull => true,
         _ if field.is_concealed() => false,
-        O::Eq | O::Neq => !matches!(field.kind, T::Hash | T::Json | T::Unknown | T::Binary),
+        O::Eq | O::Neq => !matches!(field.kind, T::Hash | T::Json | T::Unknown | T::Binary | T::Geometry(_)),
         O::Lt | O::Lte | O::Gt | O::Gte => matches!(
             field.kind,
             T::Integer
@@ -167,13 +172,19 @@ fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
                 | T::DateTime
                 | T::Timestamp
         ),
-        O::In | O::Nin => !matches!(field.kind, T::Boolean | T::Hash | T::Json | T::Unknown | T::Binary),
+        O::In | O::Nin => {
+            !matches!(field.kind, T::Boolean | T::Hash | T::Json | T::Unknown | T::Binary | T::Geometry(_))
+        }
         O::Contains => matches!(field.kind, T::String | T::Text | T::Csv),
+        O::Intersects | O::Nintersects | O::IntersectsBox | O::NintersectsBox => {
+            matches!(field.kind, T::Geometry(_))
+        }
     };
     if allowed {
         return Ok(());
     }
-    let kind = field.kind.as_str();
+    // Of the geometries the original names no kind.
+    let kind = field.kind.as_str().split('.').next().unwrap_or_default();
     let name = operator.as_str();
     Err(Error::invalid_query(format!(
         "\"{kind}\" field type does not contain the \"{name}\" filter operator"

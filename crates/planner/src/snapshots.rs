@@ -205,3 +205,62 @@ mod no_client_text_in_sql {
         text.bytes().map(|byte| format!("%{byte:02X}")).collect()
     }
 }
+
+/// A collection whose places PostGIS keeps.
+fn places() -> model::Collection {
+    use crate::shape::tests::field;
+    use model::{FieldType, GeometryKind};
+    let mut collection = notes();
+    collection.name = "places".to_owned();
+    let kinds = [
+        ("at", GeometryKind::Point, "geometry(Point,4326)"),
+        ("any", GeometryKind::Any, "ext.geometry"),
+        ("globe", GeometryKind::Polygon, "geography(Polygon,4326)"),
+    ];
+    for (name, kind, column) in kinds {
+        collection.fields.push(field(name, FieldType::Geometry(kind), column));
+    }
+    collection
+}
+
+#[test]
+fn geometries_are_texts_of_postgis_on_their_way_in_and_geojson_on_their_way_out() {
+    let (payloads, _) = parse_payloads(br#"{"at":{"type":"Point","coordinates":[1,2]},"any":null}"#).unwrap();
+    let ids = [Uuid::from_u128(1)];
+    let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
+    let fields = query("fields=at,any,globe");
+    let plan = plan_create(&payloads, &needs, &fields, &places(), &Access::admin(), &stamp()).unwrap();
+    insta::assert_snapshot!(shown(&plan));
+    let filter = |operator: &str, field: &str| {
+        let text = format!(
+            r#"fields=id&filter={{"{field}":{{"{operator}":{{"type":"Point","coordinates":[1,2]}}}}}}"#
+        );
+        plan_read(&query(&text), &places(), &Access::admin()).map(|plan| shown(&plan.statement))
+    };
+    insta::assert_snapshot!(filter("_intersects", "at").unwrap());
+    insta::assert_snapshot!(filter("_nintersects", "any").unwrap());
+    insta::assert_snapshot!(filter("_nintersects_bbox", "globe").unwrap());
+    let refused = filter("_intersects", "body").unwrap_err();
+    assert!(refused.message.contains("\"text\" field type does not contain"), "{refused:?}");
+    let refused = plan_read(&query("filter[at][_eq]=x"), &places(), &Access::admin()).unwrap_err();
+    assert!(refused.message.contains("\"geometry\" field type does not contain"), "{refused:?}");
+}
+
+#[test]
+fn geometries_that_a_field_cannot_hold_are_refused() {
+    for (field, value, reason) in [
+        ("at", r#"{"type":"LineString","coordinates":[[1,2],[3,4]]}"#, "must be a Point, not a LineString"),
+        ("at", r#"{"type":"Point","coordinates":[1,2,3]}"#, "must have positions of 2 numbers"),
+        ("at", r#""POINT(1 2)""#, "must be a GeoJSON geometry"),
+        ("any", "7", "must be a GeoJSON geometry"),
+    ] {
+        let body = format!(r#"{{"{field}":{value}}}"#);
+        let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
+        let ids = [Uuid::from_u128(1)];
+        let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
+        let plan = plan_create(&payloads, &needs, &query(""), &places(), &Access::admin(), &stamp());
+        let error = &plan.unwrap_err().0[0];
+        assert_eq!(error.code, ErrorCode::InvalidPayload);
+        assert_eq!(error.extensions["reason"].as_str().unwrap(), format!("\"{field}\" {reason}"));
+    }
+}

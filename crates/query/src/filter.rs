@@ -6,6 +6,7 @@
 use model::{Error, Filter, Operator};
 use serde_json::{Map, Value};
 
+use crate::json;
 use crate::values::{check_field, coerce, entries};
 use crate::variables;
 
@@ -15,7 +16,7 @@ const DEPTH_LIMIT: usize = 10;
 const NODE_LIMIT: usize = 100;
 
 /// Operators of the original that ours do not include yet.
-const LATER: [&str; 26] = [
+const LATER: [&str; 22] = [
     "_ieq",
     "_nieq",
     "_between",
@@ -33,10 +34,6 @@ const LATER: [&str; 26] = [
     "_nends_with",
     "_iends_with",
     "_niends_with",
-    "_intersects",
-    "_nintersects",
-    "_intersects_bbox",
-    "_nintersects_bbox",
     "_json",
     "_some",
     "_none",
@@ -126,6 +123,9 @@ fn compare(field: &str, name: &str, value: &Value) -> Result<Filter, Error> {
     let (operator, value) = match operator {
         Operator::In | Operator::Nin => (operator, list_value(name, value)?),
         Operator::Null | Operator::Nnull => (operator, flag(name, value)?),
+        Operator::Intersects | Operator::Nintersects | Operator::IntersectsBox | Operator::NintersectsBox => {
+            (operator, geometry(name, value)?)
+        }
         // A part of a text: `true` and `null` are letters here.
         Operator::Contains if value.as_str().is_some_and(|text| !text.is_empty()) => {
             variables::refuse(value.as_str().unwrap_or_default())?;
@@ -168,6 +168,18 @@ fn scalar(name: &str, value: &Value) -> Result<Value, Error> {
         }
         _ => Ok(value.clone()),
     }
+}
+
+/// GeoJSON, as an object or as its text.
+fn geometry(name: &str, value: &Value) -> Result<Value, Error> {
+    let read = match value {
+        Value::String(text) => json::parse(text).unwrap_or_default(),
+        other => other.clone(),
+    };
+    if read.is_object() {
+        return Ok(read);
+    }
+    Err(Error::invalid_query(format!("\"{name}\" has to be a valid GeoJSON object")))
 }
 
 fn list_value(name: &str, value: &Value) -> Result<Value, Error> {

@@ -112,6 +112,16 @@ fn filter_values() {
 }
 
 #[test]
+fn filter_geometries() {
+    let expected = r#"{"filter":{"compare":{"field":"at","operator":"_intersects","value":{"coordinates":["0.10",2],"type":"Point"}}}}"#;
+    let point = r#"{"type":"Point","coordinates":[0.10,2]}"#;
+    assert_eq!(body(&format!(r#"{{"filter":{{"at":{{"_intersects":{point}}}}}}}"#)), expected);
+    assert_eq!(text(&format!("filter[at][_intersects]={point}")), expected, "digits stay");
+    assert_snapshot!(text("filter[at][_nintersects_bbox]=POINT(1 2)"), @r#"400 "_nintersects_bbox" has to be a valid GeoJSON object"#);
+    assert_snapshot!(body(r#"{"filter":{"at":{"_intersects":null}}}"#), @r#"400 "_intersects" has to be a valid GeoJSON object"#);
+}
+
+#[test]
 fn filter_refusals() {
     assert_snapshot!(text("filter={bad"), @"400 Invalid JSON for filter object");
     assert_snapshot!(text("filter="), @"400 Invalid JSON for filter object");
