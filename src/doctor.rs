@@ -83,10 +83,18 @@ async fn log<F>(one: impl Fn(&'static str) -> F, findings: &mut Vec<Finding>)
 where
     F: Future<Output = Result<String, String>>,
 {
-    let lag = "SELECT format('%s events behind (position %s)', \
-               (SELECT count(*) FROM (SELECT FROM eventus.events e WHERE e.position > r.position LIMIT 100000) w), \
-               r.position) FROM eventus.relay r";
-    findings.push(Finding { what: "relay", outcome: one(lag).await });
+    let lag = "SELECT format('%s%s events behind (position %s)', \
+               CASE WHEN w.oldest < now() - interval '30 seconds' THEN 'LATE: ' END, w.count, r.position) \
+               FROM eventus.relay r, LATERAL (SELECT count(*) AS count, min(time) AS oldest FROM (SELECT e.time \
+               FROM eventus.events e WHERE e.position > r.position ORDER BY e.position LIMIT 100000) e) w";
+    let relay = one(lag).await.and_then(|said| match said.strip_prefix("LATE: ") {
+        Some(said) => Err(format!(
+            "{said}, some for longer than 30 s: no items service runs, or its relay stands still (its log and \
+             `eventus_relay_stalled` say why)"
+        )),
+        None => Ok(said),
+    });
+    findings.push(Finding { what: "relay", outcome: relay });
     let dead = "SELECT count(*)::text FROM eventus.dead_letters";
     let dead = one(dead).await.and_then(|count| match count.as_str() {
         "0" => Ok("none".to_owned()),

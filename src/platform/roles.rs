@@ -73,6 +73,8 @@ pub(super) fn start(
             signer: signer.clone(),
             auth: wiring.channel(Role::Auth)?,
             hooks: wiring.channel(Role::Hooks)?,
+            sealer: secrets::Sealer::try_new(&settings.secret)
+                .map_err(|error| Error::part("SECRET", error))?,
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };

@@ -2,12 +2,14 @@
 //! role. A test starts its fleet in `shape!()`.
 
 mod attacks;
+mod encrypted;
 mod events_doc;
 mod faults;
 pub mod grpc;
 mod http_errors;
 mod http_wire;
 mod items;
+mod lives;
 mod operations_doc;
 mod relay;
 mod road;

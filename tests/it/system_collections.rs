@@ -235,6 +235,17 @@ async fn activity_and_revisions_are_read_from_the_log() {
     assert_eq!(revisions[0]["data"], json!({"id": 1, "title": "a", "words": 1}));
     assert_eq!(revisions[1]["delta"], json!({"title": "b"}));
     assert_eq!(revisions[1]["data"], json!({"id": 1, "title": "b", "words": 1}));
+    for (accountability, entries) in
+        [(json!("activity"), [3, 0]), (json!(null), [0, 0]), (json!("all"), [3, 2])]
+    {
+        api.patch("/collections/posts", json!({"meta": {"accountability": accountability}}))
+            .await
+            .expect(200);
+        for (path, expected) in ["/activity", "/revisions"].into_iter().zip(entries) {
+            let found = api.get(&format!("{path}?{posts}")).await.expect(200).data();
+            assert_eq!(found.as_array().unwrap().len(), expected, "{path} {accountability}");
+        }
+    }
     assert_eq!(revisions[1]["activity"], activity[1]["id"]);
     let one = api.get(&format!("/activity/{}", activity[0]["id"])).await.expect(200).data();
     assert_eq!((&one["action"], &one["collection"]), (&json!("create"), &json!("posts")));

@@ -39,6 +39,8 @@ migrations! {
     3 "0003_json_in_text",
     4 "0004_activity",
     5 "0005_index_jobs",
+    6 "0006_lives",
+    7 "0007_accountability",
 }
 
 const LOCK: i64 = 7_306_085_836;

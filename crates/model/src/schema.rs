@@ -36,6 +36,8 @@ pub struct Collection {
     pub primary_key: String,
     /// Where the keys of new items come from when the payload gives none.
     pub key_source: KeySource,
+    /// Version of a new item: 1, or more where an earlier collection bore the name.
+    pub first_version: i64,
     /// Fields in their order on the wire.
     pub fields: Vec<Field>,
     /// Holds one item only.

@@ -189,18 +189,19 @@ fn write(
     }
     b.push(")");
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
+    let first = collection.first_version;
     if any_given {
         b.push(&format!(
             ", head AS (INSERT INTO eventus.heads AS h (collection, key, version) \
-             SELECT {collection_name}::text, item.name, 1 FROM item JOIN input i ON i.key = item.key \
+             SELECT {collection_name}::text, item.name, {first} FROM item JOIN input i ON i.key = item.key \
              WHERE i.given ORDER BY item.name \
              ON CONFLICT (collection, key) DO UPDATE SET version = h.version + 1 RETURNING h.key, h.version)"
         ));
     }
     let (version, head) = if any_given {
-        ("coalesce(head.version, 1)", " LEFT JOIN head ON head.key = item.name")
+        (format!("coalesce(head.version, {first})"), " LEFT JOIN head ON head.key = item.name")
     } else {
-        ("1", "")
+        (first.to_string(), "")
     };
     let event = b.bind(Binding::Text(Some(format!("{}.create", collection.scope()))));
     let stamped = stamp.values(&mut b);

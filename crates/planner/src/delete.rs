@@ -66,7 +66,7 @@ pub fn plan_delete(
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     let event = b.bind(Binding::Text(Some(format!("{}.delete", collection.scope()))));
     let stamped = stamp.values(&mut b);
-    b.push(&head(&collection_name));
+    b.push(&head(&collection_name, collection.first_version));
     b.push(&format!(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, previous, batch_index, {}) \
          SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, item.old, \

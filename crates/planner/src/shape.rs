@@ -91,6 +91,7 @@ pub(crate) mod tests {
             name: "articles".to_owned(),
             view: None,
             primary_key: "id".to_owned(),
+            first_version: 1,
             key_source: KeySource::Sequence("\"public\".\"articles_id_seq\"".to_owned()),
             fields: vec![
                 id,
@@ -122,6 +123,7 @@ pub(crate) mod tests {
             name: "no\"tes".to_owned(),
             view: None,
             primary_key: "id".to_owned(),
+            first_version: 1,
             key_source: KeySource::Uuid,
             fields: vec![id, field("body", FieldType::Text, "text")],
             singleton: false,

@@ -170,7 +170,7 @@ fn write(
     let fields = b.bind(Binding::Texts(changed.iter().map(|field| Some(field.name.clone())).collect()));
     let first = b.bind(Binding::BigInt(i64::from(change.first_index)));
     let stamped = stamp.values(&mut b);
-    b.push(&head(&collection_name));
+    b.push(&head(&collection_name, collection.first_version));
     b.push(&format!(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, \
          batch_index, {}) SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, \
@@ -183,11 +183,12 @@ fn write(
     b.finish("items.update")
 }
 
-/// The heads of the items in `item`, one version further; an item without a head had version 1.
-pub(crate) fn head(collection_name: &str) -> String {
+/// The heads of the items in `item`, one version further; an item without a head had the first.
+pub(crate) fn head(collection_name: &str, first_version: i64) -> String {
+    let second = first_version.saturating_add(1);
     format!(
         ", head AS (INSERT INTO eventus.heads AS h (collection, key, version) \
-         SELECT {collection_name}::text, item.name, 2 FROM item ORDER BY item.name \
+         SELECT {collection_name}::text, item.name, {second} FROM item ORDER BY item.name \
          ON CONFLICT (collection, key) DO UPDATE SET version = h.version + 1 RETURNING h.key, h.version)"
     )
 }

@@ -1,13 +1,15 @@
-//! How secrets are stored: passwords by argon2id on a bounded pool, static tokens by their hash.
+//! How secrets are stored: passwords by argon2id on a bounded pool, static tokens by their hash, encrypted fields sealed.
 //!
 //! The auth service checks them, the items service stores what clients write: both by the same rules.
 
 mod hashing;
 mod random;
+mod sealed;
 mod static_token;
 
 pub use hashing::{HashCost, Hasher};
 pub use random::{random, random_text};
+pub use sealed::Sealer;
 pub use static_token::{hashed_static, hex, stored_forms};
 
 /// What can go wrong.
@@ -22,6 +24,9 @@ pub enum Error {
     /// As many wait for the pool as may.
     #[error("too many hashes at once")]
     Full,
+    /// A value can't be sealed, or is none that this fleet has sealed here.
+    #[error("not sealed by this fleet for this place")]
+    Seal,
     /// The machine gives no randomness.
     #[error("no randomness")]
     Random,

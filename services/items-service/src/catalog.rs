@@ -72,6 +72,8 @@ impl CollectionEntry {
 pub struct TableEntry {
     /// Comment.
     pub comment: Option<String>,
+    /// The last version that an item of an earlier collection of this name may have had, or 0.
+    pub lived: i64,
 }
 
 /// Metadata of a collection.

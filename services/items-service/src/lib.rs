@@ -46,6 +46,8 @@ pub struct Links {
     pub auth: Channel,
     /// The hooks worker, for filter hooks.
     pub hooks: Channel,
+    /// Encrypts values at rest.
+    pub sealer: secrets::Sealer,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -69,6 +71,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         ),
         snapshots: snapshot::Snapshots::new(links.db.clone()),
         hasher: secrets::Hasher::try_new(config.hash_cost)?,
+        sealer: links.sealer,
         making: tokio::sync::Mutex::default(),
         wake: Wake::default(),
         db: links.db,

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use model::{Accountability, Clock, Error, Errors, Ids};
 use planner::Stamp;
 use rpc::Caller;
-use secrets::Hasher;
+use secrets::{Hasher, Sealer};
 use tokio::sync::{Mutex, Notify};
 
 use crate::filter::Filters;
 use crate::snapshot::Snapshots;
+use crate::system::payload::Storing;
 
 /// Handles of this process.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct Inner {
     pub filters: Filters,
     /// Password hashes.
     pub hasher: Hasher,
+    /// Encrypted fields.
+    pub sealer: Sealer,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
     /// Wakes the log's readers in this process.
@@ -96,6 +99,11 @@ impl State {
             silent: false,
             now: self.clock.now(),
         }
+    }
+
+    /// How secrets are stored.
+    pub fn storing(&self) -> Storing<'_> {
+        Storing { hasher: &self.hasher, sealer: &self.sealer }
     }
 
     /// What a failed statement means: the client's own mistake, an outage, or ours.

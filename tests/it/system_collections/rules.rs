@@ -64,6 +64,24 @@ async fn the_last_admin_stays() {
 }
 
 #[tokio::test]
+async fn no_role_is_above_itself() {
+    let world = World::start(shape!()).await;
+    let api = &world.api;
+    let mut roles: Vec<Value> = Vec::new();
+    for parent in [None, Some(0), Some(1)] {
+        let role = json!({"name": "r", "parent": parent.map(|index: usize| roles[index].clone())});
+        roles.push(api.post("/roles", role).await.expect(200).data()["id"].clone());
+    }
+    let path = |index: usize| format!("/roles/{}", roles[index].as_str().unwrap());
+    for (child, parent) in [(0, 0), (0, 1), (0, 2), (1, 2)] {
+        api.patch(&path(child), json!({"parent": roles[parent]})).await.refused(400, "INVALID_PAYLOAD");
+    }
+    api.patch(&path(2), json!({"parent": roles[0]})).await.expect(200);
+    api.patch(&path(1), json!({"parent": roles[2]})).await.expect(200);
+    api.patch(&path(0), json!({"parent": roles[1]})).await.refused(400, "INVALID_PAYLOAD");
+}
+
+#[tokio::test]
 async fn flows_are_not_made_active() {
     let world = World::start(shape!()).await;
     let api = &world.api;

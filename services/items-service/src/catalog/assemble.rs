@@ -22,7 +22,7 @@ pub fn catalog(rows: Rows) -> Catalog {
     let mut collections: BTreeMap<String, CollectionEntry> = BTreeMap::new();
     for table in rows.tables {
         let entry = entry(&mut collections, &table.name);
-        entry.table = Some(TableEntry { comment: table.comment });
+        entry.table = Some(TableEntry { comment: table.comment, lived: table.lived });
     }
     for row in rows.collections.into_iter().chain(SHIPPED.collections.iter().cloned()) {
         // A folder has metadata and no table; a system collection needs its table.

@@ -29,6 +29,8 @@ pub struct TableRow {
     pub name: String,
     /// Comment.
     pub comment: Option<String>,
+    /// The last version that an item of an earlier collection of this name may have had, or 0.
+    pub lived: i64,
 }
 
 /// A column of a table in the user's schema.

@@ -97,7 +97,7 @@ async fn prepared(
         }
         payloads = changed;
     }
-    payload::prepare(&mut payloads, collection, Action::Create, &state.hasher).await?;
+    payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
     Ok(payloads)
 }
 

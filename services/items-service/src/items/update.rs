@@ -107,7 +107,7 @@ async fn prepared(
             return Err(Error::internal().into());
         }
     }
-    payload::prepare(&mut payloads, collection, Action::Update, &state.hasher).await?;
+    payload::prepare(&mut payloads, collection, Action::Update, state.storing()).await?;
     Ok(payloads)
 }
 

@@ -235,7 +235,12 @@ pub async fn remove_all(
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
     for name in names {
+        live_on(conn, name).await?;
         forget(conn, name).await?;
+    }
+    if !names.is_empty() {
+        // Permissions went with them.
+        db::control::bump(conn, "access").await?;
     }
     Ok(entries)
 }
@@ -246,6 +251,17 @@ fn references(catalog: &Catalog, names: &[&str]) -> Vec<String> {
     let keys = others.flat_map(|entry| entry.relations.iter().filter_map(|held| held.key.as_ref()));
     let here = keys.filter(|key| names.contains(&key.foreign_key_table.as_str()));
     here.map(|key| ddl::drop_constraint(&key.table, &key.constraint_name)).collect()
+}
+
+/// Keeps where the versions of its items ended, for a collection that may be made under the name again.
+async fn live_on(conn: &mut PgConnection, name: &str) -> Result<(), Failure> {
+    let ended = "INSERT INTO eventus.lives AS l (collection, base) \
+                 SELECT $1, greatest(1, max(version)) FROM eventus.heads WHERE collection = $1 \
+                 ON CONFLICT (collection) DO UPDATE SET base = greatest(l.base + 1, excluded.base)";
+    for sql in [ended, "DELETE FROM eventus.heads WHERE collection = $1"] {
+        sqlx::query(sql).bind(name).execute(&mut *conn).await?;
+    }
+    Ok(())
 }
 
 /// What the metadata tables know of a collection. A collection made later under the name starts without rights.

@@ -1,6 +1,6 @@
 //! What clients send to define collections, fields and relations, checked in shape. Pure.
 
-use model::{Error, FieldType, Special};
+use model::{Error, FieldType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -203,7 +203,7 @@ pub fn type_of(name: &str) -> Result<FieldType, Error> {
     }
 }
 
-/// Specials of a field. Those whose effect is not built are refused.
+/// Specials of a field.
 pub fn special(meta: &Map<String, Value>) -> Result<Vec<String>, Error> {
     let names: Vec<String> = match meta.get("special") {
         None | Some(Value::Null) => Vec::new(),
@@ -211,9 +211,6 @@ pub fn special(meta: &Map<String, Value>) -> Result<Vec<String>, Error> {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         Some(_) => return Err(Error::invalid_payload("\"special\" must be a list")),
     };
-    if names.iter().any(|name| Special::parse(name) == Some(Special::Encrypt)) {
-        return Err(Error::invalid_payload("The special \"encrypt\" is not supported yet"));
-    }
     Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
 }
 

@@ -112,6 +112,10 @@ fn mark_type(members: &mut Map<String, Value>, kind: Option<&str>, alias: bool) 
         _ if alias && !special.iter().any(|name| ALIASES.contains(&name.as_str())) => &["alias", "no-data"],
         _ => &[],
     };
+    let encrypted = special.iter().any(|name| name == "encrypt");
+    if encrypted && kind.is_some_and(|kind| !matches!(kind, "string" | "text")) {
+        return Err(Error::invalid_payload("Only a string or text can be encrypted").with("field", "special"));
+    }
     let missing = wanted.iter().filter(|name| !special.iter().any(|present| present == *name));
     special.extend(missing.map(|name| (*name).to_owned()).collect::<Vec<_>>());
     if !special.is_empty() || given {

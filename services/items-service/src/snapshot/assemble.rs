@@ -34,6 +34,7 @@ pub fn schema(catalog: &Catalog, version: i64) -> Schema {
             view: VIEWS.iter().find(|(name, _)| *name == entry.name).map(|(_, view)| (*view).to_owned()),
             primary_key: key.name.clone(),
             key_source: key_source(column),
+            first_version: entry.table.as_ref().map_or(1, |table| table.lived.saturating_add(1)),
             fields: entry.fields.iter().filter_map(|described| field(entry, described)).collect(),
             singleton: meta.is_some_and(|meta| meta.singleton),
             sort_field: meta.and_then(|meta| meta.sort_field.clone()),

@@ -114,7 +114,8 @@ async fn rows<T: DeserializeOwned>(
 }
 
 const TABLES: &str = as_json!(
-    "SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS comment
+    "SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS comment,
+            coalesce((SELECT l.base FROM eventus.lives l WHERE l.collection = c.relname), 0) AS lived
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
      WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'spatial_ref_sys'
      ORDER BY c.relname"

@@ -4,7 +4,7 @@
 use access::Action;
 use model::{Collection, Error, Errors, Field, FieldType, Special};
 use planner::Payload;
-use secrets::Hasher;
+use secrets::{Hasher, Sealer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -16,6 +16,15 @@ const MASK: &str = "**********";
 /// Specials of fields that hold other items; they are written through those items.
 const NESTED: [&str; 6] = ["m2o", "o2m", "m2m", "m2a", "files", "translations"];
 
+/// How secrets are stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Storing<'a> {
+    /// Passwords.
+    pub hasher: &'a Hasher,
+    /// Encrypted fields.
+    pub sealer: &'a Sealer,
+}
+
 /// Makes payloads ready for planning. The right to write was checked: hashing is dear.
 ///
 /// # Errors
@@ -24,14 +33,14 @@ pub async fn prepare(
     payloads: &mut [Payload],
     collection: &Collection,
     action: Action,
-    hasher: &Hasher,
+    storing: Storing<'_>,
 ) -> Result<(), Errors> {
     for payload in &mut *payloads {
         if collection.system {
             check(payload, collection, action)?;
         }
         for field in collection.fields.iter().filter(|field| field.is_concealed()) {
-            conceal(payload, field, collection, hasher).await?;
+            conceal(payload, field, collection, storing).await?;
         }
     }
     Ok(())
@@ -41,7 +50,7 @@ async fn conceal(
     payload: &mut Payload,
     field: &Field,
     collection: &Collection,
-    hasher: &Hasher,
+    storing: Storing<'_>,
 ) -> Result<(), Errors> {
     let Some(raw) = payload.get(&field.name).map(RawValue::get) else { return Ok(()) };
     if is_text(raw, MASK) {
@@ -53,12 +62,13 @@ async fn conceal(
     }
     let place = (collection.name.as_str(), field.name.as_str());
     let stored = if field.kind == FieldType::Hash || field.has(Special::Hash) {
-        let hashed = hasher.hash(text(raw, field)?).await;
+        let hashed = storing.hasher.hash(text(raw, field)?).await;
         hashed.map_err(|error| unhashed(&error))?
     } else if place == ("directus_users", "token") {
         static_token(&text(raw, field)?)?
     } else if field.has(Special::Encrypt) {
-        return Err(wrong(field, "can't be written: values are not encrypted yet").into());
+        let sealed = storing.sealer.seal(&text(raw, field)?, &format!("{}.{}", collection.name, field.name));
+        sealed.map_err(|error| unhashed(&error))?
     } else if matches!(place, ("directus_users", "tfa_secret" | "auth_data")) {
         return Err(wrong(field, "can't be written by hand").into());
     } else {
@@ -93,7 +103,7 @@ fn static_token(token: &str) -> Result<String, Error> {
 
 fn unhashed(error: &secrets::Error) -> Error {
     error.refusal("items").unwrap_or_else(|| {
-        tracing::error!(%error, "a value could not be hashed");
+        tracing::error!(%error, "a value could not be hashed or encrypted");
         Error::internal()
     })
 }
@@ -137,9 +147,9 @@ mod tests {
     use access::Action;
     use model::ErrorCode;
     use planner::{Payload, parse_payloads};
-    use secrets::{HashCost, Hasher};
+    use secrets::{HashCost, Hasher, Sealer};
 
-    use super::prepare;
+    use super::{Storing, prepare};
     use crate::catalog::assemble::catalog;
     use crate::catalog::rows::{ColumnRow, Rows, TableRow};
     use crate::snapshot::schema_of;
@@ -158,12 +168,14 @@ mod tests {
         let columns = [("password", "text"), ("token", "text"), ("status", "text"), ("role", "uuid")];
         let columns = columns.map(|(field, kind)| column(collection, field, kind));
         let key = column(collection, "id", "uuid");
-        let table = TableRow { name: collection.to_owned(), comment: None };
+        let table = TableRow { name: collection.to_owned(), comment: None, lived: 0 };
         let columns = [key].into_iter().chain(columns).collect();
         let schema = schema_of(&catalog(Rows { tables: vec![table], columns, ..Rows::default() }), 1);
         let hasher = Hasher::try_new(HashCost { memory: 64, passes: 1, lanes: 1 }).unwrap();
         let (mut payloads, _) = parse_payloads(body.as_bytes()).unwrap();
-        let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, &hasher).await;
+        let sealer = Sealer::try_new("a secret of the tests").unwrap();
+        let storing = Storing { hasher: &hasher, sealer: &sealer };
+        let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, storing).await;
         done.map(|()| payloads.remove(0)).map_err(|errors| errors.0[0].code)
     }
 

@@ -34,6 +34,8 @@ pub struct Rules {
     ended: Option<Ended>,
     /// There was an admin before.
     had_admin: bool,
+    /// Roles get parents: none may become its own ancestor.
+    ancestry: bool,
 }
 
 impl Rules {
@@ -41,7 +43,8 @@ impl Rules {
     pub fn create(collection: &Collection, payloads: &[Payload]) -> Self {
         let users = collection.name == "directus_users";
         let emails = if users { emails(payloads) } else { Vec::new() };
-        Self { access: grants(collection), emails, ..Self::default() }
+        let ancestry = ancestry(collection, payloads);
+        Self { access: grants(collection), emails, ancestry, ..Self::default() }
     }
 
     /// Those of a change of these keys.
@@ -54,7 +57,7 @@ impl Rules {
         if collection.name != "directus_users" {
             let access = grants(collection);
             let admins = access && collection.name != "directus_permissions";
-            return Self { access, admins, ..Self::default() };
+            return Self { access, admins, ancestry: ancestry(collection, payloads), ..Self::default() };
         }
         let himself = by.user.is_some_and(|user| keys.len() == 1 && keys[0] == user.to_string());
         let only_own = !names(payloads, &ENDING.map(|name| if OWN.contains(&name) { "" } else { name }));
@@ -65,7 +68,7 @@ impl Rules {
             admins: names(payloads, &["status", "role"]),
             emails: emails(payloads),
             ended: (!users.is_empty()).then_some(Ended { users, except }),
-            had_admin: false,
+            ..Self::default()
         }
     }
 
@@ -144,6 +147,10 @@ impl Rules {
         if self.had_admin && !admins::any(conn).await? {
             return Err(admins::refused().into());
         }
+        if self.ancestry && sqlx::query_scalar(CIRCLE).fetch_one(&mut *conn).await? {
+            let reason = "A role can't be its own ancestor";
+            return Err(Error::invalid_payload(reason).with("field", "parent").into());
+        }
         if !self.emails.is_empty() {
             const TWICE: &str = r#"SELECT max(email) FROM directus_users
                 WHERE lower(email COLLATE "C") = ANY($1)
@@ -156,6 +163,16 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+/// Whether a role stands above itself.
+const CIRCLE: &str = "WITH RECURSIVE above(id, parent) AS (
+        SELECT id, parent FROM directus_roles WHERE parent IS NOT NULL
+        UNION ALL SELECT r.id, r.parent FROM directus_roles r JOIN above a ON r.id = a.parent
+    ) CYCLE id SET again USING path SELECT EXISTS (SELECT FROM above WHERE again)";
+
+fn ancestry(collection: &Collection, payloads: &[Payload]) -> bool {
+    collection.name == "directus_roles" && names(payloads, &["parent"])
 }
 
 /// Items of it say what others may do.

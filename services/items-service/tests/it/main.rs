@@ -40,6 +40,7 @@ impl Service {
             signer: servers.signer.clone(),
             auth: nobody.clone(),
             hooks: nobody,
+            sealer: secrets::Sealer::try_new("a secret of more than 32 characters for tests").unwrap(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         };
