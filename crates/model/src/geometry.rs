@@ -55,11 +55,11 @@ pub struct GeometryColumn<'a> {
 /// Numbers per position of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimensions {
-    /// Two, three or four.
+    /// Two or three.
     Any,
     /// This many.
     Exactly(usize),
-    /// Two and a measure, which GeoJSON has no place for.
+    /// A measure among them, which GeoJSON has no place for.
     Measured,
 }
 
@@ -88,12 +88,10 @@ impl<'a> GeometryColumn<'a> {
             Some((shape, srid)) => (shape, Some(srid.parse().ok()?)),
             None => (modifier, fixed),
         };
-        let (holds, dimensions) = if let Some(holds) = shape.strip_suffix("ZM") {
-            (holds, Dimensions::Exactly(4))
+        let (holds, dimensions) = if let Some(holds) = shape.strip_suffix('M') {
+            (holds.strip_suffix('Z').unwrap_or(holds), Dimensions::Measured)
         } else if let Some(holds) = shape.strip_suffix('Z') {
             (holds, Dimensions::Exactly(3))
-        } else if let Some(holds) = shape.strip_suffix('M') {
-            (holds, Dimensions::Measured)
         } else {
             (shape, Dimensions::Exactly(2))
         };
@@ -128,7 +126,7 @@ mod tests {
             ("geometry(Geometry,4326)", "", "GEOMETRY", any, Dimensions::Exactly(2), Some(4326)),
             ("geometry(Point)", "", "POINT", point, Dimensions::Exactly(2), None),
             ("geometry(PointZ,3857)", "", "POINT", point, Dimensions::Exactly(3), Some(3857)),
-            ("geometry(PointZM)", "", "POINT", point, Dimensions::Exactly(4), None),
+            ("geometry(PointZM)", "", "POINT", point, Dimensions::Measured, None),
             ("geometry(PointM,4326)", "", "POINT", point, Dimensions::Measured, Some(4326)),
             (
                 "geometry(GeometryCollection,1)",

@@ -10,7 +10,6 @@ use serde_json::value::RawValue;
 const DEPTH_LIMIT: usize = 4;
 
 const Z: u32 = 0x8000_0000;
-const M: u32 = 0x4000_0000;
 const HAS_SRID: u32 = 0x2000_0000;
 
 /// Names of GeoJSON with PostGIS's numbers.
@@ -101,11 +100,7 @@ fn read_object(text: &str) -> Result<Geometry, String> {
     }
     let mut writer = Writer::default();
     let name = writer.geometry(&top, 0)?;
-    let flags = match writer.dimensions {
-        Some(3) => Z,
-        Some(4) => Z | M,
-        _ => 0,
-    };
+    let flags = if writer.dimensions == Some(3) { Z } else { 0 };
     // How many numbers a position has is known when the first was read.
     for (at, kind) in writer.types {
         if let Some(place) = writer.bytes.get_mut(at..at + 4) {
@@ -211,9 +206,9 @@ impl Writer {
     }
 
     fn position(&mut self, position: &RawValue) -> Result<(), String> {
-        let wrong = || "has a position that is not a list of 2 to 4 numbers".to_owned();
+        let wrong = || "has a position that is not a list of 2 or 3 numbers".to_owned();
         let numbers: Vec<&RawValue> = serde_json::from_str(position.get()).map_err(|_| wrong())?;
-        if !(2..=4).contains(&numbers.len()) {
+        if !(2..=3).contains(&numbers.len()) {
             return Err(wrong());
         }
         if *self.dimensions.get_or_insert(numbers.len()) != numbers.len() {
@@ -284,9 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_geometry_is_told_why() {
-        const NONE: &str = "must be a GeoJSON geometry";
-        const POSITION: &str = "has a position that is not a list of 2 to 4 numbers";
+    fn depth_is_bounded() {
         let deep = |levels: usize| {
             let open = r#"{"type":"GeometryCollection","geometries":["#.repeat(levels);
             format!(r#"{open}{{"type":"Point","coordinates":[1,2]}}{}"#, "]}".repeat(levels))
@@ -295,6 +288,12 @@ mod tests {
         assert_eq!(ewkb(&deep(5)).unwrap_err(), "is nested deeper than 4 collections");
         let text = Value::from(deep(50_000)).to_string();
         assert!(ewkb(&text).is_err(), "a text of any depth ends no process");
+    }
+
+    #[test]
+    fn what_is_no_geometry_is_told_why() {
+        const NONE: &str = "must be a GeoJSON geometry";
+        const POSITION: &str = "has a position that is not a list of 2 or 3 numbers";
         for (json, reason) in [
             (json!(5), NONE),
             (json!([1, 2]), NONE),
@@ -317,7 +316,7 @@ mod tests {
             (json!({"type": "Point", "coordinates": ["NaN", "inf"]}), POSITION),
             (json!({"type": "Point", "coordinates": ["", "-inf"]}), POSITION),
             (json!({"type": "Point", "coordinates": [null, 2]}), POSITION),
-            (json!({"type": "Point", "coordinates": [1, 2, 3, 4, 5]}), POSITION),
+            (json!({"type": "Point", "coordinates": [1, 2, 3, 4]}), POSITION),
             (json!({"type": "LineString", "coordinates": [1, 2]}), POSITION),
             (
                 json!({"type": "LineString", "coordinates": [[1, 2], [1, 2, 3]]}),

@@ -79,7 +79,7 @@ pub fn default_geometry(value: &Value, kind: FieldType) -> Result<String, Error>
     }
     let token = serde_json::value::to_raw_value(value).map_err(|_| Error::internal())?;
     let geometry = geojson::read(&token).map_err(wrong)?;
-    fits(&geometry, kind, Dimensions::Exactly(2)).map_err(wrong)?;
+    fits(&geometry, kind, Dimensions::Any).map_err(wrong)?;
     Ok(geometry.ewkb(SRID))
 }
 

@@ -293,7 +293,7 @@ pub fn alter_indexes(
 
 #[cfg(test)]
 mod tests {
-    use super::{add_column, create_table, default_literal, index_name, quote_literal};
+    use super::{add_column, after_column, create_table, default_literal, index_name, quote_literal};
     use crate::schema::definition::{FieldDefinition, parse};
     use model::FieldType;
     use serde_json::json;
@@ -341,6 +341,26 @@ mod tests {
         assert_eq!(default_literal(&json!({"a": 1}), FieldType::Json).unwrap(), "'{\"a\":1}'");
         assert!(default_literal(&json!({"a": 1}), FieldType::String).is_err());
         assert_eq!(default_literal(&json!("now()"), FieldType::String).unwrap(), "'now()'");
+    }
+
+    #[test]
+    fn geometries_have_columns_and_indexes_of_their_own() {
+        let at = field(json!({"field": "at", "type": "geometry.Point", "schema": {"is_indexed": true,
+                "default_value": {"type": "Point", "coordinates": [1, 2]}}}));
+        assert_eq!(
+            add_column("t", &at).unwrap(),
+            "ALTER TABLE \"public\".\"t\" ADD COLUMN \"at\" geometry(Point,4326) \
+             DEFAULT '0101000020E6100000000000000000F03F0000000000000040'"
+        );
+        assert_eq!(
+            after_column("t", &at),
+            ["CREATE INDEX \"t_at_index\" ON \"public\".\"t\" USING gist (\"at\")"]
+        );
+        let key = json!({"field": "k", "type": "geometry", "schema": {"is_primary_key": true}});
+        assert!(create_table("t", &[field(key)]).is_err());
+        let polygon = FieldType::parse("geometry.Polygon").unwrap();
+        assert!(default_literal(&json!({"type": "Point", "coordinates": [1, 2]}), polygon).is_err());
+        assert_eq!(default_literal(&json!("it's"), polygon).unwrap(), "'it''s'", "PostGIS reads it");
     }
 
     #[test]

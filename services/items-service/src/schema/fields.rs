@@ -266,9 +266,7 @@ async fn alter_column(
     if column.primary_key && wanted != present {
         return Err(wrong("The type of a primary key can't be changed"));
     }
-    if wanted != present && change.native.is_none() {
-        change.native = geometry::column_type(conn, catalog, wanted).await?;
-    }
+    geometry::change(conn, catalog, column, (present, wanted), &mut change).await?;
     let (mut change, retype) = completed(&change, column, present, wanted);
     let (collection, name) = (owner.name.as_str(), field.name.as_str());
     let mut statements = ddl::alter_column(collection, name, wanted, retype, &change)?;
