@@ -5,6 +5,7 @@ mod attacks;
 mod encrypted;
 mod events_doc;
 mod faults;
+mod geometry;
 pub mod grpc;
 mod http_errors;
 mod http_wire;

@@ -31,11 +31,11 @@ fn said(output: &Output, code: i32) -> String {
     format!("{out}{err}")
 }
 
-async fn snapshot(api: &Api) -> Value {
+pub async fn snapshot(api: &Api) -> Value {
     api.get("/schema/snapshot").await.expect(200).data()
 }
 
-async fn apply(api: &Api, wanted: &Value) -> Answer {
+pub async fn apply(api: &Api, wanted: &Value) -> Answer {
     let diff = api.post("/schema/diff", wanted.clone()).await.expect(200).data();
     api.post("/schema/apply", diff).await
 }

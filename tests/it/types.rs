@@ -10,7 +10,7 @@ use crate::example;
 use crate::world::{World, binary};
 
 /// `eventus types typescript` against a world's database.
-async fn typescript(world: &World, file: &Path) -> String {
+pub async fn typescript(world: &World, file: &Path) -> String {
     let done = Command::new(binary())
         .args(["types", "typescript"])
         .arg(file)
@@ -24,7 +24,7 @@ async fn typescript(world: &World, file: &Path) -> String {
 }
 
 /// Compiles a program against the generated types and the official SDK.
-async fn compiles(folder: &Path, program: &str) -> Result<(), String> {
+pub async fn compiles(folder: &Path, program: &str) -> Result<(), String> {
     let packages = example::tools().join("node/node_modules");
     let link = folder.join("node_modules");
     if !link.exists() {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::GeometryKind;
+
 /// Everything the user (and the system) defined, as of one version of the schema.
 #[derive(Debug, Clone, Default)]
 pub struct Schema {
@@ -147,7 +149,7 @@ impl Field {
 
 /// Directus's type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(into = "String", try_from = "String")]
 #[expect(missing_docs, reason = "the names are Directus's own")]
 pub enum FieldType {
     Alias,
@@ -167,12 +169,13 @@ pub enum FieldType {
     Uuid,
     Hash,
     Binary,
+    Geometry(GeometryKind),
     Unknown,
 }
 
 impl FieldType {
     /// Every type with its name on the wire.
-    pub const ALL: [(&'static str, Self); 18] = [
+    pub const ALL: [(&'static str, Self); 25] = [
         ("alias", Self::Alias),
         ("string", Self::String),
         ("text", Self::Text),
@@ -190,6 +193,13 @@ impl FieldType {
         ("uuid", Self::Uuid),
         ("hash", Self::Hash),
         ("binary", Self::Binary),
+        ("geometry", Self::Geometry(GeometryKind::Any)),
+        ("geometry.Point", Self::Geometry(GeometryKind::Point)),
+        ("geometry.LineString", Self::Geometry(GeometryKind::LineString)),
+        ("geometry.Polygon", Self::Geometry(GeometryKind::Polygon)),
+        ("geometry.MultiPoint", Self::Geometry(GeometryKind::MultiPoint)),
+        ("geometry.MultiLineString", Self::Geometry(GeometryKind::MultiLineString)),
+        ("geometry.MultiPolygon", Self::Geometry(GeometryKind::MultiPolygon)),
         ("unknown", Self::Unknown),
     ];
 
@@ -201,6 +211,20 @@ impl FieldType {
     /// Its name on the wire.
     pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("unknown", |(wire, _)| wire)
+    }
+}
+
+impl From<FieldType> for String {
+    fn from(kind: FieldType) -> Self {
+        kind.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for FieldType {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::parse(&name).ok_or_else(|| format!("{name} is no type of a field"))
     }
 }
 

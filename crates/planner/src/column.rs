@@ -2,6 +2,8 @@
 
 use model::{Field, FieldType, quote_identifier};
 
+use crate::geometry;
+
 /// What a concealed value reads as.
 const MASK: &str = "'**********'";
 
@@ -28,6 +30,7 @@ pub(crate) fn answer_of(field: &Field, column: &str) -> String {
         FieldType::Csv => format!("string_to_array({column}, ',')"),
         // JSON that stands in a text column (special cast-json), as far as it is JSON.
         FieldType::Json if !sql_type(field).starts_with("json") => format!("eventus.json_in_text({column})"),
+        FieldType::Geometry(_) => geometry::answer(field, column),
         FieldType::Binary => format!("encode({column}, 'base64')"),
         _ => column.to_owned(),
     }

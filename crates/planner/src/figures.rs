@@ -78,7 +78,7 @@ fn group(
     if field.is_concealed() || !field.is_stored() {
         return Err(Error::forbidden_field(&collection.name, &field.name));
     }
-    if field.kind == FieldType::Json || field.kind == FieldType::Unknown {
+    if matches!(field.kind, FieldType::Json | FieldType::Unknown | FieldType::Geometry(_)) {
         let kind = field.kind.as_str();
         return Err(Error::invalid_query(format!("\"{}\" can't be grouped by: it is {kind}", field.name)));
     }
@@ -134,7 +134,7 @@ fn check(function: AggregateFunction, field: &Field) -> Result<(), Error> {
     let time = matches!(field.kind, T::Date | T::Time | T::DateTime | T::Timestamp);
     let allowed = match function {
         F::Count | F::CountAll => true,
-        F::CountDistinct => !matches!(field.kind, T::Json | T::Unknown),
+        F::CountDistinct => !matches!(field.kind, T::Json | T::Unknown | T::Geometry(_)),
         F::Sum | F::SumDistinct | F::Avg | F::AvgDistinct => number,
         F::Min | F::Max => number || time || matches!(field.kind, T::String | T::Text | T::Csv),
     };

@@ -219,6 +219,65 @@ mod no_client_text_in_sql {
     }
 }
 
+/// A collection whose places PostGIS keeps.
+fn places() -> model::Collection {
+    use crate::shape::tests::field;
+    use model::{FieldType, GeometryKind};
+    let mut collection = notes();
+    collection.name = "places".to_owned();
+    let kinds = [
+        ("at", GeometryKind::Point, "geometry(Point,4326)"),
+        ("any", GeometryKind::Any, "ext.geometry"),
+        ("globe", GeometryKind::Polygon, "geography(Polygon,4326)"),
+    ];
+    for (name, kind, column) in kinds {
+        collection.fields.push(field(name, FieldType::Geometry(kind), column));
+    }
+    collection
+}
+
+#[test]
+fn geometries_are_texts_of_postgis_on_their_way_in_and_geojson_on_their_way_out() {
+    let (payloads, _) = parse_payloads(br#"{"at":{"type":"Point","coordinates":[1,2]},"any":null}"#).unwrap();
+    let ids = [Uuid::from_u128(1)];
+    let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
+    let fields = query("fields=at,any,globe");
+    let plan = plan_create(&payloads, &needs, &fields, &places(), admin(), &stamp()).unwrap();
+    insta::assert_snapshot!(shown(&plan));
+    let filter = |operator: &str, field: &str| {
+        let text = format!(
+            r#"fields=id&filter={{"{field}":{{"{operator}":{{"type":"Point","coordinates":[1,2]}}}}}}"#
+        );
+        plan_read(&query(&text), &places(), admin()).map(|plan| shown(&plan.statement))
+    };
+    insta::assert_snapshot!(filter("_intersects", "at").unwrap());
+    insta::assert_snapshot!(filter("_nintersects", "any").unwrap());
+    insta::assert_snapshot!(filter("_nintersects_bbox", "globe").unwrap());
+    let refused = filter("_intersects", "body").unwrap_err();
+    assert!(refused.message.contains("\"text\" field type does not contain"), "{refused:?}");
+    let refused = plan_read(&query("filter[at][_eq]=x"), &places(), admin()).unwrap_err();
+    assert!(refused.message.contains("\"geometry\" field type does not contain"), "{refused:?}");
+}
+
+#[test]
+fn geometries_that_a_field_cannot_hold_are_refused() {
+    for (field, value, reason) in [
+        ("at", r#"{"type":"LineString","coordinates":[[1,2],[3,4]]}"#, "must be a Point, not a LineString"),
+        ("at", r#"{"type":"Point","coordinates":[1,2,3]}"#, "must have positions of 2 numbers"),
+        ("at", r#""POINT(1 2)""#, "must be a GeoJSON geometry"),
+        ("any", "7", "must be a GeoJSON geometry"),
+    ] {
+        let body = format!(r#"{{"{field}":{value}}}"#);
+        let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
+        let ids = [Uuid::from_u128(1)];
+        let needs = CreateNeeds { event_ids: &ids, fresh_keys: &ids };
+        let plan = plan_create(&payloads, &needs, &query(""), &places(), admin(), &stamp());
+        let error = &plan.unwrap_err().0[0];
+        assert_eq!(error.code, ErrorCode::InvalidPayload);
+        assert_eq!(error.extensions["reason"].as_str().unwrap(), format!("\"{field}\" {reason}"));
+    }
+}
+
 mod reading {
     //! The query language -> SQL, feature by feature.
 
@@ -237,24 +296,38 @@ mod reading {
     fn related_items_are_sub_selects() {
         insta::assert_snapshot!(posts("fields=id,author.name,year(at)"));
         insta::assert_snapshot!(posts("fields=*&limit=2"));
-        insta::assert_snapshot!(posts("fields=tags.tags_id.name,t.id&alias[t]=children&deep[tags][_limit]=3&deep[tags][_sort]=-id&deep[t][_filter][title][_nnull]=true"));
+        insta::assert_snapshot!(posts(
+            "fields=tags.tags_id.name,t.id&alias[t]=children&deep[tags][_limit]=3&deep[tags][_sort]=-id&deep[t][_filter][title][_nnull]=true"
+        ));
         insta::assert_snapshot!(posts("fields=blocks.item:headings.text,blocks.item:notes.*"));
         insta::assert_snapshot!(posts("fields=author.*.title&backlink=false"));
     }
 
     #[test]
     fn filters_follow_relations() {
-        insta::assert_snapshot!(posts(r#"fields=id&filter={"author":{"name":{"_eq":"x"}},"tags":{"tags_id":{"name":{"_istarts_with":"50%"}}}}"#));
-        insta::assert_snapshot!(posts(r#"fields=id&filter={"_and":[{"children":{"title":{"_eq":"a"}}},{"children":{"id":{"_gt":5}}}]}"#));
-        insta::assert_snapshot!(posts(r#"fields=id&filter={"_or":[{"children":{"_none":{"title":{"_null":true}}}},{"author":{"name":{"_null":true}}},{"tags":{"_null":true}}]}"#));
-        insta::assert_snapshot!(posts(r#"fields=id&filter={"blocks":{"item:headings":{"text":{"_nempty":true}}}}"#));
-        insta::assert_snapshot!(posts(r#"fields=id&filter={"year(at)":{"_between":[2020,"2024"]},"count(tags)":{"_gt":1},"at":{"_lt":"$NOW(-1 day)"},"author":{"_in":["$CURRENT_USER.id"]}}"#));
+        insta::assert_snapshot!(posts(
+            r#"fields=id&filter={"author":{"name":{"_eq":"x"}},"tags":{"tags_id":{"name":{"_istarts_with":"50%"}}}}"#
+        ));
+        insta::assert_snapshot!(posts(
+            r#"fields=id&filter={"_and":[{"children":{"title":{"_eq":"a"}}},{"children":{"id":{"_gt":5}}}]}"#
+        ));
+        insta::assert_snapshot!(posts(
+            r#"fields=id&filter={"_or":[{"children":{"_none":{"title":{"_null":true}}}},{"author":{"name":{"_null":true}}},{"tags":{"_null":true}}]}"#
+        ));
+        insta::assert_snapshot!(posts(
+            r#"fields=id&filter={"blocks":{"item:headings":{"text":{"_nempty":true}}}}"#
+        ));
+        insta::assert_snapshot!(posts(
+            r#"fields=id&filter={"year(at)":{"_between":[2020,"2024"]},"count(tags)":{"_gt":1},"at":{"_lt":"$NOW(-1 day)"},"author":{"_in":["$CURRENT_USER.id"]}}"#
+        ));
     }
 
     #[test]
     fn order_search_and_figures() {
         insta::assert_snapshot!(posts("fields=id&sort=-author.name,year(at)&search=12&limit=5"));
-        insta::assert_snapshot!(posts("aggregate[count]=*&aggregate[sum]=price&aggregate[max]=at&groupBy=author,year(at)&sort=-count,author&filter[price][_gt]=1&limit=7"));
+        insta::assert_snapshot!(posts(
+            "aggregate[count]=*&aggregate[sum]=price&aggregate[max]=at&groupBy=author,year(at)&sort=-count,author&filter[price][_gt]=1&limit=7"
+        ));
         insta::assert_snapshot!(posts("aggregate[countDistinct]=title&search=zzz"));
     }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::column::sql_type;
+use crate::geometry;
 
 /// A checked primary key, as PostgreSQL prints it.
 pub type KeyText = String;
@@ -43,6 +44,9 @@ pub(crate) fn payload_text(raw: &RawValue, field: &Field, collection: &str) -> R
     let token = raw.get();
     if token == "null" {
         return Ok(None);
+    }
+    if matches!(field.kind, FieldType::Geometry(_)) {
+        return geometry::payload_text(raw, field).map(Some);
     }
     if field.kind == FieldType::Json {
         if has_nul(token) {
@@ -109,7 +113,7 @@ fn scalar_text(
         FieldType::Hash | FieldType::Binary => {
             Err(wrong(field, "can't be written yet: its type is not supported"))
         }
-        FieldType::Alias => Err(bad()),
+        FieldType::Alias | FieldType::Geometry(_) => Err(bad()),
     }
 }
 

@@ -170,7 +170,8 @@ fn scalar(name: &str, value: &Value) -> Result<Value, Error> {
 }
 
 fn object_value(name: &str, value: &Value) -> Result<Value, Error> {
-    let refused = || Error::invalid_query(format!("The filter value for \"{name}\" has to be an object"));
+    let what = if name == "_json" { "an object" } else { "a valid GeoJSON object" };
+    let refused = || Error::invalid_query(format!("\"{name}\" has to be {what}"));
     match value {
         Value::Object(_) => Ok(value.clone()),
         Value::String(text) => crate::json::parse(text).filter(Value::is_object).ok_or_else(refused),

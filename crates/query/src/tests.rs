@@ -113,6 +113,16 @@ fn filter_values() {
 }
 
 #[test]
+fn filter_geometries() {
+    let expected = r#"{"filter":{"compare":{"field":"at","operator":"_intersects","value":{"coordinates":["0.10",2],"type":"Point"}}}}"#;
+    let point = r#"{"type":"Point","coordinates":[0.10,2]}"#;
+    assert_eq!(body(&format!(r#"{{"filter":{{"at":{{"_intersects":{point}}}}}}}"#)), expected);
+    assert_eq!(text(&format!("filter[at][_intersects]={point}")), expected, "digits stay");
+    assert_snapshot!(text("filter[at][_nintersects_bbox]=POINT(1 2)"), @r#"400 "_nintersects_bbox" has to be a valid GeoJSON object"#);
+    assert_snapshot!(body(r#"{"filter":{"at":{"_intersects":null}}}"#), @r#"400 "_intersects" has to be a valid GeoJSON object"#);
+}
+
+#[test]
 fn filter_refusals() {
     assert_snapshot!(text("filter={bad"), @"400 Invalid JSON for filter object");
     assert_snapshot!(text("filter="), @"400 Invalid JSON for filter object");
@@ -122,7 +132,7 @@ fn filter_refusals() {
     assert_snapshot!(text("filter[author.name][_eq]=1"), @r#"400 "author.name" must be written as nested objects"#);
     assert_snapshot!(body(r#"{"filter":{"year(date)":{"name":1}}}"#), @r#"400 "year(date)" leads to no other items"#);
     assert_snapshot!(body(r#"{"filter":{"tags":{"_some":1}}}"#), @r#"400 "_some" must be of type object"#);
-    assert_snapshot!(body(r#"{"filter":{"place":{"_intersects":1}}}"#), @r#"400 The filter value for "_intersects" has to be an object"#);
+    assert_snapshot!(body(r#"{"filter":{"place":{"_intersects":1}}}"#), @r#"400 "_intersects" has to be a valid GeoJSON object"#);
     assert_snapshot!(text("filter[name][_eq]="), @r#"400 The filter value for "_eq" is empty"#);
     assert_snapshot!(text("filter[id][_in]=1,,2"), @r#"400 The filter value for "_in" is empty"#);
     assert_snapshot!(text("filter[id][_in]="), @r#"400 The filter value for "_in" is empty"#);

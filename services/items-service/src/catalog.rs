@@ -22,6 +22,8 @@ use rows::{ColumnRow, ForeignKeyRow};
 pub struct Catalog {
     /// Tables, folders, system collections.
     pub collections: BTreeMap<String, CollectionEntry>,
+    /// PostGIS's type of geometries by its whole name, if it is installed.
+    pub geometry: Option<String>,
 }
 
 impl Catalog {

@@ -90,11 +90,20 @@ pub fn refusal(error: &sqlx::Error, collection: &str) -> Option<Error> {
         "22P02" | "22007" | "22008" | "22009" | "22P05" => {
             Error::invalid_payload(format!("A value does not fit the type of its field in \"{table}\""))
         }
+        _ if is_postgis(refused) => {
+            Error::invalid_payload(format!("A value is no geometry that its field in \"{table}\" can hold"))
+        }
         "23514" | "23P01" => {
             Error::invalid_payload(format!("A value breaks a rule of the table \"{table}\""))
         }
         _ => return None,
     })
+}
+
+/// PostGIS refused a value. Its errors have no codes of their own; the files of its source are.
+pub fn is_postgis(error: &PgDatabaseError) -> bool {
+    matches!(error.code(), "XX000" | "22023")
+        && error.file().is_some_and(|file| file.starts_with("lwgeom") || file.starts_with("gserialized"))
 }
 
 /// `Key (slug)=(article-1) already exists.` -> `("slug", "article-1")`.

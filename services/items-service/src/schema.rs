@@ -18,6 +18,7 @@ mod ddl;
 mod definition;
 mod describe;
 mod fields;
+mod geometry;
 pub mod indexes;
 mod meta;
 mod relations;

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use crate::catalog::{self, Catalog};
 
 mod assemble;
-mod introspect;
+pub mod introspect;
 
 #[cfg(test)]
 pub use assemble::schema as schema_of;

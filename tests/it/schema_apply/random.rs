@@ -4,12 +4,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 
+use super::super::geometry;
 use super::{apply, eventus, said, snapshot};
-use crate::world::World;
+use crate::world::{Options, World};
 
 const NAMES: [&str; 5] = ["articles", "UPPER", "select", "Über uns", "we\"ird"];
 /// A type, a default that fits it, whether it can be unique or indexed.
-const TYPES: [(&str, &str, bool); 15] = [
+const TYPES: [(&str, &str, bool); 17] = [
     ("string", "\"it's\"", true),
     ("text", "\"two\\nlines\"", true),
     ("boolean", "true", true),
@@ -25,7 +26,11 @@ const TYPES: [(&str, &str, bool); 15] = [
     ("csv", "\"a,b\"", true),
     ("uuid", "\"7a1c1f7e-0000-4000-8000-000000000001\"", true),
     ("hash", "null", true),
+    // Those of PostGIS stand last.
+    ("geometry", "{\"type\":\"Point\",\"coordinates\":[1,2]}", true),
+    ("geometry.Polygon", "\"SRID=4326;POLYGON((0 0, 1 0, 1 1, 0 0))\"", true),
 ];
+const GEOMETRIES: usize = 2;
 const KEYS: [&str; 4] = ["integer", "bigInteger", "uuid", "string"];
 const RULES: [&str; 4] = ["NO ACTION", "CASCADE", "SET NULL", "RESTRICT"];
 
@@ -62,9 +67,9 @@ struct Random {
     any: Option<usize>,
 }
 
-fn schemas() -> impl Strategy<Value = Random> {
+fn schemas(types: usize) -> impl Strategy<Value = Random> {
     let note = prop::option::of("[a-z':#\\- \n]{0,12}");
-    let field = (0..TYPES.len(), any::<[bool; 4]>(), 1..300_u32, note.clone());
+    let field = (0..types, any::<[bool; 4]>(), 1..300_u32, note.clone());
     let field = field.prop_map(|(kind, flags, length, note)| Field { kind, flags, length, note });
     let table = (0..KEYS.len(), prop::collection::vec(field, 0..6), any::<bool>(), any::<Option<i8>>(), note);
     let table =
@@ -184,6 +189,16 @@ struct Places {
     empty: Value,
 }
 
+/// A database, with PostGIS where the server has it.
+async fn database() -> (testkit::TestDatabase, bool) {
+    let database = testkit::database(db::migrate_url).await;
+    let postgis = geometry::is_available(&database).await;
+    if postgis {
+        geometry::run(&database, geometry::INSTALL).await;
+    }
+    (database, postgis)
+}
+
 impl Places {
     fn read(&self, database: &str) -> Value {
         let file = self.folder.path().join("read.json");
@@ -197,7 +212,7 @@ impl Places {
         let file = file.to_str().unwrap();
         said(&eventus(&self.world.database.url, &["snapshot", file]), 0);
         let made = snapshot(&self.world.api).await;
-        let fresh = testkit::database(db::migrate_url).await;
+        let (fresh, _) = database().await;
         for (database, what) in [(&fresh, "an empty database"), (&self.moving, "another schema")] {
             said(&eventus(&database.url, &["apply", file, "--yes"]), 0);
             let read = self.read(&database.url);
@@ -228,10 +243,11 @@ fn cases() -> u32 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_schemas_are_the_same_elsewhere() {
-    let world = World::start(shape!()).await;
+    let ((here, postgis), (moving, _)) = (database().await, database().await);
+    let world = World::over(shape!(), Options::default(), here).await;
     let empty = snapshot(&world.api).await;
-    let moving = testkit::database(db::migrate_url).await;
     let places = Places { world, moving, folder: tempfile::tempdir().unwrap(), empty };
+    let types = if postgis { TYPES.len() } else { TYPES.len() - GEOMETRIES };
     let cases = cases();
     let mut runner = TestRunner::new(Config {
         cases,
@@ -241,7 +257,7 @@ async fn random_schemas_are_the_same_elsewhere() {
     });
     let run = || {
         let here = tokio::runtime::Handle::current();
-        runner.run(&schemas(), |schema| {
+        runner.run(&schemas(types), |schema| {
             // What a case left that failed would stand in the way of the next, smaller one.
             here.block_on(places.clear());
             here.block_on(places.check(&schema))

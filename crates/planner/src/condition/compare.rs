@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Conditions;
 use crate::column::sql_type;
 use crate::function::function_value;
+use crate::geometry;
 use crate::read::table;
 use crate::reader::Variable;
 use crate::shape::readable_field;
@@ -66,6 +67,10 @@ impl Conditions<'_> {
             Operator::Lte => "<=",
             Operator::Gt => ">",
             Operator::Gte => ">=",
+            Operator::Intersects
+            | Operator::Nintersects
+            | Operator::IntersectsBbox
+            | Operator::NintersectsBbox => return geometry::compare(column, field, operator, value, b),
             _ => return like(&subject, operator, value, b),
         };
         Ok(match self.operand(&subject, value, b)? {
@@ -316,19 +321,17 @@ fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
         O::Eq | O::Neq => number || time || text || matches!(field.kind, T::Boolean | T::Uuid),
         O::Lt | O::Lte | O::Gt | O::Gte | O::Between | O::Nbetween => number || time,
         O::In | O::Nin => number || time || text || field.kind == T::Uuid,
-        O::Ieq
-        | O::Nieq
-        | O::Json
-        | O::Intersects
-        | O::Nintersects
-        | O::IntersectsBbox
-        | O::NintersectsBbox => false,
+        O::Ieq | O::Nieq | O::Json => false,
+        O::Intersects | O::Nintersects | O::IntersectsBbox | O::NintersectsBbox => {
+            matches!(field.kind, T::Geometry(_))
+        }
         _ => text,
     };
     if allowed { Ok(()) } else { Err(unfit(field.kind.as_str(), operator)) }
 }
 
 fn unfit(kind: &str, operator: Operator) -> Error {
-    let name = operator.as_str();
+    // Of the geometries the original names no kind.
+    let (kind, name) = (kind.split('.').next().unwrap_or_default(), operator.as_str());
     Error::invalid_query(format!("\"{kind}\" field type does not contain the \"{name}\" filter operator"))
 }

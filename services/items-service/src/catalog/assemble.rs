@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
-use model::{FieldType, Special};
+use model::{FieldType, GeometryColumn, GeometryKind, Special};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -32,9 +32,23 @@ pub fn catalog(rows: Rows) -> Catalog {
         let meta = CollectionMeta { json: row.meta, singleton: row.singleton, sort_field: row.sort_field };
         entry(&mut collections, &row.collection).meta = Some(meta);
     }
-    fields(&mut collections, rows.columns, rows.fields);
+    let mut columns = rows.columns;
+    name_geometries(&mut columns, rows.geometry.as_deref());
+    fields(&mut collections, columns, rows.fields);
     relations(&mut collections, rows.keys, rows.relations);
-    Catalog { collections }
+    Catalog { collections, geometry: rows.geometry }
+}
+
+/// Columns of PostGIS's types are called after what they hold. `geometry` is its type of geometries.
+fn name_geometries(columns: &mut [ColumnRow], geometry: Option<&str>) {
+    let Some(postgis) = geometry.and_then(GeometryColumn::parse) else { return };
+    for column in columns {
+        let described = GeometryColumn::parse(&column.column_type);
+        // A type of the same name that somebody else made is not PostGIS's.
+        if let Some(described) = described.filter(|described| described.schema == postgis.schema) {
+            column.data_type = described.data_type();
+        }
+    }
 }
 
 /// Shipped with the platform.
@@ -151,6 +165,9 @@ fn relations(
 
 /// The wire's type of a column whose field bears these specials.
 pub fn typed(data_type: &str, special: &[String]) -> FieldType {
+    if let Some(kind) = geometry_type(data_type) {
+        return kind;
+    }
     for name in special {
         match Special::parse(name) {
             Some(Special::CastCsv) => return FieldType::Csv,
@@ -182,6 +199,12 @@ pub fn field_type(data_type: &str) -> FieldType {
         "json" | "jsonb" => FieldType::Json,
         "uuid" => FieldType::Uuid,
         "bytea" => FieldType::Binary,
-        _ => FieldType::Unknown,
+        other => geometry_type(other).unwrap_or(FieldType::Unknown),
     }
+}
+
+/// The wire's type of a geometry: PostGIS's names begin with a capital, PostgreSQL's own `point` and `polygon` don't.
+fn geometry_type(data_type: &str) -> Option<FieldType> {
+    data_type.starts_with(|first: char| first.is_ascii_uppercase()).then_some(())?;
+    GeometryKind::parse(data_type).map(FieldType::Geometry)
 }

@@ -210,12 +210,13 @@ fn property(entry: &CollectionEntry, field: &FieldEntry) -> Option<Value> {
         FieldType::Timestamp => ("string", Some("date-time")),
         FieldType::Uuid => ("string", Some("uuid")),
         FieldType::Csv => ("array", None),
+        FieldType::Geometry(_) => ("object", None),
         FieldType::Json => return Some(json!({})),
         _ => ("string", None),
     };
     let mut kinds = vec![json!(kind)];
     let related = entry.relations.iter().find(|relation| relation.field == field.name);
-    if related.is_some() {
+    if related.is_some() && kind != "object" {
         kinds.push(json!("object"));
     }
     if column.nullable {

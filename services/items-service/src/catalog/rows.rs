@@ -18,6 +18,8 @@ pub struct Rows {
     pub fields: Vec<FieldRow>,
     /// `directus_relations`.
     pub relations: Vec<RelationRow>,
+    /// PostGIS's type of geometries by its whole name, if it is installed.
+    pub geometry: Option<String>,
 }
 
 /// A table.
@@ -40,7 +42,7 @@ pub struct ColumnRow {
     pub field: String,
     /// With modifier: `character varying(255)`.
     pub column_type: String,
-    /// Without: `character varying`.
+    /// Without: `character varying`; of a geometry what it holds: `POINT`.
     pub data_type: String,
     /// May be null.
     pub nullable: bool,

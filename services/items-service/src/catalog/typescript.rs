@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use model::FieldType;
+use model::{FieldType, GeometryKind};
 
 use super::{Catalog, CollectionEntry, FieldEntry};
 
@@ -178,7 +178,21 @@ fn scalar(kind: FieldType) -> &'static str {
         FieldType::DateTime | FieldType::Timestamp | FieldType::Date | FieldType::Time => "'datetime'",
         // Digits that no double holds travel as text.
         FieldType::BigInteger | FieldType::Decimal => "string",
+        FieldType::Geometry(kind) => geometry(kind),
         _ => "string",
+    }
+}
+
+/// GeoJSON.
+fn geometry(kind: GeometryKind) -> &'static str {
+    match kind {
+        GeometryKind::Any => "{ type: string; coordinates?: unknown[]; geometries?: unknown[] }",
+        GeometryKind::Point => "{ type: 'Point'; coordinates: number[] }",
+        GeometryKind::LineString => "{ type: 'LineString'; coordinates: number[][] }",
+        GeometryKind::Polygon => "{ type: 'Polygon'; coordinates: number[][][] }",
+        GeometryKind::MultiPoint => "{ type: 'MultiPoint'; coordinates: number[][] }",
+        GeometryKind::MultiLineString => "{ type: 'MultiLineString'; coordinates: number[][][] }",
+        GeometryKind::MultiPolygon => "{ type: 'MultiPolygon'; coordinates: number[][][][] }",
     }
 }
 

@@ -201,7 +201,11 @@ pub fn refused(error: &sqlx::Error) -> Errors {
 
 /// The same, in words; none when it is not the definition that is wrong.
 pub fn reason(error: &sqlx::Error) -> Option<&'static str> {
-    let code = error.as_database_error().and_then(|error| error.code())?;
+    let error = error.as_database_error()?;
+    if error.try_downcast_ref().is_some_and(crate::execute::is_postgis) {
+        return Some("A value or the default is no geometry that the field can hold");
+    }
+    let code = error.code()?;
     Some(match &*code {
         "42P07" | "42701" | "42710" => "The name is already taken",
         "54011" => "A collection has at most 1600 fields",

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::change::{Change, Entry};
 use super::definition::{self, CollectionDefinition, ColumnDefinition, FieldDefinition};
 use super::meta;
-use super::{ddl, describe, fields, indexes};
+use super::{ddl, describe, fields, geometry, indexes};
 use crate::catalog::{Catalog, wire};
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
@@ -72,7 +72,11 @@ pub async fn make(
     let name = &definition.collection;
     refuse_existing(conn, &snapshot.catalog, name).await?;
     if has_table {
-        let sql = ddl::create_table(name, &definition.fields)?;
+        let mut placed = definition.fields.clone();
+        for field in &mut placed {
+            geometry::place(conn, &snapshot.catalog, field).await?;
+        }
+        let sql = ddl::create_table(name, &placed)?;
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
         if let Some(comment) = definition.schema.as_ref().and_then(|table| table["comment"].as_str()) {
             sqlx::query(AssertSqlSafe(ddl::comment_on_table(name, comment))).execute(&mut *conn).await?;

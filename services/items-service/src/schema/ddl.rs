@@ -1,7 +1,7 @@
 //! Definitions -> DDL text. Names are quoted identifiers, defaults are quoted literals; nothing else of a
 //! client's reaches the text. Pure.
 
-use model::{Error, FieldType, quote_identifier};
+use model::{Error, FieldType, GeometryKind, SRID, quote_identifier};
 use serde_json::Value;
 
 use super::definition::{ColumnDefinition, FieldDefinition, field_type};
@@ -37,7 +37,8 @@ pub fn after_column(collection: &str, field: &FieldDefinition) -> Vec<String> {
     let Some(column) = &field.schema else { return Vec::new() };
     let mut statements = Vec::new();
     if column.is_indexed == Some(true) && column.is_primary_key != Some(true) {
-        statements.push(create_index(collection, &field.field));
+        let kind = field.kind.as_deref().and_then(FieldType::parse).unwrap_or(FieldType::String);
+        statements.push(create_index(collection, &field.field, kind));
     }
     if let Some(comment) = &column.comment {
         statements.push(comment_on(collection, &field.field, Some(comment)));
@@ -79,8 +80,14 @@ fn base_of(column_type: &str) -> &str {
 }
 
 /// `CREATE INDEX CONCURRENTLY`: no transaction may be around it.
-pub fn create_index_concurrently(collection: &str, field: &str) -> String {
-    create_index(collection, field).replacen("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1)
+pub fn create_index_concurrently(collection: &str, field: &str, kind: FieldType) -> String {
+    create_index(collection, field, kind).replacen("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1)
+}
+
+/// `DROP INDEX` of the index that we made of a field.
+pub fn drop_index(collection: &str, field: &str) -> String {
+    let index = quote_identifier(&index_name(collection, field, "index"));
+    format!("DROP INDEX IF EXISTS \"public\".{index}")
 }
 
 /// `DROP INDEX CONCURRENTLY` by the index's name.
@@ -88,9 +95,16 @@ pub fn drop_index_concurrently(name: &str) -> String {
     format!("DROP INDEX CONCURRENTLY IF EXISTS \"public\".{}", quote_identifier(name))
 }
 
-fn create_index(collection: &str, field: &str) -> String {
+fn create_index(collection: &str, field: &str, kind: FieldType) -> String {
     let name = quote_identifier(&index_name(collection, field, "index"));
-    format!("CREATE INDEX {name} ON {} ({})", table(collection), quote_identifier(field))
+    // Geometries are looked for by where they are; an order of them serves nothing, and large ones don't fit into it.
+    let method = if is_geometry(kind) { "USING gist " } else { "" };
+    format!("CREATE INDEX {name} ON {} {method}({})", table(collection), quote_identifier(field))
+}
+
+/// Its column is of a type of PostGIS's.
+pub fn is_geometry(kind: FieldType) -> bool {
+    matches!(kind, FieldType::Geometry(_))
 }
 
 fn comment_on(collection: &str, field: &str, comment: Option<&str>) -> String {
@@ -119,6 +133,9 @@ fn column(collection: &str, field: &FieldDefinition) -> Result<String, Error> {
     let fallback = ColumnDefinition::default();
     let column = field.schema.as_ref().unwrap_or(&fallback);
     let key = column.is_primary_key == Some(true);
+    if key && is_geometry(kind) {
+        return Err(Error::invalid_payload("A geometry can't be a primary key"));
+    }
     let counts = column.has_auto_increment == Some(true);
     if counts && !matches!(kind, FieldType::Integer | FieldType::BigInteger) {
         return Err(Error::invalid_payload(format!(
@@ -167,7 +184,13 @@ pub fn column_type(kind: FieldType, column: &ColumnDefinition, counts: bool) -> 
         FieldType::Json => "json".to_owned(),
         FieldType::Uuid => "uuid".to_owned(),
         FieldType::Binary => "bytea".to_owned(),
+        FieldType::Geometry(kind) => geometry_column("geometry", kind),
     }
+}
+
+/// The type of a column for geometries, given PostGIS's type by its whole name.
+pub fn geometry_column(type_name: &str, kind: GeometryKind) -> String {
+    format!("{type_name}({},{SRID})", kind.as_str())
 }
 
 /// A JSON value as the default of a column.
@@ -179,6 +202,7 @@ pub fn default_literal(value: &Value, kind: FieldType) -> Result<String, Error> 
     }
     Ok(match value {
         Value::Null => "NULL".to_owned(),
+        given if is_geometry(kind) => quote_literal(&planner::default_geometry(given, kind)?),
         Value::Bool(b) => b.to_string(),
         Value::Number(number) => quote_literal(&number.to_string()),
         Value::String(text) if temporal && is_now(text) => "CURRENT_TIMESTAMP".to_owned(),
@@ -236,9 +260,9 @@ pub fn alter_column(
 pub fn alter_indexes(
     collection: &str,
     field: &str,
+    kind: FieldType,
     change: &ColumnDefinition,
-    unique: bool,
-    indexed: bool,
+    (unique, indexed): (bool, bool),
 ) -> Vec<String> {
     let mut statements = Vec::new();
     let name = table(collection);
@@ -258,10 +282,9 @@ pub fn alter_indexes(
         _ => {}
     }
     match change.is_indexed {
-        Some(true) if !indexed => statements.push(create_index(collection, field)),
+        Some(true) if !indexed => statements.push(create_index(collection, field, kind)),
         Some(false) if indexed => {
-            let index = quote_identifier(&index_name(collection, field, "index"));
-            statements.push(format!("DROP INDEX IF EXISTS \"public\".{index}"));
+            statements.push(drop_index(collection, field));
         }
         _ => {}
     }
@@ -270,7 +293,7 @@ pub fn alter_indexes(
 
 #[cfg(test)]
 mod tests {
-    use super::{add_column, create_table, default_literal, index_name, quote_literal};
+    use super::{add_column, after_column, create_table, default_literal, index_name, quote_literal};
     use crate::schema::definition::{FieldDefinition, parse};
     use model::FieldType;
     use serde_json::json;
@@ -318,6 +341,26 @@ mod tests {
         assert_eq!(default_literal(&json!({"a": 1}), FieldType::Json).unwrap(), "'{\"a\":1}'");
         assert!(default_literal(&json!({"a": 1}), FieldType::String).is_err());
         assert_eq!(default_literal(&json!("now()"), FieldType::String).unwrap(), "'now()'");
+    }
+
+    #[test]
+    fn geometries_have_columns_and_indexes_of_their_own() {
+        let at = field(json!({"field": "at", "type": "geometry.Point", "schema": {"is_indexed": true,
+                "default_value": {"type": "Point", "coordinates": [1, 2]}}}));
+        assert_eq!(
+            add_column("t", &at).unwrap(),
+            "ALTER TABLE \"public\".\"t\" ADD COLUMN \"at\" geometry(Point,4326) \
+             DEFAULT '0101000020E6100000000000000000F03F0000000000000040'"
+        );
+        assert_eq!(
+            after_column("t", &at),
+            ["CREATE INDEX \"t_at_index\" ON \"public\".\"t\" USING gist (\"at\")"]
+        );
+        let key = json!({"field": "k", "type": "geometry", "schema": {"is_primary_key": true}});
+        assert!(create_table("t", &[field(key)]).is_err());
+        let polygon = FieldType::parse("geometry.Polygon").unwrap();
+        assert!(default_literal(&json!({"type": "Point", "coordinates": [1, 2]}), polygon).is_err());
+        assert_eq!(default_literal(&json!("it's"), polygon).unwrap(), "'it''s'", "PostGIS reads it");
     }
 
     #[test]

@@ -195,11 +195,6 @@ pub fn field_type(definition: &FieldDefinition) -> Result<FieldType, Error> {
 
 /// A type by its name on the wire.
 pub fn type_of(name: &str) -> Result<FieldType, Error> {
-    if name == "geometry" || name.starts_with("geometry.") {
-        return Err(Error::invalid_payload(format!(
-            "\"type\" {name} needs PostGIS, which is not supported yet"
-        )));
-    }
     match FieldType::parse(name) {
         None | Some(FieldType::Unknown | FieldType::Alias) => {
             Err(Error::invalid_payload(format!("\"type\" {name} is not a type")))

@@ -8,10 +8,10 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::change::{Change, Entry};
 use super::definition::{self, ColumnDefinition, FieldDefinition};
 use super::meta;
-use super::{ddl, describe, indexes};
+use super::{ddl, describe, geometry, indexes};
 use crate::catalog::assemble::ALIASES;
 use crate::catalog::rows::ColumnRow;
-use crate::catalog::{CollectionEntry, FieldEntry, wire};
+use crate::catalog::{Catalog, CollectionEntry, FieldEntry, wire};
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -62,7 +62,9 @@ pub async fn make(
     }
     let field = &field;
     if !field.is_alias() {
-        let sql = ddl::add_column(collection, field)?;
+        let mut placed = field.clone();
+        geometry::place(conn, &snapshot.catalog, &mut placed).await?;
+        let sql = ddl::add_column(collection, &placed)?;
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
     let last = owner.fields.iter().filter_map(|field| field.meta.as_ref()?.sort).max().unwrap_or(0);
@@ -223,7 +225,7 @@ pub(super) async fn change(
         }
     }
     if column.is_some() || kind.is_some() {
-        alter_column(conn, collection, field, kind, &column.unwrap_or_default()).await?;
+        alter_column(conn, &snapshot.catalog, owner, field, kind, column.unwrap_or_default()).await?;
     }
     if !members.is_empty() {
         meta::write(conn, &snapshot.catalog, meta::FIELDS, &[collection, name], &members).await?;
@@ -234,10 +236,11 @@ pub(super) async fn change(
 
 async fn alter_column(
     conn: &mut PgConnection,
-    collection: &str,
+    catalog: &Catalog,
+    owner: &CollectionEntry,
     field: &FieldEntry,
     kind: Option<&str>,
-    change: &ColumnDefinition,
+    mut change: ColumnDefinition,
 ) -> Result<(), Failure> {
     let wrong = |reason: &str| Failure::from(Error::invalid_payload(reason));
     let Some(column) = &field.column else {
@@ -263,11 +266,19 @@ async fn alter_column(
     if column.primary_key && wanted != present {
         return Err(wrong("The type of a primary key can't be changed"));
     }
-    let (change, retype) = completed(change, column, present, wanted);
-    let name = &field.name;
+    geometry::change(conn, catalog, column, (present, wanted), &mut change).await?;
+    let (mut change, retype) = completed(&change, column, present, wanted);
+    let (collection, name) = (owner.name.as_str(), field.name.as_str());
     let mut statements = ddl::alter_column(collection, name, wanted, retype, &change)?;
+    // Geometries have indexes of another kind: one that is there is made anew.
+    let renewed = retype && column.indexed && ddl::is_geometry(present) != ddl::is_geometry(wanted);
+    if renewed {
+        statements.insert(0, ddl::drop_index(collection, name));
+        change.is_indexed.get_or_insert(true);
+    }
     if !column.primary_key {
-        statements.extend(ddl::alter_indexes(collection, name, &change, column.unique, column.indexed));
+        let has = (column.unique, column.indexed && !renewed);
+        statements.extend(ddl::alter_indexes(collection, name, wanted, &change, has));
     }
     for sql in statements {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chassis::{BoxError, Runtime};
-use model::Errors;
+use model::{Errors, FieldType};
 use rpc::Caller;
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
@@ -98,11 +98,12 @@ async fn next(state: &State) -> Result<bool, sqlx::Error> {
     let Some(row) = sqlx::query(DUE).fetch_optional(&state.db).await? else { return Ok(false) };
     let job = Job { collection: row.try_get("collection")?, field: row.try_get("field")? };
     let (collection, field) = (job.collection.as_str(), job.field.as_str());
-    if state.snapshots.present().catalog.field(collection, field).is_none() {
+    let Some(kind) = state.snapshots.present().catalog.field(collection, field).map(|field| field.kind)
+    else {
         forget(&state.db, &job).await?;
         return Ok(true);
-    }
-    match make(state, &job).await {
+    };
+    match make(state, &job, kind).await {
         Ok(()) => match settle(state, &job).await {
             Ok(()) => tracing::info!(collection, field, "index made"),
             Err(errors) => {
@@ -119,15 +120,15 @@ async fn next(state: &State) -> Result<bool, sqlx::Error> {
 }
 
 /// `CREATE INDEX CONCURRENTLY`, without time-outs: it waits for every transaction that might still write without it.
-async fn make(state: &State, job: &Job) -> Result<(), db::Error> {
+async fn make(state: &State, job: &Job, kind: FieldType) -> Result<(), db::Error> {
     let mut conn = state.db.acquire().await?;
     // Nobody else gets a session without time-outs, however this ends.
     conn.close_on_drop();
     sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut *conn).await?;
-    Ok(create(&mut conn, job).await?)
+    Ok(create(&mut conn, job, kind).await?)
 }
 
-async fn create(conn: &mut PgConnection, job: &Job) -> Result<(), sqlx::Error> {
+async fn create(conn: &mut PgConnection, job: &Job, kind: FieldType) -> Result<(), sqlx::Error> {
     let name = ddl::index_name(&job.collection, &job.field, "index");
     let valid: Option<bool> = sqlx::query_scalar(
         "SELECT i.indisvalid FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid \
@@ -143,7 +144,7 @@ async fn create(conn: &mut PgConnection, job: &Job) -> Result<(), sqlx::Error> {
         // Left over from an attempt that died: PostgreSQL keeps it up and never uses it.
         sqlx::raw_sql(AssertSqlSafe(ddl::drop_index_concurrently(&name))).execute(&mut *conn).await?;
     }
-    let sql = ddl::create_index_concurrently(&job.collection, &job.field);
+    let sql = ddl::create_index_concurrently(&job.collection, &job.field, kind);
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     Ok(())
 }

@@ -23,8 +23,20 @@ pub async fn all(conn: &mut PgConnection) -> Result<Rows, sqlx::Error> {
         collections: rows::<CollectionRow>(conn, COLLECTIONS).await?,
         fields: fields(conn).await?,
         relations: rows::<RelationRow>(conn, RELATIONS).await?,
+        geometry: geometry(conn).await?,
     })
 }
+
+/// PostGIS's type of geometries by its whole name, wherever the extension stands; none when it is not installed.
+pub async fn geometry(conn: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(GEOMETRY).persistent(false).fetch_optional(conn).await
+}
+
+const GEOMETRY: &str = "SELECT format_type(t.oid, NULL) FROM pg_extension e
+    JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+        AND d.classid = 'pg_type'::regclass AND d.deptype = 'e'
+    JOIN pg_type t ON t.oid = d.objid AND t.typname = 'geometry'
+    WHERE e.extname = 'postgis'";
 
 async fn columns(conn: &mut PgConnection) -> Result<Vec<ColumnRow>, sqlx::Error> {
     let rows = sqlx::query(COLUMNS).persistent(false).fetch_all(conn).await?;
@@ -89,6 +101,7 @@ WITH tables AS MATERIALIZED (
     UNION ALL SELECT 7, collection, xmin::text FROM directus_collections
     UNION ALL SELECT 8, id::text, xmin::text FROM directus_fields
     UNION ALL SELECT 9, id::text, xmin::text FROM directus_relations
+    UNION ALL SELECT 10, oid::text, xmin::text FROM pg_extension WHERE extname = 'postgis'
 )
 SELECT coalesce(sum(hashtextextended(id || ':' || stamp, kind))::text, '') FROM stamps";
 

@@ -12,7 +12,7 @@ use super::{Members, compare, native};
 use crate::failure::Failure;
 use crate::schema::change::Entry;
 use crate::schema::definition::{self, FieldDefinition, ForeignKeyDefinition, RelationDefinition};
-use crate::schema::{collections, ddl, fields, meta, relations};
+use crate::schema::{collections, ddl, fields, geometry, meta, relations};
 use crate::snapshot::Snapshot;
 
 /// Makes collections with their fields, and fields of collections that are there.
@@ -28,7 +28,8 @@ pub async fn make(
     let mut rows = Vec::with_capacity(new_fields.len());
     for work in new_fields {
         let collection = work.key.0.as_str();
-        let definition = at(work, definition_of(work).map_err(Failure::from))?;
+        let mut definition = at(work, definition_of(work).map_err(Failure::from))?;
+        at(work, geometry::place(conn, &snapshot.catalog, &mut definition).await)?;
         if let Some(members) = fields::row(&definition)? {
             rows.push(keyed(members, &[("collection", collection), ("field", &work.key.1)]));
         }
