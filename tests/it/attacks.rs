@@ -139,8 +139,8 @@ async fn budgets_hold() {
         let method = Method::from_bytes(b"SEARCH").unwrap();
         api.call(method, "/items/posts", Some(json!({"query": {"filter": filter}}))).await
     };
-    search(nested(20)).await.expect(200);
-    search(nested(24)).await.refused(400, "INVALID_QUERY");
+    search(nested(15)).await.expect(200);
+    search(nested(16)).await.refused(400, "INVALID_QUERY");
     search(nested(60)).await.refused(400, "INVALID_PAYLOAD");
     let wide = |count: usize| json!({"_or": vec![json!({"n": 1}); count]});
     search(wide(499)).await.expect(200);

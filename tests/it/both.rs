@@ -12,6 +12,7 @@ mod http_wire;
 mod items;
 mod lives;
 mod operations_doc;
+mod reading;
 mod relay;
 mod road;
 mod schema;

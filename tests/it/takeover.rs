@@ -1,6 +1,6 @@
 //! Taking over a database that Directus 11.17.4 made: see `tests/fixtures/directus-11.17.4`.
 
-mod restore;
+pub mod restore;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,13 @@ const ADMIN: &str = "oracle-admin-token";
 
 /// A fleet on the database of the fixture, as its administrator.
 pub async fn taken_over() -> World {
+    over(restore::SCHEMA).await
+}
+
+/// The same of another fixture.
+pub async fn over(fixture: &str) -> World {
     let database = testkit::empty_database().await;
-    restore::into(&database.url).await;
+    restore::into(&database.url, fixture).await;
     let mut world = World::over(shape!(), Options::default(), database).await;
     world.api = Api::new(world.api.base().to_owned(), Some(ADMIN));
     world

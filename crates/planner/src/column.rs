@@ -17,7 +17,8 @@ pub fn answer_value(field: &Field, source: &str) -> String {
 /// The same of an expression that has the column's type.
 pub(crate) fn answer_of(field: &Field, column: &str) -> String {
     if field.is_concealed() {
-        return format!("CASE WHEN {column} IS NULL THEN NULL ELSE {MASK} END");
+        // Of secrets that are texts, an empty one is none.
+        return format!("CASE WHEN {column}::text <> '' THEN {MASK} END");
     }
     match field.kind {
         FieldType::BigInteger | FieldType::Decimal | FieldType::Unknown => format!("{column}::text"),

@@ -1,7 +1,7 @@
 //! `ORDER BY`, with the joins of those that order by a related item's field.
 
 use model::{Collection, Error, FieldType, Link, quote_identifier};
-use query::{Path, Query};
+use query::{Path, Query, Step};
 
 use crate::function::function_value;
 use crate::link::target_key;
@@ -34,7 +34,8 @@ pub(crate) fn order_by(
     for sort in &query.sort {
         let path = Path::parse(&sort.field)?;
         has_key |= path.steps.is_empty() && path.function.is_none() && path.last.name == *key;
-        let value = value(&path, collection, reader, source, &mut order.joins, b)?;
+        let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
+        let value = way.value(collection, source, reader, &mut order.joins, b)?;
         parts.push(format!("{value}{}", if sort.descending { " DESC" } else { "" }));
     }
     let ordered = |name: &&str| {
@@ -52,40 +53,90 @@ pub(crate) fn order_by(
     Ok(order)
 }
 
-/// What a path leads to; joins what is on its way.
-fn value(
-    path: &Path,
-    collection: &Collection,
-    reader: Reader<'_>,
-    source: &str,
-    joins: &mut String,
-    b: &mut Builder,
-) -> Result<String, Error> {
-    let (mut collection, mut source) = (collection, source.to_owned());
-    for step in &path.steps {
-        let field = readable_field(&step.name, collection, reader.access)?;
-        let Some(Link::One { collection: related }) = &field.link else {
-            return Err(Error::invalid_query(format!("\"{}\" can't be sorted by", path.last.name)));
+/// A path that is ordered by.
+struct Way<'p> {
+    steps: &'p [Step],
+    path: &'p Path,
+    descending: bool,
+}
+
+impl Way<'_> {
+    /// What the path leads to, from items of `collection` read as `source`; joins what is on its way. Of several
+    /// related items the first in the order counts.
+    fn value(
+        &self,
+        collection: &Collection,
+        source: &str,
+        reader: Reader<'_>,
+        joins: &mut String,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let Some((step, rest)) = self.steps.split_first() else {
+            return self.last(collection, source, reader, b);
         };
-        let one = reader.related(related)?;
-        let alias = b.alias();
-        let held = quote_identifier(&field.name);
-        joins.push_str(&format!(
-            " LEFT JOIN {} {alias} ON {} = {source}.{held}",
-            table(one),
-            target_key(one, &alias)
-        ));
-        (collection, source) = (one, alias);
+        let field = readable_field(&step.name, collection, reader.access)?;
+        match &field.link {
+            Some(Link::One { collection: related }) => {
+                let one = reader.related(related)?;
+                let alias = b.alias();
+                joins.push_str(&format!(
+                    " LEFT JOIN {} {alias} ON {} = {source}.{}",
+                    table(one),
+                    target_key(one, &alias),
+                    quote_identifier(&field.name)
+                ));
+                Way { steps: rest, ..*self }.value(one, &alias, reader, joins, b)
+            }
+            Some(Link::Many { collection: related, field: by, .. }) => {
+                let many = reader.related(related)?;
+                let (alias, mut inner) = (b.alias(), String::new());
+                let value = Way { steps: rest, ..*self }.value(many, &alias, reader, &mut inner, b)?;
+                Ok(self.first(&value, many, (&alias, by), &inner, &target_key(collection, source)))
+            }
+            _ => Err(Error::invalid_query(format!("\"{}\" can't be sorted by", self.path.last.name))),
+        }
     }
-    let field = readable_field(&path.last.name, collection, reader.access)?;
-    if let Some(function) = &path.function {
-        return function_value(function, field, collection, &source, &reader, b);
+
+    /// The first value of those who refer.
+    fn first(
+        &self,
+        value: &str,
+        many: &Collection,
+        (alias, by): (&str, &str),
+        joins: &str,
+        key: &str,
+    ) -> String {
+        let direction = if self.descending { " DESC NULLS LAST" } else { "" };
+        format!(
+            "(SELECT {value} FROM {} {alias}{joins} WHERE {alias}.{} = {key} ORDER BY 1{direction} LIMIT 1)",
+            table(many),
+            quote_identifier(by)
+        )
     }
-    if field.is_concealed() || !field.is_stored() {
-        return Err(Error::forbidden_field(&collection.name, &field.name));
+
+    fn last(
+        &self,
+        collection: &Collection,
+        source: &str,
+        reader: Reader<'_>,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
+        let field = readable_field(&self.path.last.name, collection, reader.access)?;
+        if let Some(function) = &self.path.function {
+            return function_value(function, field, collection, source, &reader, b);
+        }
+        if let Some(Link::Many { collection: related, field: by, .. }) = &field.link {
+            let many = reader.related(related)?;
+            let alias = b.alias();
+            let key = target_key(collection, source);
+            return Ok(self.first(&target_key(many, &alias), many, (&alias, by), "", &key));
+        }
+        if field.is_concealed() || !field.is_stored() {
+            return Err(Error::forbidden_field(&collection.name, &field.name));
+        }
+        if field.kind == FieldType::Json {
+            return Err(Error::invalid_query(format!("\"{}\" has no order: it is json", field.name)));
+        }
+        Ok(format!("{source}.{}", quote_identifier(&field.name)))
     }
-    if field.kind == FieldType::Json {
-        return Err(Error::invalid_query(format!("\"{}\" has no order: it is json", field.name)));
-    }
-    Ok(format!("{source}.{}", quote_identifier(&field.name)))
 }

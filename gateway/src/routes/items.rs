@@ -32,7 +32,7 @@ pub async fn list(
     InCollection(collection): InCollection,
     ReadQuery(query): ReadQuery,
 ) -> Answer {
-    read_items(&gateway, &caller, collection, query).await
+    read_items(&gateway, &caller, ReadItemsRequest { collection, query, keys: None }).await
 }
 
 /// SEARCH /items/:collection, and what the route says to unknown methods.
@@ -48,8 +48,8 @@ async fn search_items(gateway: &Gateway, request: Request) -> Answer {
     let caller = Caller::from_request_parts(&mut parts, gateway).await?;
     let InCollection(collection) = InCollection::from_request_parts(&mut parts, gateway).await?;
     let body = JsonBody::from_request(Request::from_parts(parts, body), gateway).await?;
-    let query = target::search(&body)?;
-    read_items(gateway, &caller, collection, query).await
+    let (query, keys) = target::search(&body)?;
+    read_items(gateway, &caller, ReadItemsRequest { collection, query, keys }).await
 }
 
 /// GET /items/:collection/:key
@@ -142,8 +142,8 @@ pub async fn delete_many(
     delete_items(&gateway, &caller, collection, target).await
 }
 
-async fn read_items(gateway: &Gateway, caller: &Caller, collection: String, query: Bytes) -> Answer {
-    let request = gateway.call(caller, ReadItemsRequest { collection, query });
+async fn read_items(gateway: &Gateway, caller: &Caller, request: ReadItemsRequest) -> Answer {
+    let request = gateway.call(caller, request);
     let found = gateway.items().read_items(request).await?.into_inner();
     Ok(answer::list(&found.items, found.total_count, found.filter_count))
 }

@@ -6,24 +6,29 @@ use std::process::Command;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/directus-11.17.4").join(name)
+/// The fixture of the schema.
+pub const SCHEMA: &str = "directus-11.17.4";
+
+/// A file of a fixture.
+pub fn file(fixture: &str, name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(fixture).join(name)
 }
 
-fn unzipped(name: &str) -> String {
-    let done = Command::new("gzip").arg("-dc").arg(fixture(name)).output().unwrap();
+/// The text of a packed file of a fixture.
+pub fn unzipped(fixture: &str, name: &str) -> String {
+    let done = Command::new("gzip").arg("-dc").arg(file(fixture, name)).output().unwrap();
     assert!(done.status.success());
     String::from_utf8(done.stdout).unwrap()
 }
 
 /// What the original answered.
 pub fn answers() -> Value {
-    serde_json::from_str(&unzipped("answers.json.gz")).unwrap()
+    serde_json::from_str(&unzipped(SCHEMA, "answers.json.gz")).unwrap()
 }
 
-/// Restores the fixture.
-pub async fn into(url: &str) {
-    let dump = unzipped("database.sql.gz");
+/// Restores a fixture's database.
+pub async fn into(url: &str, fixture: &str) {
+    let dump = unzipped(fixture, "database.sql.gz");
     let mut connection = PgConnection::connect(url).await.unwrap();
     let mut statements = String::new();
     let mut lines = dump.lines();

@@ -73,22 +73,25 @@ pub fn update(body: &JsonBody) -> Result<Update, Error> {
     Ok(Update { target: Some(target), payload, singleton: Some(whole) })
 }
 
-/// The query of a SEARCH.
+/// The query of a SEARCH, and the keys that it is limited to.
 ///
 /// # Errors
 /// 400.
-pub fn search(body: &JsonBody) -> Result<Bytes, Error> {
-    let batch: Batch = if body.is_array() { return Err(unsupported()) } else { body.parse()? };
-    if batch.keys.is_some() {
-        return Err(unsupported());
+pub fn search(body: &JsonBody) -> Result<(Bytes, Option<Keys>), Error> {
+    if body.is_array() {
+        return Err(Error::invalid_payload("\"value\" must be of type object"));
     }
+    let batch: Batch = body.parse()?;
     let query =
         batch.query.map_or_else(|| Ok(Query::default()), |query| Query::from_json_text(query.get()))?;
-    Ok(query.to_bytes().into())
+    Ok((query.to_bytes().into(), batch.keys.map(listed).transpose()?))
 }
 
-fn unsupported() -> Error {
-    Error::invalid_payload("SEARCH by \"keys\" is not supported yet, use \"query\"")
+/// The member `keys`.
+fn listed(raw: &RawValue) -> Result<Keys, Error> {
+    let list: Vec<&RawValue> =
+        serde_json::from_str(raw.get()).map_err(|_| Error::invalid_payload("\"keys\" must be an array"))?;
+    keys(&list)
 }
 
 enum Which {
@@ -98,11 +101,7 @@ enum Which {
 
 fn which(batch: &Batch) -> Result<Which, Error> {
     match (batch.keys, batch.query) {
-        (Some(raw), None) => {
-            let list: Vec<&RawValue> = serde_json::from_str(raw.get())
-                .map_err(|_| Error::invalid_payload("\"keys\" must be an array"))?;
-            keys(&list).map(Which::Keys)
-        }
+        (Some(raw), None) => listed(raw).map(Which::Keys),
         (None, Some(query)) => Ok(Which::Matching(Query::from_json_text(query.get())?.to_bytes().into())),
         (None, None) => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]")),
         (Some(_), Some(_)) => {
@@ -167,9 +166,11 @@ mod tests {
 
     #[test]
     fn searches() {
-        assert_eq!(search(&body(r#"{"query":{"limit":1}}"#)).unwrap(), r#"{"limit":1}"#);
-        assert_eq!(search(&body("{}")).unwrap(), "");
-        assert!(search(&body(r#"{"keys":[1]}"#)).is_err());
+        let (query, keys) = search(&body(r#"{"query":{"limit":1}}"#)).unwrap();
+        assert_eq!((&query[..], keys), (&br#"{"limit":1}"#[..], None));
+        let (query, keys) = search(&body(r#"{"keys":[1,"a"]}"#)).unwrap();
+        assert_eq!((&query[..], keys.unwrap().keys), (&b""[..], vec!["1".to_owned(), "a".to_owned()]));
+        assert!(search(&body(r#"{"keys":1}"#)).is_err());
         assert!(search(&body("[1]")).is_err());
     }
 }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use model::{Error, ErrorCode, Errors};
+use model::{Collection, Error, ErrorCode, Errors, Filter, Operator};
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::update::checked_keys;
 use super::write::Tries;
 use crate::execute;
 use crate::failure::Failure;
@@ -38,6 +39,19 @@ fn whole<'a>(query: &'a Query, collection: &str) -> Cow<'a, Query> {
     }
 }
 
+/// The query, of the items with these keys only.
+fn limited(query: &Query, keys: &[String], collection: &Collection) -> Result<Query, Error> {
+    let keys = checked_keys(keys, collection)?;
+    let own = Filter::Compare {
+        field: collection.primary_key.clone(),
+        function: None,
+        operator: Operator::In,
+        value: keys.into(),
+    };
+    let filter = query.filter.clone().into_iter().chain([own]).collect();
+    Ok(Query { filter: Some(Filter::And(filter)), ..query.clone() })
+}
+
 /// A count, where the query asked for it.
 fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx::Error> {
     wanted.then(|| row.try_get(name)).transpose()
@@ -58,6 +72,10 @@ pub async fn items(
             let reader = asking.reader(&snapshot);
             let collection = snapshot.collection(&request.collection)?;
             let query = whole(&query, &collection.name);
+            let query = match &request.keys {
+                Some(keys) => Cow::Owned(limited(&query, &keys.keys, collection)?),
+                None => query,
+            };
             let plan = planner::plan_read(&query, collection, reader)?;
             let rows = execute::rows_alone(&state.db, &plan.statement).await?;
             let row = rows.first().ok_or_else(Error::internal)?;

@@ -1,0 +1,166 @@
+//! The query language beside the original: thousands of recorded requests with the answers of Directus 11.17.4.
+//!
+//! What differs is listed by request and class in the fixture's `differences.tsv`, and explained in its README: a
+//! request that differs and is not listed fails the test, as does one that is listed and no longer differs. With
+//! EVENTUS_TEST_RECORD=1 the list is written anew instead.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+use http::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::takeover::{self, restore};
+use crate::api::{Answer, Api};
+
+const FIXTURE: &str = "directus-11.17.4-reading";
+
+/// A request and what the original answered to it.
+#[derive(Deserialize)]
+struct Recorded {
+    id: String,
+    method: String,
+    path: String,
+    #[serde(default)]
+    body: Option<Value>,
+    #[serde(default)]
+    raw: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    status: u16,
+    /// Items with equal sort keys came in another order in another run.
+    #[serde(default)]
+    ties: bool,
+    answer: String,
+}
+
+/// Lists without their order.
+fn unordered(value: Value) -> Value {
+    match value {
+        Value::Array(list) => {
+            let mut list: Vec<Value> = list.into_iter().map(unordered).collect();
+            list.sort_by_cached_key(Value::to_string);
+            Value::Array(list)
+        }
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, value)| (name, unordered(value))).collect())
+        }
+        other => other,
+    }
+}
+
+/// The class of a difference; nothing when there is none.
+fn difference(recorded: &Recorded, ours: &Answer) -> Option<String> {
+    let theirs =
+        Answer { status: recorded.status, headers: ours.headers.clone(), text: recorded.answer.clone() };
+    let category = recorded.id.split('-').next().unwrap_or_default();
+    match (theirs.status, ours.status) {
+        // What the original fails on says nothing about us, but that we must not.
+        (500, 500) => Some("ours fails".to_owned()),
+        (500, _) => None,
+        (200, 200) => {
+            let (a, b) = (theirs.json(), ours.json());
+            if a.is_null() || b.is_null() {
+                return (theirs.text != ours.text).then(|| format!("{category}: text"));
+            }
+            let same = a == b;
+            let order = !same && unordered(a) == unordered(b);
+            match (same, order, recorded.ties) {
+                (true, ..) | (_, true, true) => None,
+                (_, true, false) => Some(format!("{category}: order")),
+                _ => Some(format!("{category}: data")),
+            }
+        }
+        (a, b) if a == b && theirs.code() == ours.code() => None,
+        (a, b) => Some(format!("{category}: {a} {} > {b} {}", theirs.code(), ours.code())),
+    }
+}
+
+async fn asked(api: &Api, recorded: &Recorded) -> Option<(String, String)> {
+    let method = Method::from_bytes(recorded.method.as_bytes()).unwrap();
+    let body = recorded.raw.clone().or_else(|| recorded.body.as_ref().map(Value::to_string));
+    let mut headers: Vec<(&str, &str)> =
+        recorded.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    if body.is_some() && !recorded.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
+        headers.push(("content-type", "application/json"));
+    }
+    let api = match recorded.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
+        true => api.with_token(None),
+        false => api.clone(),
+    };
+    let ours = match api.raw(method, &recorded.path, &headers, body.unwrap_or_default()).await {
+        Ok(ours) => ours,
+        Err(error) => return Some((recorded.id.clone(), format!("no request: {error}"))),
+    };
+    difference(recorded, &ours).map(|class| (recorded.id.clone(), class))
+}
+
+#[expect(clippy::disallowed_methods, reason = "it decides about the run, not about the product")]
+fn is_recording() -> bool {
+    std::env::var_os("EVENTUS_TEST_RECORD").is_some()
+}
+
+fn listed() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(restore::file(FIXTURE, "differences.tsv")).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(id, class)| (id.into(), class.into()))
+        .collect()
+}
+
+#[tokio::test]
+async fn answers_are_those_of_the_original() {
+    let world = takeover::over(FIXTURE).await;
+    let text = restore::unzipped(FIXTURE, "answers.jsonl.gz");
+    let recorded: Vec<Recorded> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let asked = futures_util::stream::iter(&recorded).map(|each| asked(&world.api, each)).buffer_unordered(8);
+    let found: BTreeMap<String, String> = asked.filter_map(std::future::ready).collect().await;
+    let compared = recorded.iter().filter(|each| each.status != 500).count();
+    println!("{} of {compared} are equal", compared - found.len());
+    if is_recording() {
+        let lines: String = found.iter().map(|(id, class)| format!("{id}\t{class}\n")).collect();
+        std::fs::write(restore::file(FIXTURE, "differences.tsv"), lines).unwrap();
+        return;
+    }
+    let listed = listed();
+    let new: Vec<_> = found.iter().filter(|(id, class)| listed.get(*id) != Some(class)).collect();
+    let gone: Vec<_> = listed.keys().filter(|id| !found.contains_key(*id)).collect();
+    assert!(new.is_empty() && gone.is_empty(), "differ anew: {new:#?}\ndiffer no longer: {gone:#?}");
+}
+
+/// The comparison itself sees what it is there for.
+#[test]
+fn seeded_differences_are_found() {
+    let recorded = |status: u16, answer: &str, ties: bool| Recorded {
+        id: "x-1".to_owned(),
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        body: None,
+        raw: None,
+        headers: BTreeMap::new(),
+        status,
+        ties,
+        answer: answer.to_owned(),
+    };
+    let ours =
+        |status: u16, text: &str| Answer { status, headers: http::HeaderMap::new(), text: text.to_owned() };
+    let two = r#"{"data":[{"id":1},{"id":2}]}"#;
+    let code = |code: &str| format!(r#"{{"errors":[{{"extensions":{{"code":"{code}"}}}}]}}"#);
+    for (theirs, mine, expected) in [
+        (recorded(200, two, false), ours(200, two), None),
+        (recorded(200, two, false), ours(200, r#"{"data":[{"id":2},{"id":1}]}"#), Some("x: order")),
+        (recorded(200, two, true), ours(200, r#"{"data":[{"id":2},{"id":1}]}"#), None),
+        (recorded(200, two, true), ours(200, r#"{"data":[{"id":2},{"id":3}]}"#), Some("x: data")),
+        (recorded(200, two, false), ours(200, r#"{"data":[{"id":"1"},{"id":2}]}"#), Some("x: data")),
+        (recorded(200, two, false), ours(200, r#"{"data":[{"id":1}]}"#), Some("x: data")),
+        (recorded(200, "a,b", false), ours(200, "a,c"), Some("x: text")),
+        (recorded(400, &code("A"), false), ours(400, &code("A")), None),
+        (recorded(400, &code("A"), false), ours(400, &code("B")), Some("x: 400 A > 400 B")),
+        (recorded(200, two, false), ours(403, &code("B")), Some("x: 200  > 403 B")),
+        (recorded(500, "", false), ours(400, &code("B")), None),
+        (recorded(500, "", false), ours(500, ""), Some("ours fails")),
+    ] {
+        assert_eq!(difference(&theirs, &mine).as_deref(), expected, "{} {}", theirs.answer, mine.text);
+    }
+}
