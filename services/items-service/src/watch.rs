@@ -13,9 +13,10 @@ use crate::state::State;
 /// How often the control row is read.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// How often the catalogs are looked at, at least; a look that takes long is followed by a rest that takes longer.
+/// How often the catalogs are looked at; a look that takes long is followed by a rest that takes longer, up to a limit.
 const LOOK: Duration = Duration::from_secs(1);
 const REST: u32 = 20;
+const LONGEST_REST: Duration = Duration::from_secs(3);
 
 /// Starts the watch.
 pub fn start(state: &State, runtime: &Runtime) {
@@ -62,7 +63,7 @@ fn look(state: &State, runtime: &Runtime) {
             if let Err(error) = state.snapshots.refresh_if_moved().await {
                 tracing::debug!(%error, "the catalogs could not be looked at");
             }
-            rest = LOOK.max(begun.elapsed() * REST);
+            rest = (begun.elapsed() * REST).clamp(LOOK, LONGEST_REST);
         }
     });
 }

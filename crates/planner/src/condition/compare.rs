@@ -82,6 +82,14 @@ impl Conditions<'_> {
         })
     }
 
+    /// The dynamic variable that a value names.
+    fn variable(&self, value: &Value) -> Result<Option<Variable>, Error> {
+        match value {
+            Value::String(text) => self.reader.variables.resolve(text),
+            _ => Ok(None),
+        }
+    }
+
     /// A value as an expression of the subject's type; nothing for a variable that stands for nothing.
     fn operand(
         &self,
@@ -89,11 +97,7 @@ impl Conditions<'_> {
         value: &Value,
         b: &mut Builder,
     ) -> Result<Option<String>, Error> {
-        let variable = match value {
-            Value::String(text) => self.reader.variables.resolve(text)?,
-            _ => None,
-        };
-        match variable {
+        match self.variable(value)? {
             None => Ok(Some(bound(subject, value, b)?)),
             Some(Variable::Instant(text)) => Ok(Some(self.instant(subject, &text, b)?)),
             Some(Variable::Ids(ids)) => {
@@ -151,11 +155,7 @@ impl Conditions<'_> {
         let (mut texts, mut parts, mut has_null) = (Vec::new(), Vec::new(), false);
         let (equal, glue) = if operator == Operator::In { ("= ANY", " OR ") } else { ("<> ALL", " AND ") };
         for value in list(subject, operator, value)? {
-            let variable = match value {
-                Value::String(text) => self.reader.variables.resolve(text)?,
-                _ => None,
-            };
-            match variable {
+            match self.variable(value)? {
                 None if value.is_null() => has_null = true,
                 None => texts.push(Some(text_of(subject, value)?)),
                 Some(Variable::Instant(text)) => {
