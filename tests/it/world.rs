@@ -229,7 +229,7 @@ impl World {
     pub async fn ready(&self) {
         for process in self.processes.iter().filter(|process| process.child.is_some()) {
             let admin = Api::new(format!("http://{}", process.admin), None);
-            let deadline = Instant::now() + Duration::from_secs(30);
+            let deadline = Instant::now() + Duration::from_secs(60);
             loop {
                 let answer = admin.raw(http::Method::GET, "/health/ready", &[], "").await;
                 if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
