@@ -23,6 +23,7 @@ mod search;
 mod shape;
 mod stamp;
 mod statement;
+mod tree;
 mod update;
 mod value;
 
@@ -35,7 +36,8 @@ pub use read::{ReadOne, ReadPlan, plan_keys, plan_read, plan_read_keys, plan_rea
 pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use stamp::Stamp;
-pub use statement::{Binding, STATEMENT_NAMES, Statement};
+pub use tree::{Tree, tree};
+pub use statement::{Binding, STATEMENT_NAMES, Statement, Uses};
 pub use update::{UpdateChange, plan_update};
 pub use value::{KeyText, has_nul, parse_key};
 

@@ -11,7 +11,7 @@ use crate::search;
 use crate::statement::Builder;
 
 /// Items per page when the query names no limit.
-const DEFAULT_LIMIT: i64 = 100;
+pub(crate) const DEFAULT_LIMIT: i64 = 100;
 
 /// What a page is of.
 pub(crate) struct Page<'a> {

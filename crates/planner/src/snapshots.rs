@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::shape::tests::{articles, notes, shop};
 use crate::{
-    CreateNeeds, Deletion, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads, plan_create,
+    Binding, CreateNeeds, Deletion, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads, plan_create,
     plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 
@@ -108,8 +108,12 @@ fn names_of_fields_do_not_meet_names_of_ours() {
 
 #[test]
 fn one_item_is_found_by_its_key() {
-    let plan = plan_read_one("7", &query(""), &articles(), admin()).unwrap();
-    insta::assert_snapshot!(shown(&plan.statement));
+    let plan = plan_read_one(&query(""), &articles(), admin()).unwrap();
+    insta::assert_snapshot!(shown(&plan.of("7", &articles()).unwrap()));
+    let other = plan.of("8", &articles()).unwrap();
+    assert_eq!((&other.sql, other.bindings), (&plan.keyless().sql, vec![Binding::Text(Some("8".to_owned()))]));
+    assert_eq!(plan.keyless().bindings, [Binding::Text(None)]);
+    assert_eq!(plan.of("x", &articles()).unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn refusals_come_before_any_statement() {
 fn nobody_but_an_admin_gets_a_plan() {
     let none = Reader { access: &NONE, ..admin() };
     assert_eq!(plan_read(&query(""), &articles(), none).unwrap_err().code, ErrorCode::Forbidden);
-    assert_eq!(plan_read_one("1", &query(""), &articles(), none).unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(plan_read_one(&query(""), &articles(), none).unwrap_err().code, ErrorCode::Forbidden);
     assert!(plan_delete(Deletion::Whole, &[], &[], None, &articles(), none, &stamp()).is_err());
 }
 

@@ -11,7 +11,7 @@ use crate::values::{coerce, entries};
 
 /// Objects within objects.
 const DEPTH_LIMIT: usize = 24;
-/// Conditions and groups in all.
+/// Conditions and groups in all; their budget is counted when the whole query is there.
 const NODE_LIMIT: usize = 500;
 
 /// The filter that an object describes.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use model::{Error, Filter};
 use serde_json::{Map, Value};
 
+use crate::budget::{self, Cost};
 use crate::values::{coerce, names};
 use crate::{Meta, Path, Query, Sort, aggregate, filter, json};
 
@@ -28,8 +29,6 @@ const KNOWN: [&str; 14] = [
 ];
 /// Parameters of the language that we refuse for now: ignoring them would answer another question.
 const REFUSED: [&str; 3] = ["export", "version", "versionRaw"];
-/// Levels of `deep`.
-const DEPTH_LIMIT: usize = 10;
 /// Bytes of an alias: it is the name of a column.
 const ALIAS_LIMIT: usize = 50;
 
@@ -43,7 +42,9 @@ pub fn is_known(name: &str) -> bool {
 /// # Errors
 /// `INVALID_QUERY` with a reason.
 pub fn read(parameters: &Map<String, Value>) -> Result<Query, Error> {
-    read_at(parameters, 0)
+    let query = read_at(parameters, 0)?;
+    Cost::of(&query).check()?;
+    Ok(query)
 }
 
 fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error> {
@@ -129,8 +130,9 @@ fn group(value: &Value) -> Result<Vec<String>, Error> {
 
 /// `{rel: {_limit: 5, nested: {..}}}`: what has an underscore is a parameter, the rest leads on.
 fn deep(object: &Map<String, Value>, depth: usize) -> Result<BTreeMap<String, Query>, Error> {
-    if depth > DEPTH_LIMIT {
-        return Err(Error::invalid_query(format!("\"deep\" is nested deeper than {DEPTH_LIMIT} levels")));
+    if depth > budget::DEPTH {
+        let reason = format!("\"deep\" is nested deeper than {} levels", budget::DEPTH);
+        return Err(Error::invalid_query(reason));
     }
     let mut queries = BTreeMap::new();
     for (name, value) in object.iter().filter(|(name, _)| !name.starts_with('_')) {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use model::Error;
 use proto::items::v1::update_items_request::Target;
 use proto::items::v1::{
-    CreateItemsRequest, DeleteItemsRequest, Keys, ReadItemRequest, ReadItemsRequest, UpdateItemsRequest,
-    delete_items_request,
+    CreateItemsRequest, DeleteItemsRequest, ExplainItemsRequest, Keys, ReadItemRequest, ReadItemsRequest,
+    UpdateItemsRequest, delete_items_request,
 };
 
 use super::other;
@@ -18,7 +18,7 @@ use crate::answer;
 use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
-use crate::read_query::ReadQuery;
+use crate::read_query::{Explain, ReadQuery};
 use crate::state::Gateway;
 
 pub use place::{InCollection, Item, Of};
@@ -31,8 +31,9 @@ pub async fn list(
     caller: Caller,
     InCollection(collection): InCollection,
     ReadQuery(query): ReadQuery,
+    explain: Explain,
 ) -> Answer {
-    read_items(&gateway, &caller, ReadItemsRequest { collection, query, keys: None }).await
+    read_items(&gateway, &caller, (collection, query, None), explain).await
 }
 
 /// SEARCH /items/:collection, and what the route says to unknown methods.
@@ -47,9 +48,10 @@ async fn search_items(gateway: &Gateway, request: Request) -> Answer {
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, gateway).await?;
     let InCollection(collection) = InCollection::from_request_parts(&mut parts, gateway).await?;
+    let explain = Explain::from_request_parts(&mut parts, gateway).await?;
     let body = JsonBody::from_request(Request::from_parts(parts, body), gateway).await?;
     let (query, keys) = target::search(&body)?;
-    read_items(gateway, &caller, ReadItemsRequest { collection, query, keys }).await
+    read_items(gateway, &caller, (collection, query, keys), explain).await
 }
 
 /// GET /items/:collection/:key
@@ -59,9 +61,10 @@ pub async fn read(
     Item { collection, key }: Item,
     ReadQuery(query): ReadQuery,
 ) -> Answer {
-    let request = gateway.call(&caller, ReadItemRequest { collection, key, query });
+    let tags = caller.is_public();
+    let request = gateway.call(&caller, ReadItemRequest { collection, key, query, tags });
     let found = gateway.items().read_item(request).await?.into_inner();
-    Ok(answer::of(&found.item))
+    Ok(answer::tagged(answer::of(&found.item), &found.tags))
 }
 
 /// POST /items/:collection
@@ -142,10 +145,21 @@ pub async fn delete_many(
     delete_items(&gateway, &caller, collection, target).await
 }
 
-async fn read_items(gateway: &Gateway, caller: &Caller, request: ReadItemsRequest) -> Answer {
-    let request = gateway.call(caller, request);
+async fn read_items(
+    gateway: &Gateway,
+    caller: &Caller,
+    (collection, query, keys): (String, Bytes, Option<Keys>),
+    explain: Explain,
+) -> Answer {
+    if let Some(analyze) = explain.0 {
+        let request = gateway.call(caller, ExplainItemsRequest { collection, query, keys, analyze });
+        let found = gateway.items().explain_items(request).await?.into_inner();
+        return Ok(answer::of(&found.explanation));
+    }
+    let tags = caller.is_public();
+    let request = gateway.call(caller, ReadItemsRequest { collection, query, keys, tags });
     let found = gateway.items().read_items(request).await?.into_inner();
-    Ok(answer::list(&found.items, found.total_count, found.filter_count))
+    Ok(answer::tagged(answer::list(&found.items, found.total_count, found.filter_count), &found.tags))
 }
 
 async fn delete_items(

@@ -23,7 +23,7 @@ pub async fn me(
 ) -> Result<Response, Failure> {
     let user = himself(&caller)?;
     let collection = "directus_users".to_owned();
-    let request = gateway.call(&caller, ReadItemRequest { collection, key: user.clone(), query });
+    let request = gateway.call(&caller, ReadItemRequest { collection, key: user.clone(), query, tags: false });
     match gateway.items().read_item(request).await.map_err(Failure::from) {
         Ok(found) => Ok(answer::of(&found.into_inner().item)),
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {
@@ -62,8 +62,8 @@ pub async fn my_roles(
         Filter::Compare { field: "id".to_owned(), function: None, operator: Operator::In, value: json!(ids) };
     query.filter = Some(Filter::And(query.filter.into_iter().chain([own]).collect()));
     let collection = "directus_roles".to_owned();
-    let request =
-        gateway.call(&caller, ReadItemsRequest { collection, query: query.to_bytes().into(), keys: None });
+    let query = query.to_bytes().into();
+    let request = gateway.call(&caller, ReadItemsRequest { collection, query, keys: None, tags: false });
     match gateway.items().read_items(request).await.map_err(Failure::from) {
         Ok(found) => Ok(answer::of(&found.into_inner().items)),
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {

@@ -9,8 +9,11 @@ use crate::state::State;
 mod cascade;
 mod create;
 mod delete;
+mod explain;
 mod read;
 mod singleton;
+mod slow;
+mod tags;
 mod update;
 mod write;
 
@@ -58,5 +61,13 @@ impl ItemsService for Items {
     ) -> Result<Response<pb::DeleteItemsResponse>, Status> {
         let caller = rpc::caller(&request).clone();
         delete::items(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn explain_items(
+        &self,
+        request: Request<pb::ExplainItemsRequest>,
+    ) -> Result<Response<pb::ExplainItemsResponse>, Status> {
+        let caller = rpc::caller(&request).clone();
+        explain::items(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
     }
 }

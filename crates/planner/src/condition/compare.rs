@@ -83,9 +83,9 @@ impl Conditions<'_> {
     }
 
     /// The dynamic variable that a value names.
-    fn variable(&self, value: &Value) -> Result<Option<Variable>, Error> {
+    fn variable(&self, value: &Value, b: &mut Builder) -> Result<Option<Variable>, Error> {
         match value {
-            Value::String(text) => self.reader.variables.resolve(text),
+            Value::String(text) => self.reader.variables.resolve(text, b),
             _ => Ok(None),
         }
     }
@@ -97,7 +97,7 @@ impl Conditions<'_> {
         value: &Value,
         b: &mut Builder,
     ) -> Result<Option<String>, Error> {
-        match self.variable(value)? {
+        match self.variable(value, b)? {
             None => Ok(Some(bound(subject, value, b)?)),
             Some(Variable::Instant(text)) => Ok(Some(self.instant(subject, &text, b)?)),
             Some(Variable::Ids(ids)) => {
@@ -155,7 +155,7 @@ impl Conditions<'_> {
         let (mut texts, mut parts, mut has_null) = (Vec::new(), Vec::new(), false);
         let (equal, glue) = if operator == Operator::In { ("= ANY", " OR ") } else { ("<> ALL", " AND ") };
         for value in list(subject, operator, value)? {
-            match self.variable(value)? {
+            match self.variable(value, b)? {
                 None if value.is_null() => has_null = true,
                 None => texts.push(Some(text_of(subject, value)?)),
                 Some(Variable::Instant(text)) => {

@@ -1,9 +1,12 @@
 //! Reading: query -> plan -> one statement -> JSON bytes.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use bytes::Bytes;
 use model::{Collection, Error, ErrorCode, Errors, Filter, Operator};
+use planner::{Reader, Statement};
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
@@ -12,9 +15,12 @@ use sqlx::postgres::PgRow;
 
 use super::update::checked_keys;
 use super::write::Tries;
+use super::{slow, tags};
 use crate::execute;
 use crate::failure::Failure;
-use crate::state::State;
+use crate::plans::{Asked, Kept, Plan, Ready};
+use crate::snapshot::Snapshot;
+use crate::state::{Asking, State};
 
 /// The query of a request; absent means the default one.
 pub fn query(bytes: &[u8]) -> Result<Query, Error> {
@@ -52,6 +58,70 @@ fn limited(query: &Query, keys: &[String], collection: &Collection) -> Result<Qu
     Ok(Query { filter: Some(Filter::And(filter)), ..query.clone() })
 }
 
+/// The plan of a list, and the query that it is for.
+pub fn list(
+    bytes: &[u8],
+    keys: Option<&pb::Keys>,
+    collection: &Collection,
+    reader: Reader<'_>,
+) -> Result<(Plan, Query), Error> {
+    let query = query(bytes)?;
+    let query = whole(&query, &collection.name);
+    let query = match keys {
+        Some(keys) => limited(&query, &keys.keys, collection)?,
+        None => query.into_owned(),
+    };
+    Ok((Plan::List(planner::plan_read(&query, collection, reader)?, query.meta), query))
+}
+
+/// What one statement reads, and what is told of it.
+struct Reading<'a> {
+    state: &'a State,
+    caller: &'a Caller,
+    snapshot: &'a Snapshot,
+    asking: &'a Asking,
+    collection: &'a Collection,
+    query: &'a [u8],
+}
+
+impl<'a> Reading<'a> {
+    fn reader(&self) -> Reader<'a> {
+        self.asking.reader(self.snapshot)
+    }
+
+    /// The plan for what is asked, perhaps from before.
+    fn plan(&self, one: bool, query: &Bytes, make: impl FnOnce() -> Result<Plan, Error>) -> Result<Ready, Error> {
+        let Asking { access, variables } = self.asking;
+        let asked = Asked { one, collection: &self.collection.name, query, access, variables };
+        self.snapshot.plans.of(&asked, make)
+    }
+
+    async fn rows(&self, statement: &Statement, prepared: bool) -> Result<Vec<PgRow>, sqlx::Error> {
+        let db = self.state.reading.of(&self.caller.accountability);
+        let begun = Instant::now();
+        let rows = match prepared {
+            true => execute::rows_alone(db, statement).await,
+            false => execute::rows_once(db, statement).await,
+        };
+        let slow = self.state.reading.slow;
+        if !slow.is_zero() && begun.elapsed() >= slow {
+            slow::tell(statement.name, begun.elapsed(), self.query, self.collection, self.reader());
+        }
+        rows
+    }
+
+    fn tags(&self, wanted: bool, kept: &Kept, answer: &str) -> Vec<String> {
+        if !wanted {
+            return Vec::new();
+        }
+        let collections = kept.collections.get_or_init(|| {
+            let query = query(self.query).unwrap_or_default();
+            planner::tree(&query, self.collection, self.reader()).collections.into_iter().collect()
+        });
+        tags::of(answer, collections, self.collection, &self.snapshot.schema)
+    }
+}
+
 /// A count, where the query asked for it.
 fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx::Error> {
     wanted.then(|| row.try_get(name)).transpose()
@@ -63,26 +133,28 @@ pub async fn items(
     caller: &Caller,
     request: pb::ReadItemsRequest,
 ) -> Result<pb::ReadItemsResponse, Errors> {
-    let query = query(&request.query)?;
     let asking = state.asking(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
-            let snapshot = state.snapshots.present();
-            let reader = asking.reader(&snapshot);
+            let snapshot = &*state.snapshots.present();
             let collection = snapshot.collection(&request.collection)?;
-            let query = whole(&query, &collection.name);
-            let query = match &request.keys {
-                Some(keys) => Cow::Owned(limited(&query, &keys.keys, collection)?),
-                None => query,
+            let reading = Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
+            let make = || Ok(list(&request.query, request.keys.as_ref(), collection, reading.reader())?.0);
+            let ready = match &request.keys {
+                // Keys are as many as there are requests.
+                Some(_) => Ready { kept: Kept { plan: make()?, collections: OnceLock::new() }.into(), prepared: true },
+                None => reading.plan(false, &request.query, make)?,
             };
-            let plan = planner::plan_read(&query, collection, reader)?;
-            let rows = execute::rows_alone(&state.db, &plan.statement).await?;
+            let Plan::List(plan, meta) = &ready.kept.plan else { return Err(Error::internal().into()) };
+            let rows = reading.rows(&plan.statement, ready.prepared).await?;
             let row = rows.first().ok_or_else(Error::internal)?;
-            Ok(pb::ReadItemsResponse {
-                items: Bytes::from(row.try_get::<String, _>("items").map_err(Failure::Sql)?),
-                total_count: count(row, query.meta.total_count, "total_count")?,
-                filter_count: count(row, query.meta.filter_count, "filter_count")?,
+            let items: String = row.try_get("items")?;
+            Ok::<_, Failure>(pb::ReadItemsResponse {
+                tags: reading.tags(request.tags, &ready.kept, &items),
+                items: Bytes::from(items),
+                total_count: count(row, meta.total_count, "total_count")?,
+                filter_count: count(row, meta.filter_count, "filter_count")?,
             })
         };
         match attempt.await {
@@ -100,18 +172,25 @@ pub async fn item(
     caller: &Caller,
     request: pb::ReadItemRequest,
 ) -> Result<pb::ReadItemResponse, Errors> {
-    let query = query(&request.query)?;
     let asking = state.asking(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
-            let snapshot = state.snapshots.present();
-            let reader = asking.reader(&snapshot);
+            let snapshot = &*state.snapshots.present();
             let collection = snapshot.collection(&request.collection)?;
-            let plan = planner::plan_read_one(&request.key, &query, collection, reader)?;
-            let rows = execute::rows_alone(&state.db, &plan.statement).await?;
+            let reading = Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
+            let ready = reading.plan(true, &request.query, || {
+                Ok(Plan::One(planner::plan_read_one(&query(&request.query)?, collection, reading.reader())?))
+            })?;
+            let Plan::One(plan) = &ready.kept.plan else { return Err(Error::internal().into()) };
+            let rows = reading.rows(&plan.of(&request.key, collection)?, ready.prepared).await?;
             let row = rows.first().ok_or_else(Error::forbidden)?;
-            Ok(pb::ReadItemResponse { item: Bytes::from(row.try_get::<String, _>("item")?) })
+            let item: String = row.try_get("item")?;
+            let mut tags = reading.tags(request.tags, &ready.kept, &item);
+            // Who asked for it knows its key.
+            let key = collection.key().and_then(|field| planner::parse_key(&request.key, field).ok());
+            tags.extend(key.filter(|key| request.tags && !tags.contains(key)));
+            Ok::<_, Failure>(pb::ReadItemResponse { tags, item: Bytes::from(item) })
         };
         match attempt.await {
             Ok(done) => return Ok(done),
