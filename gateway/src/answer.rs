@@ -179,7 +179,10 @@ mod tests {
         let both = |comma: &str, space: &str| (Some(comma.to_owned()), Some(space.to_owned()));
         assert_eq!(made(&["articles", "7"]), both("articles,7", "articles 7"));
         let odd = made(&["a b", "x,y", "\u{e4}\r\n", "..", "a/b"]);
-        assert_eq!(odd, both("a%20b,x%2Cy,%C3%A4%0D%0A,%2E%2E,a%2Fb", "a%20b x%2Cy %C3%A4%0D%0A %2E%2E a%2Fb"));
+        assert_eq!(
+            odd,
+            both("a%20b,x%2Cy,%C3%A4%0D%0A,%2E%2E,a%2Fb", "a%20b x%2Cy %C3%A4%0D%0A %2E%2E a%2Fb")
+        );
         let many: Vec<String> = (0..1_000).map(|number| format!("key-{number}")).collect();
         let many = made(&many.iter().map(String::as_str).collect::<Vec<_>>()).0.unwrap();
         assert!(many.len() <= 2 * TAGS && many.starts_with("key-0,key-1,") && !many.ends_with(','));

@@ -6,7 +6,6 @@ use axum::extract::FromRequestParts;
 use bytes::Bytes;
 use http::request::Parts;
 use model::Error;
-use query::Query;
 
 use crate::failure::Failure;
 use crate::state::Gateway;
@@ -18,9 +17,8 @@ pub struct ReadQuery(pub Bytes);
 impl FromRequestParts<Gateway> for ReadQuery {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Failure> {
-        let query = Query::from_query_string(parts.uri.query().unwrap_or_default())?;
-        Ok(Self(query.to_bytes().into()))
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        Ok(Self(gateway.queries.read(parts.uri.query().unwrap_or_default())?))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Request};
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request};
 use model::Error;
 use percent_encoding::percent_decode_str;
 

@@ -2,8 +2,10 @@
 //! role. A test starts its fleet in `shape!()`.
 
 mod attacks;
+mod conditional;
 mod encrypted;
 mod events_doc;
+mod explain;
 mod faults;
 mod geometry;
 pub mod grpc;

@@ -166,7 +166,8 @@ impl Connection {
         let Self { connection, permit, limit: present, .. } = self;
         // In the same message: no round trip of its own.
         let begin: Option<SqlStr> = (present != Some(limit)).then(|| {
-            AssertSqlSafe(format!("BEGIN; SET LOCAL statement_timeout = {}", limit.as_millis())).into_sql_str()
+            AssertSqlSafe(format!("BEGIN; SET LOCAL statement_timeout = {}", limit.as_millis()))
+                .into_sql_str()
         });
         let transaction = sqlx::Transaction::begin(connection, begin).await?;
         Ok(Transaction { transaction, _permit: permit })

@@ -37,10 +37,12 @@ pub use read::{ReadOne, ReadPlan, plan_keys, plan_read, plan_read_keys, plan_rea
 pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use stamp::Stamp;
-pub use tree::{Tree, tree};
 pub use statement::{Binding, STATEMENT_NAMES, Statement, Uses};
+pub use tree::{Tree, tree};
 pub use update::{UpdateChange, plan_update};
 pub use value::{KeyText, has_nul, parse_key};
 
+#[cfg(test)]
+mod measured;
 #[cfg(test)]
 mod snapshots;

@@ -153,9 +153,12 @@ mod tests {
         }
         resolve("$NOW(1 eon)").unwrap_err();
         resolve("$NOW(90000 years)").unwrap_err();
-        for (text, now, caller) in
-            [("$NOW", true, false), ("$NOW(1 day)", true, false), ("$CURRENT_ROLES.name", false, true), ("x", false, false)]
-        {
+        for (text, now, caller) in [
+            ("$NOW", true, false),
+            ("$NOW(1 day)", true, false),
+            ("$CURRENT_ROLES.name", false, true),
+            ("x", false, false),
+        ] {
             let mut b = Builder::default();
             variables.resolve(text, &mut b).unwrap();
             assert_eq!(b.uses, Uses { now, caller }, "{text}");

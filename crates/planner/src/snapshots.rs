@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::shape::tests::{articles, notes, shop};
 use crate::{
-    Binding, CreateNeeds, Deletion, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads, plan_create,
-    plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
+    Binding, CreateNeeds, Deletion, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads,
+    plan_create, plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 
 fn stamp() -> Stamp {
@@ -111,7 +111,10 @@ fn one_item_is_found_by_its_key() {
     let plan = plan_read_one(&query(""), &articles(), admin()).unwrap();
     insta::assert_snapshot!(shown(&plan.of("7", &articles()).unwrap()));
     let other = plan.of("8", &articles()).unwrap();
-    assert_eq!((&other.sql, other.bindings), (&plan.keyless().sql, vec![Binding::Text(Some("8".to_owned()))]));
+    assert_eq!(
+        (&other.sql, other.bindings),
+        (&plan.keyless().sql, vec![Binding::Text(Some("8".to_owned()))])
+    );
     assert_eq!(plan.keyless().bindings, [Binding::Text(None)]);
     assert_eq!(plan.of("x", &articles()).unwrap_err().code, ErrorCode::Forbidden);
 }

@@ -96,9 +96,10 @@ impl Trees<'_> {
         for selected in selected {
             if selected.name == "*" {
                 fields.push("*".to_owned());
-                for field in collection.fields.iter().filter(|field| field.link.is_some()) {
+                for field in &collection.fields {
                     let many = matches!(field.link, Some(Link::Many { .. }));
-                    if many || !selected.below.is_empty() {
+                    let leads_on = many || (field.link.is_some() && !selected.below.is_empty());
+                    if leads_on && self.sees(field, collection) {
                         self.relation(query, selected, field, depth, &mut relations);
                     }
                 }
@@ -137,7 +138,8 @@ impl Trees<'_> {
             let below: Vec<Selected> = below.flat_map(|below| below.fields.clone()).collect();
             let any = matches!(field.link, Some(Link::Any { .. }));
             let scoped = query.deep.get(&format!("{}:{name}", field.name)).filter(|_| any);
-            let asked = scoped.or_else(|| query.deep.get(&selected.name)).or_else(|| query.deep.get(&field.name));
+            let asked =
+                scoped.or_else(|| query.deep.get(&selected.name)).or_else(|| query.deep.get(&field.name));
             let mut node = self.node(asked.unwrap_or(&Query::default()), &below, &target, depth + 1);
             if !matches!(field.link, Some(Link::Many { .. })) {
                 // There is one at most.
@@ -148,7 +150,10 @@ impl Trees<'_> {
             while query.alias.contains_key(&selected.name) && relations.contains_key(&label) {
                 label.push('\'');
             }
-            relations.insert(label, Value::Object(node));
+            // What is named counts, not what a wildcard brings beside it.
+            if selected.name != "*" || !relations.contains_key(&label) {
+                relations.insert(label, Value::Object(node));
+            }
         }
     }
 
@@ -213,8 +218,11 @@ impl Trees<'_> {
     }
 
     fn field<'c>(&self, name: &str, collection: &'c Collection) -> Option<&'c Field> {
-        let field = collection.field(name)?;
-        self.reader.access.allows_field(&collection.name, name, Action::Read).then_some(field)
+        collection.field(name).filter(|field| self.sees(field, collection))
+    }
+
+    fn sees(&self, field: &Field, collection: &Collection) -> bool {
+        self.reader.access.allows_field(&collection.name, &field.name, Action::Read)
     }
 
     fn target(&mut self, name: &str) -> Option<Arc<Collection>> {
@@ -239,4 +247,62 @@ fn targets(field: &Field) -> Vec<&str> {
 /// `title`, `year(published_at)`; where inside json somebody looks is his own affair.
 fn called(field: &str, function: Option<&Function>) -> String {
     function.map_or_else(|| field.to_owned(), |function| format!("{}({field})", function.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use access::{Access, Action, Fields, Rule};
+    use query::Query;
+    use time::OffsetDateTime;
+
+    use super::tree;
+    use crate::shape::tests::shop;
+    use crate::{Reader, Variables, plan_read};
+
+    fn spelled(text: &str, access: &Access) -> String {
+        let schema = shop();
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let variables = Variables { now, user: None, role: None, roles: Vec::new(), policies: Vec::new() };
+        let reader = Reader { schema: &schema, access, variables: &variables };
+        let (posts, query) = (schema.collection("posts").unwrap(), Query::from_query_string(text).unwrap());
+        plan_read(&query, posts, reader).unwrap();
+        let tree = tree(&query, posts, reader);
+        assert!(!tree.shape.to_string().contains("zq9"), "{}", tree.shape);
+        let collections: Vec<String> = tree.collections.into_iter().collect();
+        format!("{}\n{}", tree.shape, collections.join(" "))
+    }
+
+    fn posts(text: &str) -> String {
+        spelled(text, &Access::admin())
+    }
+
+    #[test]
+    fn a_query_is_spelled_out_without_its_values() {
+        insta::assert_snapshot!(posts(""));
+        insta::assert_snapshot!(posts(
+            "fields=title,author.name,author.posts.id,tags.tags_id.name,year(at)&limit=5&offset=10"
+        ));
+        insta::assert_snapshot!(posts(
+            r#"fields=id&filter={"_or":[{"title":{"_contains":"zq9"}},{"author":{"name":{"_eq":"zq9"}}},{"children":{"_none":{"title":{"_eq":"zq9"}}}},{"year(at)":{"_gt":2000}},{"tags":{"_null":true}}]}&search=zq9"#
+        ));
+        insta::assert_snapshot!(posts(
+            "fields=id&sort=-author.name,tags.tags_id.name,year(at)&alias[zq9]=title"
+        ));
+        insta::assert_snapshot!(posts(
+            "fields=a.id,b.id&alias[a]=children&alias[b]=children&deep[a][_limit]=3&deep[b][_filter][title]=zq9"
+        ));
+        insta::assert_snapshot!(posts("fields=blocks.item:headings.text,blocks.item:notes.*,*.id"));
+        insta::assert_snapshot!(posts("aggregate[count]=*&aggregate[max]=at&groupBy=author,year(at)"));
+    }
+
+    #[test]
+    fn what_nobody_may_see_is_left_out() {
+        let rule = |collection: &str| Rule {
+            collection: collection.to_owned(),
+            action: Action::Read,
+            items: None,
+            fields: Fields::Named(["id".to_owned(), "title".to_owned(), "author".to_owned()].into()),
+        };
+        insta::assert_snapshot!(spelled("fields=*.*", &Access::by([rule("posts"), rule("authors")])));
+    }
 }

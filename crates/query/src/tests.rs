@@ -186,14 +186,16 @@ fn limits() {
         let open = r#"{"_and":["#.repeat(depth);
         format!(r#"{{"filter":{open}{{}}{}}}"#, "]}".repeat(depth))
     };
-    assert!(Query::from_json_text(&nested(15)).is_ok());
+    assert!(Query::from_json_text(&nested(9)).is_ok());
+    assert_snapshot!(body(&nested(15)), @"400 The query has 16 levels in a filter: its budget is 10");
     assert_snapshot!(body(&nested(16)), @"400 Invalid JSON for query object");
     let wrapped = (0..24).fold(json!({}), |inner, _| json!({"_and": [inner]}));
     assert_snapshot!(shown(Query::from_json(&json!({"filter": wrapped}))), @r#"400 "filter" is nested deeper than 24 levels"#);
     assert_snapshot!(body(&nested(100_000)), @"400 Invalid JSON for query object");
     assert_snapshot!(text(&format!("filter{}=1", "[_and][0]".repeat(20))), @r#"400 Parameter "filter[_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0]" is malformed"#);
     let wide = |count: usize| json!({ "filter": { "_or": vec![json!({ "id": 1 }); count] } });
-    assert!(Query::from_json(&wide(499)).is_ok());
+    assert!(Query::from_json(&wide(99)).is_ok());
+    assert_snapshot!(shown(Query::from_json(&wide(499))), @"400 The query has 500 conditions in filters: its budget is 100");
     assert_snapshot!(shown(Query::from_json(&wide(500))), @r#"400 "filter" has more than 500 conditions"#);
 }
 

@@ -23,7 +23,8 @@ pub async fn me(
 ) -> Result<Response, Failure> {
     let user = himself(&caller)?;
     let collection = "directus_users".to_owned();
-    let request = gateway.call(&caller, ReadItemRequest { collection, key: user.clone(), query, tags: false });
+    let request =
+        gateway.call(&caller, ReadItemRequest { collection, key: user.clone(), query, tags: false });
     match gateway.items().read_item(request).await.map_err(Failure::from) {
         Ok(found) => Ok(answer::of(&found.into_inner().item)),
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {

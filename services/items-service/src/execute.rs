@@ -38,10 +38,11 @@ pub async fn rows_alone(db: &db::Db, statement: &Statement) -> Result<Vec<PgRow>
     observed(statement.name, prepared(statement).fetch_all(db), |rows| Some(rows.len())).await
 }
 
-/// As [`rows_alone`]; a text that may never come again is not kept as a prepared statement.
-pub async fn rows_once(db: &db::Db, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
-    let query = prepared(statement).persistent(false);
-    observed(statement.name, query.fetch_all(db), |rows| Some(rows.len())).await
+/// As [`rows_alone`], of a statement that gives one row at most. The connection keeps its text as a prepared statement
+/// where that pays.
+pub async fn row_alone(db: &db::Db, statement: &Statement, pays: bool) -> Result<Option<PgRow>, sqlx::Error> {
+    let query = prepared(statement).persistent(pays);
+    observed(statement.name, query.fetch_optional(db), |row| Some(row.iter().len())).await
 }
 
 /// Plan texts come from `planner` alone, which writes no value into them.

@@ -208,9 +208,8 @@ async fn each_has_his_own_time() {
     });
     tokio::time::timeout(DEADLINE, futures_util::future::join_all(clients)).await.unwrap();
     let hasty = db.limited(milliseconds(50));
-    let sleep = async |db: &db::Db, seconds: f64| {
-        sqlx::query("SELECT pg_sleep($1)").bind(seconds).execute(db).await
-    };
+    let sleep =
+        async |db: &db::Db, seconds: f64| sqlx::query("SELECT pg_sleep($1)").bind(seconds).execute(db).await;
     let error = sleep(&hasty, 10.0).await.unwrap_err();
     assert_eq!(Error::classify(&error), Class::Cancelled, "{error}");
     assert_eq!(db::public(&error).code.status(), 408);

@@ -108,7 +108,7 @@ fn refer(parameters: &[&str]) -> Value {
     parameters.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
 }
 
-const LIST: [&str; 7] = ["Fields", "Filter", "Sort", "Limit", "Offset", "Page", "Meta"];
+const LIST: [&str; 8] = ["Fields", "Filter", "Sort", "Limit", "Offset", "Page", "Meta", "Explain"];
 
 fn items_paths(paths: &mut Map<String, Value>, entry: &CollectionEntry, name: &str) {
     let one = json!({"$ref": format!("#/components/schemas/{name}")});
@@ -338,6 +338,7 @@ fn parameters() -> Value {
         "Offset": query("offset", json!({"type": "integer", "minimum": 0}), "How many to skip"),
         "Page": query("page", json!({"type": "integer", "minimum": 1}), "Page of `limit` items, from 1"),
         "Meta": meta,
+        "Explain": query("explain", json!({"enum": ["true", "analyze"]}), "For administrators: how the list would be answered, instead of the list; with `analyze` it is run for that"),
     })
 }
 

@@ -9,7 +9,7 @@ use rpc::Caller;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
-use super::read::list;
+use super::read::{list, of_the_query};
 use super::write::Tries;
 use crate::execute;
 use crate::failure::Failure;
@@ -33,7 +33,9 @@ pub async fn items(
             Ok(explanation) => {
                 return Ok(pb::ExplainItemsResponse { explanation: Bytes::from(explanation.to_string()) });
             }
-            Err(failure) => tries.after(failure, state, &request.collection).await?,
+            Err(failure) => {
+                tries.after(failure, state, &request.collection).await.map_err(of_the_query)?;
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn query(bytes: &[u8]) -> Result<Query, Error> {
 }
 
 /// Nothing is written here: a value that PostgreSQL can't read stands in the filter.
-fn of_the_query(mut errors: Errors) -> Errors {
+pub fn of_the_query(mut errors: Errors) -> Errors {
     for error in &mut errors.0 {
         if matches!(error.code, ErrorCode::InvalidPayload | ErrorCode::ValueOutOfRange) {
             *error = Error::invalid_query("A value does not fit the type of its field");
@@ -90,24 +90,26 @@ impl<'a> Reading<'a> {
     }
 
     /// The plan for what is asked, perhaps from before.
-    fn plan(&self, one: bool, query: &Bytes, make: impl FnOnce() -> Result<Plan, Error>) -> Result<Ready, Error> {
+    fn plan(
+        &self,
+        one: bool,
+        query: &Bytes,
+        make: impl FnOnce() -> Result<Plan, Error>,
+    ) -> Result<Ready, Error> {
         let Asking { access, variables } = self.asking;
         let asked = Asked { one, collection: &self.collection.name, query, access, variables };
         self.snapshot.plans.of(&asked, make)
     }
 
-    async fn rows(&self, statement: &Statement, prepared: bool) -> Result<Vec<PgRow>, sqlx::Error> {
+    async fn row(&self, statement: &Statement, prepared: bool) -> Result<Option<PgRow>, sqlx::Error> {
         let db = self.state.reading.of(&self.caller.accountability);
         let begun = Instant::now();
-        let rows = match prepared {
-            true => execute::rows_alone(db, statement).await,
-            false => execute::rows_once(db, statement).await,
-        };
+        let row = execute::row_alone(db, statement, prepared).await;
         let slow = self.state.reading.slow;
         if !slow.is_zero() && begun.elapsed() >= slow {
             slow::tell(statement.name, begun.elapsed(), self.query, self.collection, self.reader());
         }
-        rows
+        row
     }
 
     fn tags(&self, wanted: bool, kept: &Kept, answer: &str) -> Vec<String> {
@@ -139,22 +141,27 @@ pub async fn items(
         let attempt = async {
             let snapshot = &*state.snapshots.present();
             let collection = snapshot.collection(&request.collection)?;
-            let reading = Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
-            let make = || Ok(list(&request.query, request.keys.as_ref(), collection, reading.reader())?.0);
+            let reading =
+                Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
+            let make = || {
+                list(&request.query, request.keys.as_ref(), collection, reading.reader()).map(|made| made.0)
+            };
             let ready = match &request.keys {
                 // Keys are as many as there are requests.
-                Some(_) => Ready { kept: Kept { plan: make()?, collections: OnceLock::new() }.into(), prepared: true },
+                Some(_) => Ready {
+                    kept: Kept { plan: make()?, collections: OnceLock::new() }.into(),
+                    prepared: true,
+                },
                 None => reading.plan(false, &request.query, make)?,
             };
             let Plan::List(plan, meta) = &ready.kept.plan else { return Err(Error::internal().into()) };
-            let rows = reading.rows(&plan.statement, ready.prepared).await?;
-            let row = rows.first().ok_or_else(Error::internal)?;
+            let row = reading.row(&plan.statement, ready.prepared).await?.ok_or_else(Error::internal)?;
             let items: String = row.try_get("items")?;
             Ok::<_, Failure>(pb::ReadItemsResponse {
                 tags: reading.tags(request.tags, &ready.kept, &items),
                 items: Bytes::from(items),
-                total_count: count(row, meta.total_count, "total_count")?,
-                filter_count: count(row, meta.filter_count, "filter_count")?,
+                total_count: count(&row, meta.total_count, "total_count")?,
+                filter_count: count(&row, meta.filter_count, "filter_count")?,
             })
         };
         match attempt.await {
@@ -178,13 +185,14 @@ pub async fn item(
         let attempt = async {
             let snapshot = &*state.snapshots.present();
             let collection = snapshot.collection(&request.collection)?;
-            let reading = Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
+            let reading =
+                Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
             let ready = reading.plan(true, &request.query, || {
                 Ok(Plan::One(planner::plan_read_one(&query(&request.query)?, collection, reading.reader())?))
             })?;
             let Plan::One(plan) = &ready.kept.plan else { return Err(Error::internal().into()) };
-            let rows = reading.rows(&plan.of(&request.key, collection)?, ready.prepared).await?;
-            let row = rows.first().ok_or_else(Error::forbidden)?;
+            let statement = plan.of(&request.key, collection)?;
+            let row = reading.row(&statement, ready.prepared).await?.ok_or_else(Error::forbidden)?;
             let item: String = row.try_get("item")?;
             let mut tags = reading.tags(request.tags, &ready.kept, &item);
             // Who asked for it knows its key.
