@@ -186,7 +186,7 @@ async fn a_read_that_takes_long_is_told_and_one_that_takes_too_long_is_stopped()
 async fn what_costs_too_much_is_refused_by_name() {
     let world = library(Options::default()).await;
     let list = |count: usize, one: Value| Value::from(vec![one; count]);
-    let nested = |levels: usize| (1..levels).fold(json!({"id": 1}), |inner, _| json!({"_and": [inner]}));
+    let nested = |levels: usize| (0..levels).fold(json!({"id": 1}), |inner, _| json!({"_and": [inner]}));
     let search = async |query: Value| {
         let method = Method::from_bytes(b"SEARCH").unwrap();
         world.api.call(method, "/items/articles", Some(json!({ "query": query }))).await

@@ -8,7 +8,7 @@ use crate::Query;
 
 /// Comparisons, groups and relations in all filters together.
 pub const CONDITIONS: usize = 100;
-/// Levels of one filter: groups and relations within each other, and the comparison.
+/// Levels of one filter: groups and relations within each other.
 pub const CONDITION_DEPTH: usize = 10;
 /// Levels of `deep`.
 pub const DEPTH: usize = 10;
@@ -70,27 +70,27 @@ impl Cost {
         self.relations += ways.len();
         self.nodes += query.alias.len() + query.aggregate.len() + query.deep.len();
         if let Some(filter) = &query.filter {
-            self.filter(filter, 1);
+            self.filter(filter, 0);
         }
         for below in query.deep.values() {
             self.add(below, depth + 1);
         }
     }
 
-    fn filter(&mut self, filter: &Filter, level: usize) {
+    /// A condition that stands in so many others.
+    fn filter(&mut self, filter: &Filter, within: usize) {
         self.nodes += 1;
         self.conditions += 1;
-        self.condition_depth = self.condition_depth.max(level);
-        match filter {
-            Filter::And(parts) | Filter::Or(parts) => {
-                parts.iter().for_each(|part| self.filter(part, level + 1));
-            }
+        let parts = match filter {
+            Filter::Compare { .. } => return,
+            Filter::And(parts) | Filter::Or(parts) => parts.as_slice(),
             Filter::Related { filter, .. } => {
                 self.relations += 1;
-                self.filter(filter, level + 1);
+                std::slice::from_ref(&**filter)
             }
-            Filter::Compare { .. } => {}
-        }
+        };
+        self.condition_depth = self.condition_depth.max(within + 1);
+        parts.iter().for_each(|part| self.filter(part, within + 1));
     }
 }
 
@@ -122,9 +122,9 @@ mod tests {
             cost("fields=id,author.name,author.city.name,json(meta, a.b.c)&sort=-author.name,id&alias[x]=id");
         assert_eq!(fields, Cost { nodes: 7, relations: 2, ..Cost::default() });
         let filter = cost(r#"filter={"_and":[{"a":1},{"_or":[{"b":2},{"author":{"name":{"_eq":"x"}}}]}]}"#);
-        assert_eq!(filter, Cost { nodes: 6, conditions: 6, condition_depth: 4, relations: 1, depth: 0 });
+        assert_eq!(filter, Cost { nodes: 6, conditions: 6, condition_depth: 3, relations: 1, depth: 0 });
         let deep = cost(r#"deep={"tags":{"_filter":{"a":1},"of":{"_filter":{"_and":[{"b":1}]}}}}"#);
-        assert_eq!(deep, Cost { nodes: 5, conditions: 3, condition_depth: 2, depth: 2, relations: 0 });
+        assert_eq!(deep, Cost { nodes: 5, conditions: 3, condition_depth: 1, depth: 2, relations: 0 });
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         let parts = format!(r#"filter={{"_or":[{half}]}}&deep={{"tags":{{"_filter":{{"_and":[{half}]}}}}}}"#);
         assert!(refused(&parts).contains("conditions in filters"), "{}", refused(&parts));
         let nested = |levels: usize| {
-            let (open, close) = (r#"{"_and":["#.repeat(levels - 1), "]}".repeat(levels - 1));
+            let (open, close) = (r#"{"_and":["#.repeat(levels), "]}".repeat(levels));
             format!(r#"{open}{{"a":1}}{close}"#)
         };
         assert!(!refused(&format!("filter={}", nested(CONDITION_DEPTH))).contains("budget"));
