@@ -43,6 +43,8 @@ pub use update::{UpdateChange, plan_update};
 pub use value::{KeyText, has_nul, parse_key};
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod measured;
 #[cfg(test)]
 mod snapshots;

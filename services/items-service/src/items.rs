@@ -11,6 +11,8 @@ mod create;
 mod delete;
 mod explain;
 mod read;
+#[cfg(test)]
+mod rights;
 mod singleton;
 mod slow;
 mod tags;
