@@ -86,7 +86,9 @@ mod tests {
         assert_eq!(queries.read("fields=id&limit=5").unwrap().as_ptr(), first.as_ptr());
         assert!(queries.read("limit=x").is_err() && queries.read("limit=x").is_err());
         assert_eq!(queries.read("").unwrap(), "");
-        for hidden in ["fields=id&access_token=secret", "access%5Ftoken=secret", &format!("x={}", "1".repeat(LONGEST))] {
+        for hidden in
+            ["fields=id&access_token=secret", "access%5Ftoken=secret", &format!("x={}", "1".repeat(LONGEST))]
+        {
             queries.read(hidden).unwrap();
         }
         assert_eq!(size(), (1, 0));

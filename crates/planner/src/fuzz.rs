@@ -217,7 +217,7 @@ fn run(cases: u32, seed: u64) -> (f64, f64) {
         let key = text(&mut dice);
         let plans = [
             plan_read(&query, posts, reader).map(|plan| plan.statement).ok(),
-            plan_read_one(&key, &query, posts, reader).map(|plan| plan.statement).ok(),
+            plan_read_one(&query, posts, reader).map(|plan| plan.keyless().clone()).ok(),
             plan_read_keys(std::slice::from_ref(&key), &query, posts, reader).map(|plan| plan.statement).ok(),
         ];
         planned += u32::from(plans[0].is_some());
