@@ -24,13 +24,18 @@ fn what_a_query_costs() {
     let variables = Variables { now, user: None, role: None, roles: Vec::new(), policies: Vec::new() };
     let reader = Reader { schema: &schema, access: &access, variables: &variables };
     let posts = schema.collection("posts").unwrap();
-    let rounds = 20_000;
+    let rounds = 1_000;
     for text in QUERIES {
         println!("{text}");
         let timed = |name: &str, work: &dyn Fn()| {
-            let begun = Instant::now();
-            (0..rounds).for_each(|_| work());
-            println!("{name:>12} {:>8.2} us", begun.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
+            let round = |_| {
+                let begun = Instant::now();
+                (0..rounds).for_each(|_| work());
+                begun.elapsed().as_secs_f64() * 1e6 / f64::from(rounds)
+            };
+            // The best of several: the machine has other things to do.
+            let best = (0..10).map(round).fold(f64::INFINITY, f64::min);
+            println!("{name:>12} {best:>8.2} us");
         };
         let query = Query::from_query_string(text).unwrap();
         let bytes = query.to_bytes();
