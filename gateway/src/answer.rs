@@ -18,13 +18,18 @@ pub fn of(json: &[u8]) -> Response {
 
 /// 200 with a list and the counts that were asked for.
 pub fn list(items: &[u8], total_count: Option<i64>, filter_count: Option<i64>) -> Response {
+    respond(enveloped(opening(total_count, filter_count).as_bytes(), items))
+}
+
+/// What stands before the items: the counts that were asked for.
+pub fn opening(total_count: Option<i64>, filter_count: Option<i64>) -> String {
     let counts = [("total_count", total_count), ("filter_count", filter_count)];
     let counts: Vec<String> =
         counts.iter().filter_map(|(name, count)| Some(format!("\"{name}\":{}", (*count)?))).collect();
     if counts.is_empty() {
-        return of(items);
+        return "{\"data\":".to_owned();
     }
-    respond(enveloped(format!("{{\"meta\":{{{}}},\"data\":", counts.join(",")).as_bytes(), items))
+    format!("{{\"meta\":{{{}}},\"data\":", counts.join(","))
 }
 
 /// 200 with the only entry of a JSON array as `data`; 204 when it has none (or nothing at all came back).
@@ -56,7 +61,12 @@ pub fn empty() -> Response {
 
 /// 200 with a whole JSON body.
 pub fn respond(body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Body::from(body.into()));
+    streamed(Body::from(body.into()))
+}
+
+/// 200 with a JSON body that may still be on its way.
+pub fn streamed(body: Body) -> Response {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     mark(&mut response);
     response

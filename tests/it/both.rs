@@ -4,6 +4,7 @@
 mod attacks;
 mod encrypted;
 mod events_doc;
+mod export;
 mod faults;
 mod geometry;
 pub mod grpc;

@@ -17,8 +17,6 @@ use crate::reader::Reader;
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
-/// Relations within relations (`MAX_RELATIONAL_DEPTH`).
-pub(crate) const DEPTH_LIMIT: usize = 10;
 /// Sub-selects of one answer.
 const BUDGET: usize = 500;
 
@@ -220,9 +218,7 @@ impl Answers<'_> {
     /// One more relation, `depth` of them above it; `deeper` when fields of its items are named.
     fn spend(&mut self, depth: usize, deeper: bool) -> Result<(), Error> {
         self.spent += 1;
-        if depth + 1 + usize::from(deeper) > DEPTH_LIMIT {
-            return Err(Error::invalid_query("Max relational depth exceeded"));
-        }
+        self.reader.limits.check_depth(depth + 1 + usize::from(deeper))?;
         if self.spent > BUDGET {
             return Err(Error::invalid_query(format!("The query asks for more than {BUDGET} relations")));
         }

@@ -5,7 +5,6 @@ mod compare;
 use model::{Collection, Error, Field, Filter, Link, Operator, Quantifier, quote_identifier};
 use serde_json::Value;
 
-use crate::answer::DEPTH_LIMIT;
 use crate::link::{target_key, to_any};
 use crate::read::{key_field, table};
 use crate::reader::Reader;
@@ -142,9 +141,7 @@ impl Conditions<'_> {
         filter: &Filter,
         b: &mut Builder,
     ) -> Result<String, Error> {
-        if self.depth + 1 >= DEPTH_LIMIT {
-            return Err(Error::invalid_query("Max relational depth exceeded"));
-        }
+        self.reader.limits.check_depth(self.depth + 2)?;
         let below = Conditions { collection: related, source: alias, depth: self.depth + 1, ..*self };
         let condition = below.write(filter, b)?;
         let table = table(related);

@@ -55,7 +55,7 @@ fn variables() -> &'static Variables {
 /// An admin before a shop: authors of articles, tags by a junction, blocks of several kinds.
 fn admin() -> Reader<'static> {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(shop);
-    Reader { schema: &SCHEMA, access: &ADMIN, variables: variables() }
+    Reader { schema: &SCHEMA, access: &ADMIN, variables: variables(), limits: Limits::default() }
 }
 
 fn read(text: &str) -> String {

@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 11] = [
+pub const STATEMENT_NAMES: [&str; 13] = [
     "items.create",
     "items.update",
     "items.delete",
     "items.read",
     "items.figures",
+    "items.counts",
+    "items.stream",
     "items.read_one",
     "items.read_keys",
     "items.keys",

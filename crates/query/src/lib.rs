@@ -4,6 +4,7 @@
 //! A name is only a name here: whether a field exists and an operator suits its type is the planner's to say.
 
 mod aggregate;
+mod export;
 mod filter;
 mod json;
 mod parameters;
@@ -15,6 +16,7 @@ mod values;
 use std::collections::BTreeMap;
 
 pub use aggregate::{Aggregate, AggregateFunction};
+pub use export::Export;
 use model::{Error, Filter};
 pub use path::{Path, Step, json_steps, result_name};
 pub use selection::{Below, Selected, select};
