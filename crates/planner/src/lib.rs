@@ -20,6 +20,7 @@ mod payload;
 mod read;
 mod reader;
 mod references;
+mod rights;
 mod search;
 mod shape;
 mod stamp;

@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::page::{Page, filtered, fitting, page};
 use crate::read::{SOURCE, singleton, table};
 use crate::reader::Reader;
-use crate::shape::check_collection;
+use crate::rights::check_collection;
 use crate::statement::{Builder, Statement};
 
 /// Items that one document holds at most; more are streamed.
@@ -72,19 +72,18 @@ fn counts(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<
     if query.meta.is_empty() {
         return Ok(None);
     }
-    let mut b = Builder::default();
-    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
+    let (mut b, mut parts) = (Builder::default(), Vec::new());
     let table = table(collection);
-    let count = |wanted: bool, condition: &str, name: &str| {
-        wanted.then(|| format!("(SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"))
+    let mut count = |conditions: &[String], name: &str| {
+        parts.push(format!("(SELECT count(*) FROM {table} {SOURCE}{}) AS {name}", filtered(conditions)));
     };
-    let total = count(query.meta.total_count, "", "total_count");
-    let fitting = count(query.meta.filter_count, &filtered, "filter_count");
-    // Where only the total is asked for, the values of the filter would be bound to nothing.
-    if fitting.is_none() {
-        b = Builder::default();
+    if query.meta.total_count {
+        let seen: Vec<String> = reader.reach(collection, Action::Read, SOURCE, &mut b).into_iter().collect();
+        count(&seen, "total_count");
     }
-    let parts: Vec<String> = total.into_iter().chain(fitting).collect();
+    if query.meta.filter_count {
+        count(&fitting(query, collection, reader, SOURCE, &mut b)?, "filter_count");
+    }
     b.push(&format!("SELECT {}", parts.join(", ")));
     Ok(Some(b.finish("items.counts")))
 }
