@@ -2,16 +2,13 @@
 
 use std::convert::Infallible;
 
+use crate::failure::Failure;
+use crate::state::Gateway;
 use axum::extract::FromRequestParts;
 use bytes::Bytes;
 use http::request::Parts;
 use model::Error;
-use query::{Export, Query};
-use crate::failure::Failure;
-use crate::state::Gateway;
-
-/// Items from which on a list is asked for as a stream at once.
-const MANY: i64 = 1_000;
+use query::{Export, LARGEST_DOCUMENT, Query};
 
 /// What is to be read, and the form of the answer.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +24,7 @@ pub struct Wanted {
 impl Wanted {
     /// A query in a form.
     pub fn new(query: &Query, export: Option<Export>) -> Self {
-        let many = query.limit.is_some_and(|limit| limit < 0 || limit > MANY);
+        let many = query.limit.is_some_and(|limit| limit < 0 || limit > LARGEST_DOCUMENT);
         Self { query: query.to_bytes().into(), export, many }
     }
 }

@@ -101,7 +101,10 @@ impl List {
 /// The form of the answer.
 enum Writer {
     /// `{"data":[..]}`: items as they are.
-    Envelope { head: StreamHead, count: usize },
+    Envelope {
+        head: StreamHead,
+        count: usize,
+    },
     Export(Box<Encoder>),
 }
 

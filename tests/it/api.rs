@@ -83,7 +83,8 @@ impl Api {
     /// A GET whose answer is read as it comes.
     pub async fn open(&self, path: &str) -> http::Response<Incoming> {
         let token = self.token.as_deref().unwrap_or_default();
-        let request = Request::get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {token}"));
+        let request =
+            Request::get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {token}"));
         self.client.request(request.body(Full::default()).unwrap()).await.unwrap()
     }
 

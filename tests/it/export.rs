@@ -43,7 +43,10 @@ fn timeless(disposition: &str) -> String {
     let (time, extension) = after.split_once('.').unwrap_or((after, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let (day, clock) = time.split_once('-').unwrap_or_default();
-    assert!(day.len() == 8 && (3..=6).contains(&clock.len()) && digits(day) && digits(clock), "{disposition}");
+    assert!(
+        day.len() == 8 && (3..=6).contains(&clock.len()) && digits(day) && digits(clock),
+        "{disposition}"
+    );
     format!("{before} TIME.{extension}")
 }
 
@@ -66,7 +69,12 @@ async fn files_are_those_of_the_original() {
                 let disposition = ours.header("content-disposition").map(timeless);
                 assert_eq!(disposition, recorded.disposition, "{}", recorded.id);
                 let length = ours.header("content-length").map(str::to_owned);
-                assert_eq!(length, Some(ours.text.len().to_string()), "{}: small files have a length", recorded.id);
+                assert_eq!(
+                    length,
+                    Some(ours.text.len().to_string()),
+                    "{}: small files have a length",
+                    recorded.id
+                );
                 (ours.text != recorded.answer).then(|| "bytes".to_owned())
             }
         };
@@ -154,7 +162,11 @@ async fn many_items_go_through_and_nobody_holds_them() {
         let begun = Instant::now();
         let response = world.api.open(&format!("/items/crowd?limit=-1&{path}")).await;
         assert_eq!(response.status(), 200);
-        assert_eq!(response.headers().get("content-length"), None, "{path}: its length is not known beforehand");
+        assert_eq!(
+            response.headers().get("content-length"),
+            None,
+            "{path}: its length is not known beforehand"
+        );
         let (bytes, seen, ended) = read(response.into_body()).await;
         ended.unwrap();
         assert_eq!(seen, lines, "{path}");
@@ -242,7 +254,9 @@ async fn refusals_come_before_the_file() {
     api.get("/items/crowd?export=pdf").await.refused(400, "INVALID_QUERY");
     api.get("/items/crowd?export=csv&fields=nope").await.refused(403, "FORBIDDEN");
     api.get("/items/nowhere?export=csv").await.refused(403, "FORBIDDEN");
-    api.get("/items/crowd?export=csv&limit=-1&filter[number][_eq]=99999999999").await.refused(400, "INVALID_QUERY");
+    api.get("/items/crowd?export=csv&limit=-1&filter[number][_eq]=99999999999")
+        .await
+        .refused(400, "INVALID_QUERY");
     let public = api.with_token(None);
     public.get("/items/crowd?export=csv&limit=-1").await.refused(403, "FORBIDDEN");
     public.get("/items/crowd?limit=-1").await.refused(403, "FORBIDDEN");

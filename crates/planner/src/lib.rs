@@ -40,7 +40,7 @@ pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement};
-pub use stream::{LARGEST_DOCUMENT, StreamPlan, is_large, plan_stream};
+pub use stream::{StreamPlan, is_large, plan_stream};
 pub use update::{UpdateChange, plan_update};
 pub use value::{KeyText, has_nul, parse_key};
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::shape::tests::{articles, notes, shop};
 use crate::{
-    CreateNeeds, Deletion, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads, plan_create,
+    CreateNeeds, Deletion, Limits, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads, plan_create,
     plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 

@@ -2,7 +2,7 @@
 
 use access::{Access, Action};
 use model::{Collection, Error, Field, FieldType, Function, Link};
-use query::{Query, Selected};
+use query::{LARGEST_DOCUMENT, Query, Selected};
 
 use crate::answer::answer;
 use crate::figures::figures;
@@ -12,9 +12,6 @@ use crate::read::{SOURCE, singleton, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
 use crate::statement::{Builder, Statement};
-
-/// Items that one document holds at most; more are streamed.
-pub const LARGEST_DOCUMENT: i64 = 1_000;
 
 /// How to stream a list: statements for one and the same snapshot of the database.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,7 +168,9 @@ mod tests {
             is_large(&Query::from_query_string(text).unwrap(), posts, Limits::default()).unwrap()
         };
         assert!(!large("") && !large("limit=1000") && !large("limit=-1&aggregate[count]=*"));
-        assert!(large("limit=-1") && large("limit=1001") && large("limit=-1&aggregate[count]=*&groupBy=title"));
+        assert!(
+            large("limit=-1") && large("limit=1001") && large("limit=-1&aggregate[count]=*&groupBy=title")
+        );
         let bound = Limits { max: Some(1_000), ..Limits::default() };
         assert!(!is_large(&Query::from_query_string("limit=-1").unwrap(), posts, bound).unwrap());
     }

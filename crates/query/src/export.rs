@@ -72,7 +72,8 @@ mod tests {
         assert_eq!(of("limit=1"), Ok(None));
         assert_eq!(of("export="), Ok(None));
         assert_eq!(of("limit=1&export=csv_utf8"), Ok(Some(Export::CsvUtf8)));
-        for wrong in ["export=pdf", "export=CSV", "export=csv,json", "export[]=csv", "export=csv&export=json"] {
+        for wrong in ["export=pdf", "export=CSV", "export=csv,json", "export[]=csv", "export=csv&export=json"]
+        {
             let reason = "Invalid query. \"export\" must be one of [csv, csv_utf8, json, xml, yaml].";
             assert_eq!(of(wrong), Err(reason.to_owned()), "{wrong}");
         }

@@ -23,6 +23,9 @@ pub use selection::{Below, Selected, select};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Items that are answered as one document at most; more are streamed.
+pub const LARGEST_DOCUMENT: i64 = 1_000;
+
 /// What a reader wants to know of a collection. The default asks for everything the collection gives by itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -38,7 +38,9 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     let shortest = double.and_then(|double| decimal(&format!("{double:e}")));
     match shortest {
         // What JavaScript would make of it has the same value.
-        Some(shortest) if decimal(text).is_some_and(|exact| exact == shortest) => Cow::Owned(written(&shortest)),
+        Some(shortest) if decimal(text).is_some_and(|exact| exact == shortest) => {
+            Cow::Owned(written(&shortest))
+        }
         _ => Cow::Borrowed(text),
     }
 }
@@ -92,7 +94,9 @@ mod tests {
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
-        for exact in ["9007199254740993", "0.1000000000000000055511151231257827", "1e400", "12345678901234567890.5"] {
+        for exact in
+            ["9007199254740993", "0.1000000000000000055511151231257827", "1e400", "12345678901234567890.5"]
+        {
             assert_eq!(shown(exact), exact);
         }
     }

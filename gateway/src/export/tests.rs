@@ -46,9 +46,44 @@ fn one_item_and_none() {
 fn texts_of_yaml() {
     let long = "word ".repeat(30);
     let texts = json!([
-        "", "plain text", "a: b", "a:b", "a #b", "a#b", "- x", "-x", "it's", "'q'", "null", "~", "y", "12:30", "1e3", "0x1F", "2024-01-31",
-        "tab\there", "line\nline", "line\n", "line\n\n", "\n", "\n x", " \nx", "two \n lines", "bell\u{7}", "nbsp\u{a0}", "😀", "key:",
-        "trailing ", "[x]", "@x", "x,y", long.trim(), format!("{long}\n{long}\n\nend"), format!("{}x", "a".repeat(90)), "\u{2028}", "\r",
+        "",
+        "plain text",
+        "a: b",
+        "a:b",
+        "a #b",
+        "a#b",
+        "- x",
+        "-x",
+        "it's",
+        "'q'",
+        "null",
+        "~",
+        "y",
+        "12:30",
+        "1e3",
+        "0x1F",
+        "2024-01-31",
+        "tab\there",
+        "line\nline",
+        "line\n",
+        "line\n\n",
+        "\n",
+        "\n x",
+        " \nx",
+        "two \n lines",
+        "bell\u{7}",
+        "nbsp\u{a0}",
+        "😀",
+        "key:",
+        "trailing ",
+        "[x]",
+        "@x",
+        "x,y",
+        long.trim(),
+        format!("{long}\n{long}\n\nend"),
+        format!("{}x", "a".repeat(90)),
+        "\u{2028}",
+        "\r",
     ]);
     insta::assert_snapshot!(document(texts.to_string().as_bytes(), Export::Yaml).unwrap());
 }
@@ -72,7 +107,10 @@ fn text() -> impl Strategy<Value = String> {
         "[a-z0-9]{0,6}",
         "[ -~]{0,8}",
         any::<char>().prop_map(String::from),
-        prop_oneof!["\n", "\r\n", "\t", "\"", "'", ",", ";", ": ", " #", "- ", "=1+1", "null", "12:30", "  ", "|", ">", "\u{85}", "\u{2028}"],
+        prop_oneof![
+            "\n", "\r\n", "\t", "\"", "'", ",", ";", ": ", " #", "- ", "=1+1", "null", "12:30", "  ", "|",
+            ">", "\u{85}", "\u{2028}"
+        ],
         "[a-z ]{70,120}",
     ];
     // PostgreSQL holds no NUL.
@@ -96,9 +134,9 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn items() -> impl Strategy<Value = Vec<Value>> {
-    let item = (any::<i32>(), text(), value(), value()).prop_map(|(id, title, first, second)| {
-        json!({"id": id, "title": title, "first": first, "second": second})
-    });
+    let item = (any::<i32>(), text(), value(), value()).prop_map(
+        |(id, title, first, second)| json!({"id": id, "title": title, "first": first, "second": second}),
+    );
     vec(item, 0..6)
 }
 

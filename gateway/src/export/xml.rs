@@ -96,7 +96,9 @@ fn named(name: &str) -> String {
 }
 
 fn is_escape(text: &str) -> bool {
-    let Some((digits, _)) = text.strip_prefix("_x").and_then(|rest| rest.split_once('_')) else { return false };
+    let Some((digits, _)) = text.strip_prefix("_x").and_then(|rest| rest.split_once('_')) else {
+        return false;
+    };
     digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

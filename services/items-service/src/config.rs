@@ -91,8 +91,7 @@ mod tests {
             limits(&Env::from_pairs(pairs.iter().map(|(key, value)| (key.to_string(), value.to_string()))))
         };
         assert_eq!(of(&[("A", "b")]).unwrap(), Limits::default());
-        let all =
-            [("QUERY_LIMIT_DEFAULT", "-1"), ("QUERY_LIMIT_MAX", "20"), ("MAX_RELATIONAL_DEPTH", "3")];
+        let all = [("QUERY_LIMIT_DEFAULT", "-1"), ("QUERY_LIMIT_MAX", "20"), ("MAX_RELATIONAL_DEPTH", "3")];
         assert_eq!(of(&all).unwrap(), Limits { default: None, max: Some(20), depth: 3 });
         for (key, value) in [
             ("QUERY_LIMIT_DEFAULT", "-2"),

@@ -88,8 +88,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     schema::indexes::start(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
     let tasks = runtime.tasks.clone();
-    let streams =
-        items::Streams::new(&state.db, tasks, config.stream_timeout, config.stream_patience);
+    let streams = items::Streams::new(&state.db, tasks, config.stream_timeout, config.stream_patience);
     let max = rpc::MAX_MESSAGE;
     let server = rpc::Server::new(guard)
         .service(

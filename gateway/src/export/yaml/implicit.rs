@@ -1,9 +1,8 @@
 //! Texts that a reader of YAML would take for something else: they have to be quoted.
 
 /// Words that were booleans in YAML 1.1.
-const OLD_BOOLEANS: [&str; 16] = [
-    "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF",
-];
+const OLD_BOOLEANS: [&str; 16] =
+    ["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF"];
 /// Words that mean something.
 const WORDS: [&str; 11] =
     ["~", "null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE", "<<"];
@@ -115,7 +114,13 @@ fn is_time(text: &str) -> bool {
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
     let mut clock = clock.split(':');
     let mut next = |least| clock.next().is_some_and(|part| digits(part, least, 2));
-    parts(date, 1) && next(1) && next(2) && next(2) && clock.next().is_none() && digits(fraction, 0, 99) && is_zone(zone)
+    parts(date, 1)
+        && next(1)
+        && next(2)
+        && next(2)
+        && clock.next().is_none()
+        && digits(fraction, 0, 99)
+        && is_zone(zone)
 }
 
 /// Nothing, `Z`, `+1`, `-01:30`, perhaps after blanks.
@@ -137,15 +142,60 @@ mod tests {
     #[test]
     fn what_a_reader_would_take_for_something_else() {
         for text in [
-            "null", "~", "True", "<<", "0", "5", "-5", "+1_000", "0x1F", "0b101", "0o17", "007", "1.5", "1.", "-1e5", "1e-5",
-            ".5", ".5e3", ".inf", "-.INF", ".nan", "2024-01-31", "2024-1-3T04:05:06Z", "2024-01-02 03:04:05+00",
-            "2024-01-02 3:04:05.123  -01:30", "9007199254740993", "1_", "0.0000",
+            "null",
+            "~",
+            "True",
+            "<<",
+            "0",
+            "5",
+            "-5",
+            "+1_000",
+            "0x1F",
+            "0b101",
+            "0o17",
+            "007",
+            "1.5",
+            "1.",
+            "-1e5",
+            "1e-5",
+            ".5",
+            ".5e3",
+            ".inf",
+            "-.INF",
+            ".nan",
+            "2024-01-31",
+            "2024-1-3T04:05:06Z",
+            "2024-01-02 03:04:05+00",
+            "2024-01-02 3:04:05.123  -01:30",
+            "9007199254740993",
+            "1_",
+            "0.0000",
         ] {
             assert_eq!(is_something_else(text), text != "1_", "{text}");
         }
         for text in [
-            "", "nUll", "NaN", "-", "+", "_1", "0x", "0xg", "0b2", "1.2.3", "1e", "-.5", "--5", "-.nan", "2024-1-3", "978-0001",
-            "2024-01", "2024-01-02 03:04", "10:00:00+02", "2^53", "50%", "12345678-1234-4000-8000-000000000000",
+            "",
+            "nUll",
+            "NaN",
+            "-",
+            "+",
+            "_1",
+            "0x",
+            "0xg",
+            "0b2",
+            "1.2.3",
+            "1e",
+            "-.5",
+            "--5",
+            "-.nan",
+            "2024-1-3",
+            "978-0001",
+            "2024-01",
+            "2024-01-02 03:04",
+            "10:00:00+02",
+            "2^53",
+            "50%",
+            "12345678-1234-4000-8000-000000000000",
             "2024-01-02T03:04:05+00:0",
         ] {
             assert!(!is_something_else(text), "{text}");

@@ -111,6 +111,7 @@ pub async fn items(
                 items: Bytes::from(row.try_get::<String, _>("items").map_err(Failure::Sql)?),
                 total_count: count(row, query.meta.total_count, "total_count")?,
                 filter_count: count(row, query.meta.filter_count, "filter_count")?,
+                too_many: false,
             })
         };
         match attempt.await {

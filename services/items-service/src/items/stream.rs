@@ -14,7 +14,6 @@ use model::{Error, Errors};
 use planner::{Statement, StreamPlan};
 use proto::items::v1 as pb;
 use proto::items::v1::stream_items_response::Part;
-use query::Query;
 use rpc::Caller;
 use sqlx::{PgConnection, Row as _};
 use tokio::sync::{Semaphore, mpsc};
