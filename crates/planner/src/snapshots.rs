@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::shape::tests::{articles, notes, shop};
 use crate::{
-    CreateNeeds, Deletion, Limits, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads, plan_create,
-    plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
+    CreateNeeds, Deletion, Limits, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads,
+    plan_create, plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 
 fn stamp() -> Stamp {

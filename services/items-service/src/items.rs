@@ -12,6 +12,8 @@ mod cascade;
 mod create;
 mod delete;
 mod read;
+#[cfg(test)]
+mod rights;
 mod singleton;
 mod stream;
 mod update;
