@@ -24,7 +24,7 @@ pub struct Wanted {
 impl Wanted {
     /// A query in a form.
     pub fn new(query: &Query, export: Option<Export>) -> Self {
-        let many = query.limit.is_some_and(|limit| limit < 0 || limit > LARGEST_DOCUMENT);
+        let many = query.limit.is_some_and(|limit| !(0..=LARGEST_DOCUMENT).contains(&limit));
         Self { query: query.to_bytes().into(), export, many }
     }
 }

@@ -139,65 +139,18 @@ fn is_zone(text: &str) -> bool {
 mod tests {
     use super::{is_something_else, was_something_else};
 
+    const MEANT: &str = "null ~ True << 0 5 -5 +1_000 0x1F 0b101 0o17 007 1.5 1. -1e5 1e-5 .5 .5e3 .inf -.INF .nan \
+                         2024-01-31 2024-1-3T04:05:06Z 9007199254740993 0.0000";
+    const PLAIN: &str = "nUll NaN - + _1 1_ 0x 0xg 0b2 1.2.3 1e -.5 --5 -.nan 2024-1-3 978-0001 2024-01 10:00:00+02 2^53 50% \
+                         12345678-1234-4000-8000-000000000000 2024-01-02T03:04:05+00:0";
+
     #[test]
     fn what_a_reader_would_take_for_something_else() {
-        for text in [
-            "null",
-            "~",
-            "True",
-            "<<",
-            "0",
-            "5",
-            "-5",
-            "+1_000",
-            "0x1F",
-            "0b101",
-            "0o17",
-            "007",
-            "1.5",
-            "1.",
-            "-1e5",
-            "1e-5",
-            ".5",
-            ".5e3",
-            ".inf",
-            "-.INF",
-            ".nan",
-            "2024-01-31",
-            "2024-1-3T04:05:06Z",
-            "2024-01-02 03:04:05+00",
-            "2024-01-02 3:04:05.123  -01:30",
-            "9007199254740993",
-            "1_",
-            "0.0000",
-        ] {
-            assert_eq!(is_something_else(text), text != "1_", "{text}");
+        let timed = ["2024-01-02 03:04:05+00", "2024-01-02 3:04:05.123  -01:30"];
+        for text in MEANT.split_whitespace().chain(timed) {
+            assert!(is_something_else(text), "{text}");
         }
-        for text in [
-            "",
-            "nUll",
-            "NaN",
-            "-",
-            "+",
-            "_1",
-            "0x",
-            "0xg",
-            "0b2",
-            "1.2.3",
-            "1e",
-            "-.5",
-            "--5",
-            "-.nan",
-            "2024-1-3",
-            "978-0001",
-            "2024-01",
-            "2024-01-02 03:04",
-            "10:00:00+02",
-            "2^53",
-            "50%",
-            "12345678-1234-4000-8000-000000000000",
-            "2024-01-02T03:04:05+00:0",
-        ] {
+        for text in PLAIN.split_whitespace().chain(["", "2024-01-02 03:04"]) {
             assert!(!is_something_else(text), "{text}");
         }
         for text in ["y", "No", "off", "12:30", "-1:2:3.4", "01:30:01", "1_0:2"] {
