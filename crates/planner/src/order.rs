@@ -15,8 +15,40 @@ use crate::statement::Builder;
 pub(crate) struct Order {
     /// ` LEFT JOIN ..` of related items.
     pub(crate) joins: String,
+    /// What it goes by, the first thing first.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One thing that an order goes by.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The expression.
+    pub(crate) value: String,
+    /// Greatest first; null counts as greater than everything.
+    pub(crate) descending: bool,
+    /// What it is of.
+    pub(crate) of: Of,
+}
+
+/// What a part of an order is of.
+#[derive(Debug)]
+pub(crate) enum Of {
+    /// What the query names.
+    Asked(Path),
+    /// A field of the collection, which stands there by itself.
+    Own(String),
+}
+
+impl Order {
     /// ` ORDER BY ..`
-    pub(crate) by: String,
+    pub(crate) fn by(&self) -> String {
+        let part = |part: &Part| format!("{}{}", part.value, if part.descending { " DESC" } else { "" });
+        format!(" ORDER BY {}", self.parts.iter().map(part).collect::<Vec<_>>().join(", "))
+    }
+
+    fn push(&mut self, value: String, descending: bool, of: Of) {
+        self.parts.push(Part { value, descending, of });
+    }
 }
 
 /// The order of a query, with the key as the last word, so that pages never overlap.
@@ -29,27 +61,29 @@ pub(crate) fn order_by(
 ) -> Result<Order, Error> {
     let key = &collection.primary_key;
     let mut order = Order::default();
-    let mut parts: Vec<String> = Vec::with_capacity(query.sort.len() + 1);
     let mut has_key = false;
     for sort in &query.sort {
         let path = Path::parse(&sort.field)?;
         has_key |= path.steps.is_empty() && path.function.is_none() && path.last.name == *key;
         let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
         let value = way.value(collection, source, reader, &mut order.joins, b)?;
-        parts.push(format!("{value}{}", if sort.descending { " DESC" } else { "" }));
+        order.push(value, sort.descending, Of::Asked(path));
     }
     let ordered = |name: &&str| {
-        collection.field(name).is_some_and(|field| field.is_stored() && field.kind != FieldType::Json)
+        let readable = readable_field(name, collection, reader.access);
+        readable.is_ok_and(|field| {
+            field.is_stored() && !field.is_concealed() && field.kind != FieldType::Json
+        })
     };
     let by_itself = sort_field.or(collection.sort_field.as_deref()).filter(ordered);
-    if let (true, Some(sort_field)) = (parts.is_empty(), by_itself) {
+    if let (true, Some(sort_field)) = (order.parts.is_empty(), by_itself) {
         has_key |= sort_field == key;
-        parts.push(format!("{source}.{}", quote_identifier(sort_field)));
+        let value = format!("{source}.{}", quote_identifier(sort_field));
+        order.push(value, false, Of::Own(sort_field.to_owned()));
     }
     if !has_key {
-        parts.push(target_key(collection, source));
+        order.push(target_key(collection, source), false, Of::Own(key.clone()));
     }
-    order.by = format!(" ORDER BY {}", parts.join(", "));
     Ok(order)
 }
 

@@ -11,7 +11,7 @@ use crate::search;
 use crate::statement::Builder;
 
 /// Items per page when the query names no limit.
-const DEFAULT_LIMIT: i64 = 100;
+pub(crate) const DEFAULT_LIMIT: i64 = 100;
 
 /// What a page is of.
 pub(crate) struct Page<'a> {
@@ -37,7 +37,7 @@ pub(crate) fn page(
     let order = order_by(query, collection, reader, (alias, *sort_field), b)?;
     let window = Window::of(query)?.sql();
     let table = table(collection);
-    Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by))
+    Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by()))
 }
 
 /// ` WHERE ..` of these conditions, or nothing.

@@ -14,7 +14,7 @@ use crate::statement::{Binding, Builder, Statement};
 use crate::value::parse_key;
 
 /// The alias that items are read under.
-const SOURCE: &str = "t";
+pub(crate) const SOURCE: &str = "t";
 
 /// How to answer a list: one statement with the column `items text`, and `total_count bigint`, `filter_count bigint`
 /// where the query asks for them. Of a singleton `items` is its one item, an object.
@@ -37,13 +37,7 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
     let mut b = Builder::default();
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
     let filtered = filtered(&conditions);
-    let table = table(collection);
-    let count = |wanted: bool, condition: &str, name: &str| match wanted {
-        true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
-        false => String::new(),
-    };
-    let counts = count(query.meta.total_count, "", "total_count")
-        + &count(query.meta.filter_count, &filtered, "filter_count");
+    let counts = counts(query, collection, &filtered);
     let all = |b: &mut Builder, rows: &str| {
         b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items");
         b.push(&format!("{counts} FROM ({rows}) p"));
@@ -67,6 +61,29 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
         all(&mut b, &format!("SELECT {item} AS j FROM ({page}) {SOURCE}"));
     }
     Ok(ReadPlan { statement: b.finish("items.read") })
+}
+
+/// The columns of the counts that a query wants.
+pub(crate) fn counts(query: &Query, collection: &Collection, filtered: &str) -> String {
+    let table = table(collection);
+    let count = |wanted: bool, condition: &str, name: &str| match wanted {
+        true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
+        false => String::new(),
+    };
+    count(query.meta.total_count, "", "total_count") + &count(query.meta.filter_count, filtered, "filter_count")
+}
+
+/// Plans the look at how many items PostgreSQL expects to fit a query: one row, one column of JSON, its plan.
+pub fn plan_estimate(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+) -> Result<Statement, Error> {
+    check_collection(collection, reader.access, Action::Read)?;
+    let mut b = Builder::default();
+    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
+    b.push(&format!("EXPLAIN (FORMAT JSON) SELECT FROM {} {SOURCE}{filtered}", table(collection)));
+    Ok(b.finish("items.estimate"))
 }
 
 /// Fields of a singleton that was never written: those of its own that are asked for.
@@ -151,6 +168,9 @@ pub fn plan_keys(
     action: Action,
 ) -> Result<Statement, Error> {
     check_collection(collection, reader.access, action)?;
+    if query.cursor.is_some() {
+        return Err(Error::invalid_query("\"cursor\" is only for reading lists"));
+    }
     let key_field = key_field(collection)?;
     let mut b = Builder::default();
     let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);

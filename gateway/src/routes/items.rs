@@ -145,7 +145,7 @@ pub async fn delete_many(
 async fn read_items(gateway: &Gateway, caller: &Caller, request: ReadItemsRequest) -> Answer {
     let request = gateway.call(caller, request);
     let found = gateway.items().read_items(request).await?.into_inner();
-    Ok(answer::list(&found.items, found.total_count, found.filter_count))
+    Ok(answer::list(&found))
 }
 
 async fn delete_items(

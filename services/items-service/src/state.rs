@@ -6,7 +6,7 @@ use access::Access;
 use model::{Accountability, Clock, Error, Errors, Ids};
 use planner::{Reader, Stamp, Variables};
 use rpc::Caller;
-use secrets::{Hasher, Sealer};
+use secrets::{Hasher, Sealer, Signet};
 use tokio::sync::{Mutex, Notify};
 
 use crate::filter::Filters;
@@ -31,6 +31,8 @@ pub struct Inner {
     pub hasher: Hasher,
     /// Encrypted fields.
     pub sealer: Sealer,
+    /// Cursors of lists.
+    pub cursors: Signet,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
     /// Wakes the log's readers in this process.

@@ -4,12 +4,15 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use model::{Collection, Error, ErrorCode, Errors, Filter, Operator};
+use planner::Statement;
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
+use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::cursor::Cursor;
 use super::update::checked_keys;
 use super::write::Tries;
 use crate::execute;
@@ -22,7 +25,7 @@ pub fn query(bytes: &[u8]) -> Result<Query, Error> {
 }
 
 /// Nothing is written here: a value that PostgreSQL can't read stands in the filter.
-fn of_the_query(mut errors: Errors) -> Errors {
+pub(super) fn of_the_query(mut errors: Errors) -> Errors {
     for error in &mut errors.0 {
         if matches!(error.code, ErrorCode::InvalidPayload | ErrorCode::ValueOutOfRange) {
             *error = Error::invalid_query("A value does not fit the type of its field");
@@ -53,8 +56,15 @@ fn limited(query: &Query, keys: &[String], collection: &Collection) -> Result<Qu
 }
 
 /// A count, where the query asked for it.
-fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx::Error> {
+pub(super) fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx::Error> {
     wanted.then(|| row.try_get(name)).transpose()
+}
+
+/// How many items PostgreSQL expects.
+async fn estimated(state: &State, statement: &Statement) -> Result<i64, Failure> {
+    let rows = execute::rows_alone(&state.db, statement).await?;
+    let plan: Value = rows.first().ok_or_else(Error::internal)?.try_get(0)?;
+    plan[0]["Plan"]["Plan Rows"].as_i64().ok_or_else(|| Error::internal().into())
 }
 
 /// Answers a list.
@@ -76,13 +86,23 @@ pub async fn items(
                 Some(keys) => Cow::Owned(limited(&query, &keys.keys, collection)?),
                 None => query,
             };
-            let plan = planner::plan_read(&query, collection, reader)?;
+            let cursor = Cursor::of(&query, collection, &state.cursors)?;
+            let plan = match &cursor {
+                Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,
+                None => planner::plan_read(&query, collection, reader)?,
+            };
+            let estimate = match query.meta.filter_count_estimate {
+                true => Some(estimated(state, &planner::plan_estimate(&query, collection, reader)?).await?),
+                false => None,
+            };
             let rows = execute::rows_alone(&state.db, &plan.statement).await?;
             let row = rows.first().ok_or_else(Error::internal)?;
             Ok(pb::ReadItemsResponse {
                 items: Bytes::from(row.try_get::<String, _>("items").map_err(Failure::Sql)?),
                 total_count: count(row, query.meta.total_count, "total_count")?,
                 filter_count: count(row, query.meta.filter_count, "filter_count")?,
+                filter_count_estimate: estimate,
+                next_cursor: cursor.map(|cursor| cursor.next(row, &state.cursors)).transpose()?,
             })
         };
         match attempt.await {
