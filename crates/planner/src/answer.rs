@@ -45,6 +45,24 @@ pub(crate) fn answer(
     Answers { reader, spent: 0 }.object(wish, Source { collection, alias: source }, None, b)
 }
 
+/// The same of an item that was written just now: null where he who wrote may not see it.
+pub(crate) fn answer_written(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    source: &str,
+    b: &mut Builder,
+) -> Result<String, Error> {
+    if !reader.access.allows(&collection.name, Action::Read) {
+        return Ok("NULL::json".to_owned());
+    }
+    let item = answer(query, collection, reader, source, b)?;
+    Ok(match reader.reach(collection, Action::Read, source, b) {
+        Some(condition) => format!("CASE WHEN {condition} THEN {item} END"),
+        None => item,
+    })
+}
+
 /// What is wanted of the items of one collection.
 #[derive(Clone, Copy)]
 struct Wish<'q> {
@@ -189,12 +207,12 @@ impl Answers<'_> {
         }
         match &field.link {
             Some(Link::Many { .. }) => self.many(column, wish, source, b),
-            _ if column.below.is_empty() => Ok(answer_value(field, source.alias)),
+            _ if column.below.is_empty() => Ok(self.plain(field, source, b)),
             Some(Link::One { collection }) if column.wild && self.reader.related(collection).is_err() => {
-                Ok(answer_value(field, source.alias))
+                Ok(self.plain(field, source, b))
             }
             Some(Link::One { collection }) => {
-                let held = format!("{}.{}", source.alias, quote_identifier(&field.name));
+                let held = self.reader.column(field, source.collection, source.alias, b);
                 let fields = column.fields(None);
                 self.one(column, collection, &fields, (wish, None), (source, &held), b)
             }
@@ -207,6 +225,12 @@ impl Answers<'_> {
                 Err(Error::forbidden_field(&source.collection.name, &format!("{}.{name}", column.name)))
             }
         }
+    }
+
+    /// A field's own value.
+    fn plain(&self, field: &Field, source: Source<'_>, b: &mut Builder) -> String {
+        let value = answer_value(field, source.alias);
+        self.reader.masked(field, source.collection, source.alias, value, b)
     }
 
     /// The items that a field shows may be seen.
@@ -244,10 +268,7 @@ impl Answers<'_> {
         let alias = b.alias();
         let asked = wish.asked(&column.name, scope);
         let below = wish.below(fields, asked);
-        let fits = match asked {
-            Some(query) => fitting(query, one, self.reader, &alias, b)?,
-            None => Vec::new(),
-        };
+        let fits = fitting(asked.unwrap_or(&Query::default()), one, self.reader, &alias, b)?;
         let way = Some((source.collection.name.as_str(), column.field.name.as_str()));
         let object = self.object(below, Source { collection: one, alias: &alias }, way, b)?;
         let own = format!("{} = {held}", target_key(one, &alias));
@@ -265,7 +286,7 @@ impl Answers<'_> {
         b: &mut Builder,
     ) -> Result<String, Error> {
         let which = format!("{}.{}", source.alias, quote_identifier(collection_field));
-        let held = format!("{}.{}", source.alias, quote_identifier(&column.field.name));
+        let held = self.reader.column(column.field, source.collection, source.alias, b);
         let mut cases = String::new();
         for name in allowed {
             let fields = column.fields(Some(name));
@@ -319,14 +340,15 @@ impl Answers<'_> {
         let rows = page(query, many, self.reader, &wanted, b)?;
         let fields = column.fields(None);
         let value = if column.below.is_empty() {
-            answer_value(key_field(many)?, &alias)
+            self.plain(key_field(many)?, Source { collection: many, alias: &alias }, b)
         } else {
             let way = Some((many.name.as_str(), field.as_str()));
             self.object(wish.below(&fields, asked), Source { collection: many, alias: &alias }, way, b)?
         };
-        Ok(format!(
+        let items = format!(
             "(SELECT coalesce(json_agg(x.j), '[]'::json) FROM (SELECT {value} AS j FROM ({rows}) {alias}) x)"
-        ))
+        );
+        Ok(self.reader.masked(column.field, source.collection, source.alias, items, b))
     }
 }
 

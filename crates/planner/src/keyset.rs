@@ -13,7 +13,8 @@ use crate::order::{Of, Order, Part, order_by};
 use crate::page::{DEFAULT_LIMIT, filtered, fitting};
 use crate::read::{ReadPlan, SOURCE, counts, key_field, table};
 use crate::reader::Reader;
-use crate::shape::{check_collection, readable_field};
+use crate::rights::check_collection;
+use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
 /// Where an item stands in an order: the value of each thing that the order goes by, as PostgreSQL's text, nothing lost.
@@ -44,8 +45,9 @@ pub fn plan_page(
     check_collection(collection, reader.access, Action::Read)?;
     let limit = limit(query, collection)?;
     let mut b = Builder::default();
+    visible_key(collection, reader, &mut b)?;
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
-    let counts = counts(query, collection, &filtered(&conditions));
+    let counts = counts(query, collection, reader, &filtered(&conditions), &mut b);
     let mut order = order_by(query, collection, reader, (SOURCE, None), &mut b)?;
     turn_the_key(&mut order);
     let keys = keys(&order, collection, reader)?;
@@ -90,6 +92,19 @@ pub fn plan_page(
     b.push(&format!("{place} AS k FROM (SELECT {SOURCE}.*, row_number() OVER () AS \" n\""));
     b.push(&format!(" FROM ({page}) {SOURCE}) {SOURCE}) p"));
     Ok(ReadPlan { statement: b.finish("items.page") })
+}
+
+/// The key's field. Whoever goes by it can be told it, so he must be allowed to see it of every item that he may see.
+pub(crate) fn visible_key<'a>(
+    collection: &'a Collection,
+    reader: Reader<'_>,
+    b: &mut Builder,
+) -> Result<&'a Field, Error> {
+    let key = readable_field(&collection.primary_key, collection, reader.access)?;
+    match reader.reach_with(&key.name, collection, Action::Read, SOURCE, b) {
+        Some(_) => Err(Error::forbidden_field(&collection.name, &key.name)),
+        None => Ok(key),
+    }
 }
 
 /// Items of a page; nothing for all of them.

@@ -21,6 +21,7 @@ mod read;
 mod reader;
 mod references;
 mod report;
+mod rights;
 mod search;
 mod shape;
 mod stamp;

@@ -1,12 +1,14 @@
 //! `ORDER BY`, with the joins of those that order by a related item's field.
 
-use model::{Collection, Error, FieldType, Link, quote_identifier};
+use access::Action;
+use model::{Collection, Error, Field, FieldType, Link, quote_identifier};
 use query::{Path, Query, Step};
 
 use crate::function::function_value;
 use crate::link::target_key;
 use crate::read::table;
 use crate::reader::Reader;
+use crate::rights::and;
 use crate::shape::readable_field;
 use crate::statement::Builder;
 
@@ -69,17 +71,14 @@ pub(crate) fn order_by(
         let value = way.value(collection, source, reader, &mut order.joins, b)?;
         order.push(value, sort.descending, Of::Asked(path));
     }
-    let ordered = |name: &&str| {
-        let readable = readable_field(name, collection, reader.access);
-        readable.is_ok_and(|field| {
-            field.is_stored() && !field.is_concealed() && field.kind != FieldType::Json
-        })
-    };
-    let by_itself = sort_field.or(collection.sort_field.as_deref()).filter(ordered);
-    if let (true, Some(sort_field)) = (order.parts.is_empty(), by_itself) {
-        has_key |= sort_field == key;
-        let value = format!("{source}.{}", quote_identifier(sort_field));
-        order.push(value, false, Of::Own(sort_field.to_owned()));
+    let by_itself = sort_field.or(collection.sort_field.as_deref());
+    let by_itself = by_itself.and_then(|name| readable_field(name, collection, reader.access).ok());
+    let ordered =
+        |field: &&Field| field.is_stored() && !field.is_concealed() && field.kind != FieldType::Json;
+    if let (true, Some(field)) = (order.parts.is_empty(), by_itself.filter(ordered)) {
+        has_key |= field.name == *key;
+        let value = reader.column(field, collection, source, b);
+        order.push(value, false, Of::Own(field.name.clone()));
     }
     if !has_key {
         order.push(target_key(collection, source), false, Of::Own(key.clone()));
@@ -113,25 +112,26 @@ impl Way<'_> {
             Some(Link::One { collection: related }) => {
                 let one = reader.related(related)?;
                 let alias = b.alias();
-                joins.push_str(&format!(
-                    " LEFT JOIN {} {alias} ON {} = {source}.{}",
-                    table(one),
-                    target_key(one, &alias),
-                    quote_identifier(&field.name)
-                ));
+                let held = reader.column(field, collection, source, b);
+                let seen = and(reader.reach(one, Action::Read, &alias, b));
+                let key = target_key(one, &alias);
+                joins.push_str(&format!(" LEFT JOIN {} {alias} ON {key} = {held}{seen}", table(one)));
                 Way { steps: rest, ..*self }.value(one, &alias, reader, joins, b)
             }
             Some(Link::Many { collection: related, field: by, .. }) => {
                 let many = reader.related(related)?;
                 let (alias, mut inner) = (b.alias(), String::new());
                 let value = Way { steps: rest, ..*self }.value(many, &alias, reader, &mut inner, b)?;
-                Ok(self.first(&value, many, (&alias, by), &inner, &target_key(collection, source)))
+                let seen = and(reader.reach(many, Action::Read, &alias, b));
+                let first =
+                    self.first(&value, many, (&alias, by), &inner, &(target_key(collection, source) + &seen));
+                Ok(reader.masked(field, collection, source, first, b))
             }
             _ => Err(Error::invalid_query(format!("\"{}\" can't be sorted by", self.path.last.name))),
         }
     }
 
-    /// The first value of those who refer.
+    /// The first value of those who refer to `key` (and whatever else must hold of them).
     fn first(
         &self,
         value: &str,
@@ -162,8 +162,10 @@ impl Way<'_> {
         if let Some(Link::Many { collection: related, field: by, .. }) = &field.link {
             let many = reader.related(related)?;
             let alias = b.alias();
-            let key = target_key(collection, source);
-            return Ok(self.first(&target_key(many, &alias), many, (&alias, by), "", &key));
+            let seen = and(reader.reach(many, Action::Read, &alias, b));
+            let key = target_key(collection, source) + &seen;
+            let first = self.first(&target_key(many, &alias), many, (&alias, by), "", &key);
+            return Ok(reader.masked(field, collection, source, first, b));
         }
         if field.is_concealed() || !field.is_stored() {
             return Err(Error::forbidden_field(&collection.name, &field.name));
@@ -171,6 +173,6 @@ impl Way<'_> {
         if field.kind == FieldType::Json {
             return Err(Error::invalid_query(format!("\"{}\" has no order: it is json", field.name)));
         }
-        Ok(format!("{source}.{}", quote_identifier(&field.name)))
+        Ok(reader.column(field, collection, source, b))
     }
 }

@@ -3,7 +3,7 @@
 mod tree;
 mod window;
 
-use model::{Collection, Error, Field, FieldType, quote_identifier};
+use model::{Collection, Error, FieldType};
 use query::Path;
 
 use crate::function::function_value;
@@ -13,12 +13,6 @@ use crate::statement::Builder;
 
 pub use tree::plan_tree;
 pub use window::plan_window;
-
-/// The expression of an own field of the items read from `source`; every column that a report compares or computes
-/// with comes from here.
-fn column(field: &Field, source: &str) -> String {
-    format!("{source}.{}", quote_identifier(&field.name))
-}
 
 /// An own field, or a function of one, that equal values can be found by.
 fn comparable(
@@ -43,7 +37,7 @@ fn comparable(
         let kind = field.kind.as_str();
         return Err(Error::invalid_query(format!("\"{}\" can't be used here: it is {kind}", field.name)));
     }
-    Ok(column(field, source))
+    Ok(reader.column(field, collection, source, b))
 }
 
 #[cfg(test)]

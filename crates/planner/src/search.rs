@@ -1,7 +1,7 @@
 //! `search`: a text looked for in every field that can be searched.
 
 use access::Action;
-use model::{Collection, Field, FieldType, quote_identifier};
+use model::{Collection, Field, FieldType};
 
 use crate::column::sql_type;
 use crate::condition::escape_like;
@@ -29,7 +29,7 @@ pub(crate) fn condition(
     let mut pattern = None;
     let mut parts = Vec::new();
     for field in collection.fields.iter().filter(looked_at) {
-        let column = format!("{source}.{}", quote_identifier(&field.name));
+        let column = reader.column(field, collection, source, b);
         match field.kind {
             FieldType::String | FieldType::Text => {
                 let bound = pattern.get_or_insert_with(|| {

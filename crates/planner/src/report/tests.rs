@@ -11,7 +11,7 @@ use crate::shape::tests::shop;
 use crate::{Reader, Statement, Variables, plan_tree, plan_window};
 
 static ADMIN: Access = Access::admin();
-static NONE: Access = Access::none();
+static NONE: LazyLock<Access> = LazyLock::new(Access::none);
 static SHOP: LazyLock<Schema> = LazyLock::new(shop);
 static VARIABLES: LazyLock<Variables> = LazyLock::new(|| Variables {
     now: OffsetDateTime::UNIX_EPOCH,

@@ -4,15 +4,16 @@ use access::Action;
 use model::{Collection, Error, Field, Link};
 use query::TreeReport;
 
-use super::column;
 use crate::answer::answer;
 use crate::column::{answer_of, whole_type};
+use crate::keyset::visible_key;
 use crate::link::target_key;
 use crate::order::order_by;
 use crate::page::{filtered, fitting};
 use crate::read::{SOURCE, key_field, table};
 use crate::reader::Reader;
-use crate::shape::{check_collection, readable_field};
+use crate::rights::check_collection;
+use crate::shape::readable_field;
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::parse_key;
 
@@ -30,16 +31,17 @@ pub fn plan_tree(
     reader: Reader<'_>,
 ) -> Result<Statement, Error> {
     check_collection(collection, reader.access, Action::Read)?;
-    let key = readable_field(&collection.primary_key, collection, reader.access)?;
-    let parent = parent(&report.parent, collection, reader)?;
     let mut b = Builder::default();
-    let first = beginning(report, collection, parent, reader, &mut b)?;
+    let key = visible_key(collection, reader, &mut b)?;
+    let parent = parent(&report.parent, collection, reader)?;
+    let above = reader.column(parent, collection, SOURCE, &mut b);
+    let first = beginning(report, collection, &above, reader, &mut b)?;
     let mut next = vec![format!("p.depth <= {}", report.depth)];
     next.extend(fitting(&report.query, collection, reader, SOURCE, &mut b)?);
     let order = order_by(&report.query, collection, reader, (SOURCE, None), &mut b)?;
     let item = answer(&report.query, collection, reader, SOURCE, &mut b)?;
     let (table, own) = (table(collection), target_key(collection, SOURCE));
-    let (above, depth) = (column(parent, SOURCE), report.depth);
+    let depth = report.depth;
     // A null that has the key's type, its collation too.
     b.push(&format!("WITH RECURSIVE tree AS (SELECT {own} AS key, CASE WHEN false THEN {own} END AS parent, "));
     b.push(&format!("1 AS depth FROM {table} {SOURCE}{}", filtered(&first)));
@@ -76,12 +78,12 @@ fn parent<'a>(name: &str, collection: &'a Collection, reader: Reader<'_>) -> Res
 fn beginning(
     report: &TreeReport,
     collection: &Collection,
-    parent: &Field,
+    above: &str,
     reader: Reader<'_>,
     b: &mut Builder,
 ) -> Result<Vec<String>, Error> {
     let own = match &report.root {
-        None => format!("{} IS NULL", column(parent, SOURCE)),
+        None => format!("{above} IS NULL"),
         Some(root) => {
             let field = key_field(collection)?;
             let bound = b.bind(Binding::Text(Some(parse_key(root, field)?)));

@@ -4,14 +4,15 @@ use access::Action;
 use model::{Collection, Error, Field, FieldType};
 use query::{Compute, Figure, WindowReport};
 
-use super::{column, comparable};
+use super::comparable;
 use crate::answer::answer;
 use crate::link::target_key;
 use crate::order::order_by;
 use crate::page::{Window, filtered, fitting};
 use crate::read::{ReadPlan, SOURCE, counts, table};
 use crate::reader::Reader;
-use crate::shape::{check_collection, readable_field};
+use crate::rights::check_collection;
+use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
 /// Plans figures over windows: one statement with the columns of [`crate::plan_read`]; `items` are objects with `item` and
@@ -28,12 +29,12 @@ pub fn plan_window(
     let mut b = Builder::default();
     let query = &report.query;
     let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
-    let counts = counts(query, collection, &filtered);
+    let counts = counts(query, collection, reader, &filtered, &mut b);
     let windows = Windows::of(report, collection, reader, &mut b)?;
     let mut columns = format!("{SOURCE}.*");
     let mut figures = Vec::new();
     for (index, compute) in report.compute.iter().enumerate() {
-        let (made, shown) = figure(compute, collection, reader)?;
+        let (made, shown) = figure(compute, collection, reader, &mut b)?;
         // Names of ours beside those of the fields begin with a blank, which no field's name does.
         columns.push_str(&format!(", {made} AS \" {index}\""));
         let name = b.bind(Binding::Text(Some(compute.name())));
@@ -96,11 +97,12 @@ fn figure(
     compute: &Compute,
     collection: &Collection,
     reader: Reader<'_>,
+    b: &mut Builder,
 ) -> Result<(String, &'static str), Error> {
     use Figure as F;
     let Some(name) = &compute.field else { return Ok((rank(compute), "")) };
     let field = number(name, collection, reader)?;
-    let value = column(field, SOURCE);
+    let value = reader.column(field, collection, SOURCE, b);
     let exact = matches!(field.kind, FieldType::BigInteger | FieldType::Decimal);
     // Sums and averages of integers are wider than they.
     let (own, wider) = match field.kind {
