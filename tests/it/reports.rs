@@ -63,7 +63,10 @@ async fn trees() {
     let item = json!({"id": 5, "name": "e", "up": {"name": "d"}, "below": [{"id": 6}]});
     let path = "/reports/categories/tree?parent=up&root=5&depth=1&fields=id,name,up.name,below.id";
     assert_eq!(api.get(path).await.expect(200).data()[0]["item"], item);
-    let flat = api.get("/reports/categories/tree?parent=up&fields=name&shape=flat&sort=-name&depth=2").await.expect(200);
+    let flat = api
+        .get("/reports/categories/tree?parent=up&fields=name&shape=flat&sort=-name&depth=2")
+        .await
+        .expect(200);
     assert_eq!(
         flat.data(),
         json!([
@@ -114,7 +117,8 @@ async fn long_ways_end() {
     let api = &world.api;
     let chain: Vec<Value> = (100..160).map(|id| json!({"id": id, "name": id.to_string()})).collect();
     api.post("/items/categories", json!(chain)).await.expect(200);
-    let links: Vec<Value> = (100..160).map(|id| json!({"id": id, "up": if id == 100 { 159 } else { id - 1 }})).collect();
+    let links: Vec<Value> =
+        (100..160).map(|id| json!({"id": id, "up": if id == 100 { 159 } else { id - 1 }})).collect();
     api.patch("/items/categories", json!(links)).await.expect(200);
     let meta = |depth: i32| format!("/reports/categories/tree?parent=up&root=100&fields=id&depth={depth}");
     let answer = api.get(&meta(50)).await.expect(200).json();
@@ -176,12 +180,27 @@ async fn windows() {
         figures("compute=rank,dense_rank,row_number,running_count&order=-day").await,
         "6:1/1/1/1 5:2/2/2/2 3:3/3/3/3 4:3/3/4/4 1:4/5/5/5 2:4/5/6/6"
     );
-    assert_eq!(figures("compute=percent_rank,ntile(2)&order=id&filter[customer][_eq]=a").await, "1:1/0 3:1/0.3333333333333333 4:2/0.6666666666666666 6:2/1");
-    assert_eq!(figures("compute=lag(big),lead(weight,2),running_max(pieces)&order=id&limit=2").await, "1:null/0.25/3 2:9007199254740993/0.5/3");
-    assert_eq!(figures("compute=moving_avg(weight,2)&order=id&sort=-total,id&limit=3").await, "4:0.375 3:0.25 1:0.75");
+    assert_eq!(
+        figures("compute=percent_rank,ntile(2)&order=id&filter[customer][_eq]=a").await,
+        "1:1/0 3:1/0.3333333333333333 4:2/0.6666666666666666 6:2/1"
+    );
+    assert_eq!(
+        figures("compute=lag(big),lead(weight,2),running_max(pieces)&order=id&limit=2").await,
+        "1:null/0.25/3 2:9007199254740993/0.5/3"
+    );
+    assert_eq!(
+        figures("compute=moving_avg(weight,2)&order=id&sort=-total,id&limit=3").await,
+        "4:0.375 3:0.25 1:0.75"
+    );
     // Windows are made of all that fit, and a part of a time makes windows too.
-    assert_eq!(figures("compute=running_count&partition=day(day)&order=id&search=a&page=2&limit=2").await, "4:2 6:1");
-    let answer = api.get("/reports/orders/window?compute=running_avg(pieces)&order=id&fields=id,customer&limit=1&meta=*").await.expect(200);
+    assert_eq!(
+        figures("compute=running_count&partition=day(day)&order=id&search=a&page=2&limit=2").await,
+        "4:2 6:1"
+    );
+    let answer = api
+        .get("/reports/orders/window?compute=running_avg(pieces)&order=id&fields=id,customer&limit=1&meta=*")
+        .await
+        .expect(200);
     assert_eq!(
         answer.json(),
         json!({"meta": {"total_count": 6, "filter_count": 6}, "data": [

@@ -85,7 +85,9 @@ pub fn plan_page(
         }
     };
     b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items, ");
-    b.push(&format!("CASE WHEN count(*) > {limit} THEN max(k) FILTER (WHERE n = {limit}) END AS last{counts}"));
+    b.push(&format!(
+        "CASE WHEN count(*) > {limit} THEN max(k) FILTER (WHERE n = {limit}) END AS last{counts}"
+    ));
     b.push(&format!(
         " FROM (SELECT CASE WHEN {SOURCE}.\" n\" <= {limit} THEN {item} END AS j, {SOURCE}.\" n\" AS n, "
     ));
@@ -245,3 +247,6 @@ fn link(key: &Key, operand: Option<&str>, nulls: bool, rest: &str) -> String {
     };
     if rest.is_empty() { format!("({further})") } else { format!("({further} OR ({equal} AND {rest}))") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,11 +82,7 @@ pub(crate) fn counts(
 }
 
 /// Plans the look at how many items PostgreSQL expects to fit a query: one row, one column of JSON, its plan.
-pub fn plan_estimate(
-    query: &Query,
-    collection: &Collection,
-    reader: Reader<'_>,
-) -> Result<Statement, Error> {
+pub fn plan_estimate(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<Statement, Error> {
     check_collection(collection, reader.access, Action::Read)?;
     let mut b = Builder::default();
     let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);

@@ -24,7 +24,9 @@ fn comparable(
 ) -> Result<String, Error> {
     let path = Path::parse(name)?;
     if !path.steps.is_empty() {
-        return Err(Error::invalid_query(format!("\"{name}\" can't be used here: it is of another collection")));
+        return Err(Error::invalid_query(format!(
+            "\"{name}\" can't be used here: it is of another collection"
+        )));
     }
     let field = readable_field(&path.last.name, collection, reader.access)?;
     if let Some(function) = &path.function {

@@ -282,18 +282,7 @@ mod reading {
     //! The query language -> SQL, feature by feature.
 
     use super::{admin, query, shown};
-    use crate::{Place, plan_estimate, plan_page, plan_read};
-
-    /// A page by place of the posts.
-    fn paged(text: &str, place: &[Option<&str>]) -> String {
-        let posts = admin().schema.collection("posts").unwrap();
-        let place: Place = place.iter().map(|value| value.map(str::to_owned)).collect();
-        let after = (!place.is_empty()).then_some(&place);
-        match plan_page(&query(text), posts, admin(), after) {
-            Ok(plan) => shown(&plan.statement),
-            Err(error) => format!("{:?} {}", error.code, error.message),
-        }
-    }
+    use crate::plan_read;
 
     fn posts(text: &str) -> String {
         let posts = admin().schema.collection("posts").unwrap();
@@ -341,56 +330,6 @@ mod reading {
         ));
         insta::assert_snapshot!(posts("fields=id&sort=-tags.tags_id.name,children&limit=1"));
         insta::assert_snapshot!(posts("aggregate[countDistinct]=title&search=zzz"));
-    }
-
-    #[test]
-    fn pages_by_place() {
-        insta::assert_snapshot!(paged("fields=id,title&sort=title&limit=2&cursor=", &[]));
-        // One way and no nulls: a comparison of rows, whichever the way.
-        insta::assert_snapshot!(paged("fields=id&cursor=x&limit=5", &[Some("7")]));
-        insta::assert_snapshot!(paged("fields=id&sort=-id&cursor=x&limit=5", &[Some("7")]));
-        // Nulls, one way and both.
-        insta::assert_snapshot!(paged("fields=id&sort=-at,price&cursor=x", &[
-            Some("2026-01-02T03:04:05.123456+00:00"), Some("1.50"), Some("7")
-        ]));
-        insta::assert_snapshot!(paged("fields=id&sort=title,-at&cursor=x", &[Some("a"), None, Some("7")]));
-        insta::assert_snapshot!(paged("fields=id&sort=title&cursor=x", &[None, Some("7")]));
-        // What is ordered by may be far away.
-        insta::assert_snapshot!(paged("fields=id&sort=author.name,year(at)&cursor=x&search=a&meta=filter_count", &[
-            Some("a"), Some("2026"), Some("7")
-        ]));
-        insta::assert_snapshot!(paged("fields=id&limit=-1&cursor=", &[]));
-    }
-
-    #[test]
-    fn pages_by_place_that_are_refused() {
-        for (text, place, expected) in [
-            ("cursor=&limit=0", &[][..], "InvalidQuery"),
-            ("cursor=&aggregate[count]=*", &[][..], "InvalidQuery"),
-            ("cursor=&groupBy=title", &[][..], "InvalidQuery"),
-            ("cursor=x&sort=title", &[Some("a")][..], "InvalidQuery"),
-            ("cursor=x", &[Some("1"), Some("2")][..], "InvalidQuery"),
-            ("cursor=&sort=nope", &[][..], "Forbidden"),
-        ] {
-            let said = paged(text, place);
-            assert!(said.starts_with(expected), "{text}: {said}");
-        }
-        let articles = admin().schema.collection("articles").unwrap();
-        let concealed = plan_page(&query("cursor=&sort=token"), articles, admin(), None).unwrap_err();
-        assert_eq!(concealed.code, model::ErrorCode::Forbidden);
-        let mut by_secret = (**articles).clone();
-        by_secret.sort_field = Some("token".to_owned());
-        let statement = plan_page(&query("cursor="), &by_secret, admin(), None).unwrap().statement;
-        assert!(!statement.sql.contains("ORDER BY t.\"token\""), "{}", statement.sql);
-        let keys = crate::plan_keys(&query("cursor="), articles, admin(), access::Action::Delete);
-        assert_eq!(keys.unwrap_err().code, model::ErrorCode::InvalidQuery);
-    }
-
-    #[test]
-    fn estimates_are_explained() {
-        let posts = admin().schema.collection("posts").unwrap();
-        let wanted = query("filter[author][name][_eq]=x&search=5");
-        insta::assert_snapshot!(shown(&plan_estimate(&wanted, posts, admin()).unwrap()));
     }
 
     #[test]

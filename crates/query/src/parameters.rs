@@ -55,7 +55,8 @@ fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error
     }
     let get = |name: &str| parameters.get(name).filter(|value| !value.is_null());
     let cursor = get("cursor").map(|value| cursor(value, depth)).transpose()?;
-    if let (Some(_), Some(name)) = (&cursor, ["page", "offset"].into_iter().find(|name| get(name).is_some())) {
+    if let (Some(_), Some(name)) = (&cursor, ["page", "offset"].into_iter().find(|name| get(name).is_some()))
+    {
         return Err(Error::invalid_query(format!("\"{name}\" can't be used together with \"cursor\"")));
     }
     let object_of = |name: &str| get(name).filter(|value| value.as_str() != Some(""));
@@ -218,7 +219,8 @@ fn meta(value: &Value) -> Result<Meta, Error> {
         matches!(name.as_str(), "total_count" | "filter_count" | "filter_count_estimate" | "*")
     };
     if let Some(at) = names.iter().position(|name| !known(name)) {
-        let reason = format!("\"meta[{at}]\" must be one of [total_count, filter_count, filter_count_estimate]");
+        let reason =
+            format!("\"meta[{at}]\" must be one of [total_count, filter_count, filter_count_estimate]");
         return Err(Error::invalid_query(reason));
     }
     let asks = |name: &str| names.iter().any(|asked| asked == name || asked == "*");

@@ -214,9 +214,11 @@ impl Report {
             let given = parameters.get(name).map(|value| integer(name, value, -1)).transpose()?;
             match given.map(|number| if number == -1 && name == "limit" { most } else { number }) {
                 None => Ok(u32::try_from(default).unwrap_or_default()),
-                Some(number) => u32::try_from(number).ok().filter(|_| (1..=most).contains(&number)).ok_or_else(
-                    || Error::invalid_query(format!("\"{name}\" must be a number from 1 to {most}")),
-                ),
+                Some(number) => {
+                    u32::try_from(number).ok().filter(|_| (1..=most).contains(&number)).ok_or_else(|| {
+                        Error::invalid_query(format!("\"{name}\" must be a number from 1 to {most}"))
+                    })
+                }
             }
         };
         let shape = match one(&parameters, "shape")?.as_deref() {
@@ -324,7 +326,10 @@ mod tests {
         insta::assert_snapshot!(tree("parent=a&limit=10001"), @r#"400 "limit" must be a number from 1 to 10000"#);
         insta::assert_snapshot!(tree("parent=a&shape=round"), @r#"400 "shape" must be one of [nested, flat]"#);
         for strange in ["page=1", "offset=1", "cursor=x", "meta=*", "aggregate[count]=*", "groupBy=a"] {
-            assert!(tree(&format!("parent=a&{strange}")).ends_with("means nothing in this report"), "{strange}");
+            assert!(
+                tree(&format!("parent=a&{strange}")).ends_with("means nothing in this report"),
+                "{strange}"
+            );
         }
     }
 

@@ -88,6 +88,75 @@ fn what_is_refused() {
     }
 }
 
+mod access_holds {
+    //! Rules about items and fields stand in every plan of this kind.
+
+    use std::collections::BTreeSet;
+
+    use access::{Access, Action, Fields, Rule};
+    use query::{Query, Report};
+
+    use super::{SHOP, VARIABLES, planned};
+    use crate::{Reader, plan_estimate, plan_page};
+
+    /// He sees cheap posts; of their fields all but the price when they have no title.
+    fn reader() -> Access {
+        let filter = |text: &str| Query::from_query_string(text).unwrap().filter;
+        let rule = |items: &str, fields: &[&str]| Rule {
+            collection: "posts".to_owned(),
+            action: Action::Read,
+            items: filter(items),
+            fields: Fields::Named(fields.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>()),
+        };
+        Access::by([
+            rule("filter[price][_lt]=5", &["id", "title", "parent", "at"]),
+            rule("filter[title][_nnull]=true", &["id", "title", "parent", "price"]),
+        ])
+    }
+
+    fn shown(report: Result<Report, model::Error>) -> String {
+        planned(&report.unwrap(), &reader())
+            .map_or_else(|error| format!("{:?}", error.code), |statement| statement.sql)
+    }
+
+    #[test]
+    fn in_reports() {
+        insta::assert_snapshot!(shown(Report::tree("parent=parent&fields=id,price&sort=price")));
+        insta::assert_snapshot!(shown(Report::window(
+            "compute=running_sum(price),rank&order=at&partition=parent&fields=id&meta=*"
+        )));
+        assert_eq!(shown(Report::window("compute=rank&order=author")), "Forbidden");
+        assert_eq!(shown(Report::tree("parent=parent&fields=author")), "Forbidden");
+    }
+
+    #[test]
+    fn in_pages() {
+        let (access, posts) = (reader(), SHOP.collection("posts").unwrap());
+        let reader = Reader { schema: &SHOP, access: &access, variables: &VARIABLES };
+        let query = |text: &str| Query::from_query_string(text).unwrap();
+        let place = ["3.00", "7"].map(|value| Some(value.to_owned())).to_vec();
+        let page = |text: &str, place| plan_page(&query(text), posts, reader, place);
+        insta::assert_snapshot!(
+            page("fields=id&sort=price&limit=2&cursor=x&meta=*", Some(&place)).unwrap().statement.sql
+        );
+        insta::assert_snapshot!(plan_estimate(&query("filter[at][_null]=true"), posts, reader).unwrap().sql);
+        assert_eq!(
+            page("fields=id&sort=author&cursor=", None).unwrap_err().code,
+            model::ErrorCode::Forbidden
+        );
+        // A cursor names keys, so they must be his to see.
+        let keyless = Access::by([Rule {
+            collection: "posts".to_owned(),
+            action: Action::Read,
+            items: None,
+            fields: Fields::Named(BTreeSet::from(["title".to_owned()])),
+        }]);
+        let blind = Reader { access: &keyless, ..reader };
+        let refused = plan_page(&query("fields=title&cursor="), posts, blind, None).unwrap_err();
+        assert_eq!(refused.code, model::ErrorCode::Forbidden);
+    }
+}
+
 mod no_client_text_in_sql {
     use proptest::prelude::*;
     use query::Report;

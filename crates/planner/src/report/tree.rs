@@ -43,7 +43,9 @@ pub fn plan_tree(
     let (table, own) = (table(collection), target_key(collection, SOURCE));
     let depth = report.depth;
     // A null that has the key's type, its collation too.
-    b.push(&format!("WITH RECURSIVE tree AS (SELECT {own} AS key, CASE WHEN false THEN {own} END AS parent, "));
+    b.push(&format!(
+        "WITH RECURSIVE tree AS (SELECT {own} AS key, CASE WHEN false THEN {own} END AS parent, "
+    ));
     b.push(&format!("1 AS depth FROM {table} {SOURCE}{}", filtered(&first)));
     b.push(&format!(" UNION ALL SELECT {own}, p.key, p.depth + 1 FROM tree p JOIN {table} {SOURCE} ON "));
     b.push(&format!("{above} = p.key{}) CYCLE key SET again USING path, ", filtered(&next)));

@@ -86,7 +86,8 @@ impl Windows {
             parts => format!("PARTITION BY {} ", parts.join(", ")),
         };
         let (order, key) = (order.join(", "), target_key(collection, SOURCE));
-        let definitions = format!("WINDOW o AS ({split}ORDER BY {order}, {key}), r AS ({split}ORDER BY {order})");
+        let definitions =
+            format!("WINDOW o AS ({split}ORDER BY {order}, {key}), r AS ({split}ORDER BY {order})");
         parts.extend([order, key]);
         Ok(Self { definitions, by: format!(" ORDER BY {}", parts.join(", ")) })
     }

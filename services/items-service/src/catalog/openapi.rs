@@ -328,7 +328,8 @@ fn parameters() -> Value {
     let names = json!({"type": "array", "items": {"type": "string"}});
     let mut fields = query("fields", names.clone(), "Fields of the answer");
     let mut sort = query("sort", names.clone(), "Order; `-` before a name turns it around");
-    let mut meta = query("meta", names, "Counts beside the items: total_count, filter_count, filter_count_estimate");
+    let mut meta =
+        query("meta", names, "Counts beside the items: total_count, filter_count, filter_count_estimate");
     for list in [&mut fields, &mut sort, &mut meta] {
         list["style"] = json!("form");
         list["explode"] = json!(false);

@@ -3,8 +3,9 @@
 //! A cursor holds for the query that it was given out for: collection, filter, search and order. Which fields are
 //! answered and how many items may change from page to page.
 
+use access::Action;
 use model::{Collection, Error};
-use planner::Place;
+use planner::{Place, Reader};
 use query::Query;
 use secrets::Signet;
 use sqlx::Row as _;
@@ -26,8 +27,17 @@ impl Cursor {
     ///
     /// # Errors
     /// `INVALID_QUERY` when it was not given out for this query, here.
-    pub fn of(query: &Query, collection: &Collection, signet: &Signet) -> Result<Option<Self>, Error> {
+    pub fn of(
+        query: &Query,
+        collection: &Collection,
+        reader: Reader<'_>,
+        signet: &Signet,
+    ) -> Result<Option<Self>, Error> {
         let Some(text) = &query.cursor else { return Ok(None) };
+        // Before anything is said about the cursor: whoever may not read here learns nothing, as of what is not there.
+        if !reader.access.allows(&collection.name, Action::Read) {
+            return Err(Error::forbidden_collection(&collection.name));
+        }
         let context = context(query, collection);
         if text.is_empty() {
             return Ok(Some(Self { context, after: None }));
@@ -68,9 +78,12 @@ fn context(query: &Query, collection: &Collection) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use model::{Collection, KeySource};
+    use access::Access;
+    use model::{Collection, KeySource, Schema};
+    use planner::{Reader, Variables};
     use query::Query;
     use secrets::Signet;
+    use time::OffsetDateTime;
 
     use super::{Cursor, context};
 
@@ -97,18 +110,29 @@ mod tests {
         let signet = Signet::try_new("a secret of more than 32 characters for tests", "cursors").unwrap();
         let own = "filter[a]=1&search=x&sort=-a";
         let signed = signet.sign(br#"["1",null]"#, &context(&query(own), &collection("posts")));
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let variables = Variables { now, user: None, role: None, roles: Vec::new(), policies: Vec::new() };
+        let schema = Schema { version: 1, collections: std::collections::BTreeMap::new() };
+        let (admin, nobody) = (Access::admin(), Access::none());
+        let reader = Reader { schema: &schema, access: &admin, variables: &variables };
         let read = |text: &str, name: &str| {
             let query = query(&format!("{text}&cursor={signed}"));
-            Cursor::of(&query, &collection(name), &signet).map(|cursor| cursor.unwrap().after().cloned())
+            let cursor = Cursor::of(&query, &collection(name), reader, &signet);
+            cursor.map(|cursor| cursor.unwrap().after().cloned())
         };
         let place = Some(vec![Some("1".to_owned()), None]);
         assert_eq!(read(own, "posts").unwrap(), place);
         assert_eq!(read("filter[a]=1&search=x&sort=-a&fields=id&limit=3&meta=*", "posts").unwrap(), place);
-        for other in ["", "filter[a]=2&search=x&sort=-a", "filter[a]=1&sort=-a", "filter[a]=1&search=x&sort=a"] {
+        for other in
+            ["", "filter[a]=2&search=x&sort=-a", "filter[a]=1&sort=-a", "filter[a]=1&search=x&sort=a"]
+        {
             read(other, "posts").unwrap_err();
         }
         read(own, "others").unwrap_err();
-        assert!(Cursor::of(&query("sort=a"), &collection("posts"), &signet).unwrap().is_none());
+        let of = |text: &str, reader| Cursor::of(&query(text), &collection("posts"), reader, &signet);
+        assert!(of("sort=a", reader).unwrap().is_none());
+        let refused = of("cursor=x", Reader { access: &nobody, ..reader }).err().unwrap();
+        assert_eq!(refused.code, model::ErrorCode::Forbidden);
         let mut sorted = collection("posts");
         sorted.sort_field = Some("a".to_owned());
         assert_ne!(context(&query(""), &sorted), context(&query(""), &collection("posts")));

@@ -86,7 +86,7 @@ pub async fn items(
                 Some(keys) => Cow::Owned(limited(&query, &keys.keys, collection)?),
                 None => query,
             };
-            let cursor = Cursor::of(&query, collection, &state.cursors)?;
+            let cursor = Cursor::of(&query, collection, reader, &state.cursors)?;
             let plan = match &cursor {
                 Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,
                 None => planner::plan_read(&query, collection, reader)?,

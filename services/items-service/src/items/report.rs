@@ -71,8 +71,7 @@ async fn window(
     let rows = execute::rows_alone(&state.db, &plan.statement).await?;
     let row = rows.first().ok_or_else(Error::internal)?;
     let mut meta = serde_json::Map::new();
-    for (name, wanted) in
-        [("total_count", query.meta.total_count), ("filter_count", query.meta.filter_count)]
+    for (name, wanted) in [("total_count", query.meta.total_count), ("filter_count", query.meta.filter_count)]
     {
         if let Some(count) = count(row, wanted, name)? {
             meta.insert(name.to_owned(), json!(count));

@@ -66,7 +66,8 @@ async fn explained(pool: &db::Db, query: &str, place: &[Option<&str>]) -> Value 
 fn nodes(plan: &Value, found: &mut Vec<(String, String, f64)>) {
     let text = |name: &str| plan[name].as_str().unwrap_or_default().to_owned();
     let number = |name: &str| plan[name].as_f64().unwrap_or_default();
-    let rows = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+    let rows =
+        number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
     found.push((text("Node Type"), text("Index Cond"), rows));
     for below in plan["Plans"].as_array().into_iter().flatten() {
         nodes(below, found);
@@ -102,7 +103,9 @@ async fn a_page_enters_the_index() {
         nodes(&plan[0]["Plan"], &mut found);
         let entered: Vec<_> = found
             .iter()
-            .filter(|(node, condition, _)| node.contains("Index") && (condition.contains('>') || condition.contains('<')))
+            .filter(|(node, condition, _)| {
+                node.contains("Index") && (condition.contains('>') || condition.contains('<'))
+            })
             .collect();
         assert!(!entered.is_empty(), "{query}: {found:?}");
         assert!(!found.iter().any(|(node, ..)| node == "Seq Scan"), "{query}: {found:?}");

@@ -77,7 +77,8 @@ fn flat(nodes: &[&Node], below: &HashMap<&str, Vec<&Node>>, text: &mut String) {
     for Node { key, parent, depth, item } in nodes {
         let comma = if text.ends_with('}') { "," } else { "" };
         let parent = parent.as_deref().unwrap_or("null");
-        let _ = write!(text, "{comma}{{\"depth\":{depth},\"key\":{key},\"parent\":{parent},\"item\":{item}}}");
+        let _ =
+            write!(text, "{comma}{{\"depth\":{depth},\"key\":{key},\"parent\":{parent},\"item\":{item}}}");
         flat(below.get(key.as_str()).map_or(&[], Vec::as_slice), below, text);
     }
 }
@@ -112,7 +113,8 @@ mod tests {
         assert_eq!(laid_out(&nodes, Shape::Nested), expected);
         let flat = laid_out(&nodes, Shape::Flat);
         let flat: Vec<serde_json::Value> = serde_json::from_str(&flat).unwrap();
-        let shown = |node: &serde_json::Value| format!("{}<{}@{}", node["key"], node["parent"], node["depth"]);
+        let shown =
+            |node: &serde_json::Value| format!("{}<{}@{}", node["key"], node["parent"], node["depth"]);
         let shown: Vec<String> = flat.iter().map(shown).collect();
         assert_eq!(shown, ["2<null@1", "4<2@2", "6<4@3", "3<2@2", "1<null@1", "5<1@2"]);
         assert_eq!(laid_out(&[], Shape::Nested), "[]");
