@@ -95,20 +95,17 @@ async fn pages_are_the_list_cut_in_pieces() {
     orders.extend(
         ["up.word", "-up.at,word", "up.up.whole", "year(at),-second(at)", "-up,day"].map(str::to_owned),
     );
-    for order in &orders {
-        for filter in ["", "&filter[whole][_gt]=1", "&search=w%C3%B6rd"] {
-            let more = format!("&sort={order}{filter}");
-            let pages = walked(api, "/items/things", &more, 7).await;
-            // The key has the last word, in the direction of what stands before it.
-            let turned = order.rsplit(',').next().is_some_and(|last| last.starts_with('-'));
-            let last = if turned { "-id" } else { "id" };
-            let order =
-                [order.as_str(), last].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-            let whole = format!("/items/things?limit=-1&sort={}{filter}", order.join(","));
-            let whole = api.get(&whole).await.expect(200).data();
-            assert_eq!(json!(pages), whole, "{order:?}{filter}");
-            assert!(pages.len() > 30 || !filter.is_empty());
-        }
+    for (index, order) in orders.iter().enumerate() {
+        let filter = ["", "&filter[whole][_gt]=1", "&search=w%C3%B6rd"][index % 3];
+        let pages = walked(api, "/items/things", &format!("&sort={order}{filter}"), 11).await;
+        // The key has the last word, in the direction of what stands before it.
+        let turned = order.rsplit(',').next().is_some_and(|last| last.starts_with('-'));
+        let last = if turned { "-id" } else { "id" };
+        let order = [order.as_str(), last].into_iter().filter(|part| !part.is_empty());
+        let order = order.collect::<Vec<_>>().join(",");
+        let whole = format!("/items/things?limit=-1&sort={order}{filter}");
+        assert_eq!(json!(pages), api.get(&whole).await.expect(200).data(), "{order}{filter}");
+        assert!(pages.len() > 30, "{order}{filter}");
     }
     // The last page may be full, or the only one; and all may be asked for at once.
     for (limit, count) in [(60, 1), (30, 2), (61, 1), (59, 2)] {
@@ -259,7 +256,7 @@ async fn counts_are_estimated() {
     sqlx::query("ANALYZE things").execute(&pool).await.unwrap();
     let api = &world.api;
     let meta = async |query: &str| {
-        api.get(&format!("/items/things?limit=1&{query}")).await.expect(200).json()["meta"].clone()
+        api.get(&format!("/items/things?{query}")).await.expect(200).json()["meta"].clone()
     };
     assert_eq!(meta("meta=filter_count_estimate").await, json!({"filter_count_estimate": 60}));
     let both = meta("meta=filter_count,filter_count_estimate&filter[yes][_eq]=true").await;
