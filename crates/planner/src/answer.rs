@@ -108,6 +108,8 @@ struct Column<'a> {
     below: Vec<Below>,
     /// A wildcard named it: what is out of reach is left out instead of refused.
     wild: bool,
+    /// The name is the client's.
+    chosen: bool,
 }
 
 impl Column<'_> {
@@ -116,6 +118,28 @@ impl Column<'_> {
         let fits = |below: &&Below| below.scope.is_none() || below.scope.as_deref() == scope;
         self.below.iter().filter(fits).flat_map(|below| below.fields.clone()).collect()
     }
+}
+
+/// A JSON object of these columns. Names of the schema stand in the statement, names of the client never.
+fn members(columns: &[Column<'_>], values: &[String], b: &mut Builder) -> String {
+    let named = columns.iter().zip(values);
+    if columns.is_empty() {
+        return "'{}'::json".to_owned();
+    }
+    if columns.iter().all(|column| !column.chosen) {
+        let parts = named.map(|(column, value)| format!("{value} AS {}", quote_identifier(&column.name)));
+        // `r.*` and not `r`, which would be the field of that name if there is one.
+        let parts: Vec<String> = parts.collect();
+        return format!("(SELECT row_to_json(r.*) FROM (SELECT {}) r)", parts.join(", "));
+    }
+    let mut text = String::new();
+    for (at, (column, value)) in named.enumerate() {
+        let before = if at == 0 { '{' } else { ',' };
+        let name = format!("{before}{}:", serde_json::Value::from(column.name.as_str()));
+        let name = b.bind(Binding::Text(Some(name)));
+        text.push_str(&format!("{name}::text || coalesce(to_json({value})::text, 'null') || "));
+    }
+    format!("({text}'}}')::json")
 }
 
 /// The field that led here, by its collection.
@@ -134,19 +158,11 @@ impl Answers<'_> {
         way: Way<'_>,
         b: &mut Builder,
     ) -> Result<String, Error> {
-        let mut parts = Vec::new();
-        for column in self.columns(wish, source.collection, way)? {
-            if column.wild && !self.is_within_reach(column.field) {
-                continue;
-            }
-            let value = self.value(&column, wish, source, b)?;
-            parts.push(format!("{value} AS {}", quote_identifier(&column.name)));
-        }
-        if parts.is_empty() {
-            return Ok("'{}'::json".to_owned());
-        }
-        // `r.*` and not `r`, which would be the field of that name if there is one.
-        Ok(format!("(SELECT row_to_json(r.*) FROM (SELECT {}) r)", parts.join(", ")))
+        let mut columns = self.columns(wish, source.collection, way)?;
+        columns.retain(|column| !column.wild || self.is_within_reach(column.field));
+        let values: Result<Vec<String>, Error> =
+            columns.iter().map(|column| self.value(column, wish, source, b)).collect();
+        Ok(members(&columns, &values?, b))
     }
 
     /// The columns of an answer in their order on the wire; wildcards are spelled out.
@@ -162,6 +178,7 @@ impl Answers<'_> {
                 self.all(selected, wish, collection, way, &mut columns);
                 continue;
             }
+            let name_is_chosen = wish.alias.contains_key(&selected.name);
             let field = wish.alias.get(&selected.name).unwrap_or(&selected.name);
             let field = readable_field(field, collection, self.reader.access)?;
             let name = match &selected.function {
@@ -169,7 +186,8 @@ impl Answers<'_> {
                 None => selected.name.clone(),
             };
             let (function, below) = (selected.function.clone(), selected.below.clone());
-            put(&mut columns, Column { name, field, function, below, wild: false });
+            let chosen = name_is_chosen || matches!(function, Some(Function::Json(_)));
+            put(&mut columns, Column { name, field, function, below, wild: false, chosen });
         }
         Ok(columns)
     }
@@ -190,7 +208,7 @@ impl Answers<'_> {
             let back = wish.no_backlink && leads_back(field, collection, way);
             let below = if field.link.is_some() && !back { star.below.clone() } else { Vec::new() };
             let name = field.name.clone();
-            put(columns, Column { name, field, function: None, below, wild: true });
+            put(columns, Column { name, field, function: None, below, wild: true, chosen: false });
         }
     }
 

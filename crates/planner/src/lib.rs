@@ -45,4 +45,6 @@ pub use update::{UpdateChange, plan_update};
 pub use value::{KeyText, has_nul, parse_key};
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod snapshots;

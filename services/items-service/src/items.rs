@@ -12,6 +12,8 @@ mod cursor;
 mod delete;
 mod read;
 mod report;
+#[cfg(test)]
+mod rights;
 mod singleton;
 mod update;
 mod write;
