@@ -164,19 +164,37 @@ async fn cursors_that_were_not_given_out() {
         )
         .await;
     api.get(&format!("/items/others?cursor={cursor}{own}")).await.refused(400, "INVALID_QUERY");
-    // What can't be seen can't be learned from a cursor.
+    unseen(api, &cursor).await;
+    stranger(&cursor, own).await;
+}
+
+/// What can't be seen can't be learned from a cursor, nor who has which collections.
+async fn unseen(api: &Api, cursor: &str) {
     for (sort, code) in [("secret", "FORBIDDEN"), ("-up.secret", "FORBIDDEN"), ("nope", "FORBIDDEN")] {
         api.get(&format!("/items/things?cursor=&sort={sort}")).await.refused(403, code);
     }
-    for cursor in ["", "x", &cursor] {
-        api.with_token(None)
-            .get(&format!("/items/things?cursor={cursor}{own}"))
-            .await
-            .refused(403, "FORBIDDEN");
+    let nobody = api.with_token(None);
+    for cursor in ["", "x", cursor] {
+        nobody.get(&format!("/items/things?cursor={cursor}&sort=word")).await.refused(403, "FORBIDDEN");
     }
     api.get("/settings?cursor=").await.refused(400, "INVALID_QUERY");
     api.get("/items/things?fields=id&deep[up][_cursor]=").await.refused(400, "INVALID_QUERY");
-    // SEARCH: within the query, and of these keys only.
+}
+
+/// A fleet with another secret signs otherwise.
+async fn stranger(cursor: &str, own: &str) {
+    let secret = "another-secret-of-more-than-32-characters";
+    let stranger = World::with(shape!(), Options::default().set("SECRET", secret)).await;
+    things(&stranger).await;
+    stranger.api.get(&format!("/items/things?cursor={cursor}{own}")).await.refused(400, "INVALID_QUERY");
+}
+
+/// SEARCH: within the query, and of these keys only.
+#[tokio::test]
+async fn searches_have_cursors() {
+    let world = World::start(shape!()).await;
+    things(&world).await;
+    let api = &world.api;
     let search = async |body: Value| {
         let method = http::Method::from_bytes(b"SEARCH").unwrap();
         api.call(method, "/items/things", Some(body)).await
@@ -190,12 +208,6 @@ async fn cursors_that_were_not_given_out() {
     let rest = search(json!({"keys": keys, "query": {"cursor": cursor, "fields": ["id"]}})).await.expect(200);
     assert_eq!(rest.json(), json!({"meta": {"next_cursor": null}, "data": [{"id": 9}]}));
     search(json!({"keys": [1, 9], "query": {"cursor": cursor}})).await.refused(400, "INVALID_QUERY");
-    // A fleet with another secret signs otherwise.
-    let secret = "another-secret-of-more-than-32-characters";
-    let stranger = World::with(shape!(), Options::default().set("SECRET", secret)).await;
-    things(&stranger).await;
-    let path = format!("/items/things?cursor={}&fields=id", cursor.as_str().unwrap());
-    stranger.api.get(&path).await.refused(400, "INVALID_QUERY");
 }
 
 /// Whatever is written and deleted beside it: what is there all the time comes once.

@@ -154,20 +154,22 @@ async fn orders(world: &World) {
     world.api.post("/items/orders", all).await.expect(200);
 }
 
+/// Of each item its key and its figures, by their names.
+async fn figures(api: &Api, more: &str) -> String {
+    let answer = api.get(&format!("/reports/orders/window?fields=id&{more}")).await.expect(200);
+    let one = |item: &Value| {
+        let figures = item["figures"].as_object().unwrap().values().map(Value::to_string);
+        format!("{}:{}", item["item"]["id"], figures.collect::<Vec<_>>().join("/"))
+    };
+    answer.data().as_array().unwrap().iter().map(one).collect::<Vec<_>>().join(" ").replace('"', "")
+}
+
 #[tokio::test]
 async fn windows() {
     let world = World::start(shape!()).await;
     orders(&world).await;
     let api = &world.api;
-    // Of each item its key and its figures, by their names.
-    let figures = async |more: &str| {
-        let answer = api.get(&format!("/reports/orders/window?fields=id&{more}")).await.expect(200);
-        let one = |item: &Value| {
-            let figures = item["figures"].as_object().unwrap().values().map(Value::to_string);
-            format!("{}:{}", item["item"]["id"], figures.collect::<Vec<_>>().join("/"))
-        };
-        answer.data().as_array().unwrap().iter().map(one).collect::<Vec<_>>().join(" ").replace('"', "")
-    };
+    let figures = async |more: &str| figures(api, more).await;
     assert_eq!(
         figures("compute=running_sum(total)&partition=customer&order=day").await,
         "1:10.10 3:30.30 4:100000000000000000030.29 6:100000000000000000031.30 2:5.00 5:12.50"
@@ -207,6 +209,12 @@ async fn windows() {
             {"item": {"id": 1, "customer": "a"}, "figures": {"running_avg_pieces": "3.0000000000000000"}}
         ]})
     );
+    refused_windows(api).await;
+    categories(&world).await;
+    nobody_else(api, "window?compute=rank&order=id").await;
+}
+
+async fn refused_windows(api: &Api) {
     for (more, status, code) in [
         ("order=id", 400, "INVALID_QUERY"),
         ("compute=rank", 400, "INVALID_QUERY"),
@@ -227,8 +235,6 @@ async fn windows() {
     ] {
         api.get(&format!("/reports/orders/window?{more}")).await.refused(status, code);
     }
-    categories(&world).await;
-    nobody_else(api, "window?compute=rank&order=id").await;
 }
 
 /// The document names them, for those who may use them.

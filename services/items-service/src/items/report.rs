@@ -1,6 +1,6 @@
 //! Reports: trees of items, and figures over windows of them.
 
-mod tree;
+pub(super) mod tree;
 
 use bytes::Bytes;
 use model::{Error, Errors};
