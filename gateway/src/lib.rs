@@ -14,6 +14,7 @@ mod cookie;
 mod cors;
 mod document;
 mod edge;
+mod export;
 mod failure;
 mod listen;
 mod origin;
@@ -22,6 +23,7 @@ mod queries;
 mod read_query;
 mod routes;
 mod state;
+mod streamed;
 mod token;
 
 use std::sync::Arc;

@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
 use model::Error;
-use query::Query;
+use query::{Export, Query};
 
+use crate::read_query::Wanted;
 use crate::token;
 
 /// Texts of a generation.
@@ -24,12 +24,12 @@ pub struct Queries {
 
 #[derive(Debug, Default)]
 struct Both {
-    young: HashMap<Box<str>, Bytes>,
-    old: HashMap<Box<str>, Bytes>,
+    young: HashMap<Box<str>, Wanted>,
+    old: HashMap<Box<str>, Wanted>,
 }
 
 impl Both {
-    fn find(&mut self, text: &str) -> Option<Bytes> {
+    fn find(&mut self, text: &str) -> Option<Wanted> {
         if let Some(found) = self.young.get(text) {
             return Some(found.clone());
         }
@@ -38,22 +38,22 @@ impl Both {
         Some(found)
     }
 
-    fn put(&mut self, text: Box<str>, bytes: Bytes) {
+    fn put(&mut self, text: Box<str>, wanted: Wanted) {
         if self.young.len() >= ENTRIES {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(text, bytes);
+        self.young.insert(text, wanted);
     }
 }
 
 impl Queries {
-    /// The canonical bytes of a query string.
+    /// What a query string asks for.
     ///
     /// # Errors
     /// `INVALID_QUERY`.
-    pub fn read(&self, text: &str) -> Result<Bytes, Error> {
+    pub fn read(&self, text: &str) -> Result<Wanted, Error> {
         if text.is_empty() {
-            return Ok(Bytes::new());
+            return Ok(Wanted::default());
         }
         // Tokens are not kept.
         let is_token = |pair: &str| token::is_parameter(pair.split('=').next().unwrap_or_default());
@@ -61,11 +61,11 @@ impl Queries {
         if kept && let Some(found) = self.both(|both| both.find(text)) {
             return Ok(found);
         }
-        let bytes = Bytes::from(Query::from_query_string(text)?.to_bytes());
+        let wanted = Wanted::new(&Query::from_query_string(text)?, Export::from_query_string(text)?);
         if kept {
-            self.both(|both| both.put(text.into(), bytes.clone()));
+            self.both(|both| both.put(text.into(), wanted.clone()));
         }
-        Ok(bytes)
+        Ok(wanted)
     }
 
     fn both<T>(&self, act: impl FnOnce(&mut Both) -> T) -> T {
@@ -81,11 +81,11 @@ mod tests {
     fn the_same_text_is_read_once() {
         let queries = Queries::default();
         let size = || queries.both(|both| (both.young.len(), both.old.len()));
-        let first = queries.read("fields=id&limit=5").unwrap();
+        let first = queries.read("fields=id&limit=5").unwrap().query;
         assert_eq!(first, r#"{"fields":["id"],"limit":5}"#);
-        assert_eq!(queries.read("fields=id&limit=5").unwrap().as_ptr(), first.as_ptr());
+        assert_eq!(queries.read("fields=id&limit=5").unwrap().query.as_ptr(), first.as_ptr());
         assert!(queries.read("limit=x").is_err() && queries.read("limit=x").is_err());
-        assert_eq!(queries.read("").unwrap(), "");
+        assert_eq!(queries.read("").unwrap().query, "");
         for hidden in
             ["fields=id&access_token=secret", "access%5Ftoken=secret", &format!("x={}", "1".repeat(LONGEST))]
         {
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(size(), (1, 0));
         for number in 0..ENTRIES * 4 {
             queries.read(&format!("limit={number}")).unwrap();
-            assert_eq!(queries.read("fields=id&limit=5").unwrap().as_ptr(), first.as_ptr());
+            assert_eq!(queries.read("fields=id&limit=5").unwrap().query.as_ptr(), first.as_ptr());
         }
         assert!(size().0 <= ENTRIES && size().1 <= ENTRIES);
     }

@@ -3,9 +3,11 @@
 
 mod attacks;
 mod conditional;
+mod cursors;
 mod encrypted;
 mod events_doc;
 mod explain;
+mod export;
 mod faults;
 mod geometry;
 pub mod grpc;
@@ -16,6 +18,7 @@ mod lives;
 mod operations_doc;
 mod reading;
 mod relay;
+mod reports;
 mod road;
 mod schema;
 mod schema_apply;

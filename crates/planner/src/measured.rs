@@ -7,7 +7,7 @@ use query::Query;
 use time::OffsetDateTime;
 
 use crate::shape::tests::shop;
-use crate::{Reader, Variables, plan_read, plan_read_one};
+use crate::{Limits, Reader, Variables, plan_read, plan_read_one};
 
 const QUERIES: [&str; 4] = [
     "",
@@ -22,7 +22,8 @@ fn what_a_query_costs() {
     let (schema, access) = (shop(), Access::admin());
     let now = OffsetDateTime::UNIX_EPOCH;
     let variables = Variables { now, user: None, role: None, roles: Vec::new(), policies: Vec::new() };
-    let reader = Reader { schema: &schema, access: &access, variables: &variables };
+    let reader =
+        Reader { schema: &schema, access: &access, variables: &variables, limits: Limits::default() };
     let posts = schema.collection("posts").unwrap();
     let rounds = 1_000;
     for text in QUERIES {

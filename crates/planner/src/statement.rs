@@ -7,12 +7,16 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 12] = [
+pub const STATEMENT_NAMES: [&str; 18] = [
     "items.create",
     "items.update",
     "items.delete",
     "items.read",
+    "items.page",
+    "items.estimate",
     "items.figures",
+    "items.counts",
+    "items.stream",
     "items.read_one",
     "items.read_keys",
     "items.keys",
@@ -20,6 +24,8 @@ pub const STATEMENT_NAMES: [&str; 12] = [
     "items.referring",
     "items.remove",
     "items.explain",
+    "reports.tree",
+    "reports.window",
 ];
 
 /// One SQL statement with the values it is run with.

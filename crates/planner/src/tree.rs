@@ -9,8 +9,6 @@ use model::{Collection, Field, Filter, Function, Link, Quantifier};
 use query::{Path, Query, Selected, Sort, select};
 use serde_json::{Map, Value, json};
 
-use crate::answer::DEPTH_LIMIT;
-use crate::page::DEFAULT_LIMIT;
 use crate::reader::Reader;
 
 /// Relations that are spelled out.
@@ -76,7 +74,7 @@ impl Trees<'_> {
         if !query.sort.is_empty() {
             put("sort", query.sort.iter().map(|sort| self.sort(sort, collection)).collect());
         }
-        put("limit", Value::from(query.limit.unwrap_or(DEFAULT_LIMIT)));
+        put("limit", Value::from(self.reader.limits.items(query).ok().flatten().unwrap_or(-1)));
         for (name, number) in [("offset", query.offset), ("page", query.page)] {
             if let Some(number) = number {
                 put(name, Value::from(number));
@@ -129,7 +127,7 @@ impl Trees<'_> {
     ) {
         for name in targets(field) {
             let Some(target) = self.target(name) else { continue };
-            if depth >= DEPTH_LIMIT || self.left == 0 {
+            if depth >= self.reader.limits.depth || self.left == 0 {
                 continue;
             }
             self.left -= 1;
@@ -257,13 +255,13 @@ mod tests {
 
     use super::tree;
     use crate::shape::tests::shop;
-    use crate::{Reader, Variables, plan_read};
+    use crate::{Limits, Reader, Variables, plan_read};
 
     fn spelled(text: &str, access: &Access) -> String {
         let schema = shop();
         let now = OffsetDateTime::UNIX_EPOCH;
         let variables = Variables { now, user: None, role: None, roles: Vec::new(), policies: Vec::new() };
-        let reader = Reader { schema: &schema, access, variables: &variables };
+        let reader = Reader { schema: &schema, access, variables: &variables, limits: Limits::default() };
         let (posts, query) = (schema.collection("posts").unwrap(), Query::from_query_string(text).unwrap());
         plan_read(&query, posts, reader).unwrap();
         let tree = tree(&query, posts, reader);

@@ -17,9 +17,11 @@ use super::other;
 use crate::answer;
 use crate::body::JsonBody;
 use crate::caller::Caller;
+use crate::export;
 use crate::failure::Failure;
-use crate::read_query::{Explain, ReadQuery};
+use crate::read_query::{Explain, ReadQuery, Wanted};
 use crate::state::Gateway;
+use crate::streamed;
 
 pub use place::{InCollection, Item, Of};
 
@@ -30,10 +32,13 @@ pub async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
     InCollection(collection): InCollection,
-    ReadQuery(query): ReadQuery,
+    wanted: Wanted,
     explain: Explain,
 ) -> Answer {
-    read_items(&gateway, &caller, (collection, query, None), explain).await
+    if let Some(analyze) = explain.0 {
+        return explained(&gateway, &caller, (collection, wanted.query, None), analyze).await;
+    }
+    read_items(&gateway, &caller, collection, wanted, None).await
 }
 
 /// SEARCH /items/:collection, and what the route says to unknown methods.
@@ -50,8 +55,11 @@ async fn search_items(gateway: &Gateway, request: Request) -> Answer {
     let InCollection(collection) = InCollection::from_request_parts(&mut parts, gateway).await?;
     let explain = Explain::from_request_parts(&mut parts, gateway).await?;
     let body = JsonBody::from_request(Request::from_parts(parts, body), gateway).await?;
-    let (query, keys) = target::search(&body)?;
-    read_items(gateway, &caller, (collection, query, keys), explain).await
+    let (wanted, keys) = target::search(&body)?;
+    if let Some(analyze) = explain.0 {
+        return explained(gateway, &caller, (collection, wanted.query, keys), analyze).await;
+    }
+    read_items(gateway, &caller, collection, wanted, keys).await
 }
 
 /// GET /items/:collection/:key
@@ -59,12 +67,12 @@ pub async fn read(
     State(gateway): State<Gateway>,
     caller: Caller,
     Item { collection, key }: Item,
-    ReadQuery(query): ReadQuery,
+    wanted: Wanted,
 ) -> Answer {
-    let tags = caller.is_public();
+    let (name, query, tags) = (collection.clone(), wanted.query, caller.is_public());
     let request = gateway.call(&caller, ReadItemRequest { collection, key, query, tags });
     let found = gateway.items().read_item(request).await?.into_inner();
-    Ok(answer::tagged(answer::of(&found.item), &found.tags))
+    Ok(answer::tagged(export::answer(&gateway, wanted.export, &name, &found.item)?, &found.tags))
 }
 
 /// POST /items/:collection
@@ -145,21 +153,35 @@ pub async fn delete_many(
     delete_items(&gateway, &caller, collection, target).await
 }
 
-async fn read_items(
+/// How a list would be made.
+async fn explained(
     gateway: &Gateway,
     caller: &Caller,
     (collection, query, keys): (String, Bytes, Option<Keys>),
-    explain: Explain,
+    analyze: bool,
 ) -> Answer {
-    if let Some(analyze) = explain.0 {
-        let request = gateway.call(caller, ExplainItemsRequest { collection, query, keys, analyze });
-        let found = gateway.items().explain_items(request).await?.into_inner();
-        return Ok(answer::of(&found.explanation));
+    let request = gateway.call(caller, ExplainItemsRequest { collection, query, keys, analyze });
+    let found = gateway.items().explain_items(request).await?.into_inner();
+    Ok(answer::of(&found.explanation))
+}
+
+/// Reads a list: as one document, or item by item where a file is wanted or where there may be many.
+pub async fn read_items(
+    gateway: &Gateway,
+    caller: &Caller,
+    collection: String,
+    Wanted { query, export, many }: Wanted,
+    keys: Option<Keys>,
+) -> Answer {
+    let request = ReadItemsRequest { collection, query, keys, tags: caller.is_public() };
+    if export.is_some() || many {
+        return streamed::items(gateway, caller, request, export).await;
     }
-    let tags = caller.is_public();
-    let request = gateway.call(caller, ReadItemsRequest { collection, query, keys, tags });
-    let found = gateway.items().read_items(request).await?.into_inner();
-    Ok(answer::tagged(answer::list(&found.items, found.total_count, found.filter_count), &found.tags))
+    let found = gateway.items().read_items(gateway.call(caller, request.clone())).await?.into_inner();
+    if found.too_many {
+        return streamed::items(gateway, caller, request, None).await;
+    }
+    Ok(answer::tagged(answer::list(&found), &found.tags))
 }
 
 async fn delete_items(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::BoxStream;
 use model::{Error, ErrorCode};
 use planner::{Binding, Statement};
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow};
@@ -10,7 +11,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 mod observed;
 
-use observed::observed;
+pub use observed::observed;
 
 /// Begins a transaction.
 pub async fn begin(db: &db::Db) -> Result<db::Transaction, db::Error> {
@@ -43,6 +44,14 @@ pub async fn rows_alone(db: &db::Db, statement: &Statement) -> Result<Vec<PgRow>
 pub async fn row_alone(db: &db::Db, statement: &Statement, pays: bool) -> Result<Option<PgRow>, sqlx::Error> {
     let query = prepared(statement).persistent(pays);
     observed(statement.name, query.fetch_optional(db), |row| Some(row.iter().len())).await
+}
+
+/// Runs a statement and gives its rows one by one; PostgreSQL waits while none is taken.
+pub fn row_by_row<'a>(
+    conn: &'a mut PgConnection,
+    statement: &'a Statement,
+) -> BoxStream<'a, Result<PgRow, sqlx::Error>> {
+    prepared(statement).fetch(conn)
 }
 
 /// Plan texts come from `planner` alone, which writes no value into them.

@@ -25,17 +25,28 @@ const OVERHEAD: usize = 512;
 /// What a plan answers.
 #[derive(Debug)]
 pub enum Plan {
-    /// A list, and the counts beside it.
-    List(ReadPlan, Meta),
+    /// A list.
+    List(ListPlan),
     /// One item.
     One(ReadOne),
+}
+
+/// How to answer a list.
+#[derive(Debug)]
+pub struct ListPlan {
+    /// The plan.
+    pub plan: ReadPlan,
+    /// Counts beside it.
+    pub meta: Meta,
+    /// There may be too many items for one document.
+    pub is_large: bool,
 }
 
 impl Plan {
     /// Its statement, without a key.
     fn statement(&self) -> &Statement {
         match self {
-            Self::List(plan, _) => &plan.statement,
+            Self::List(list) => &list.plan.statement,
             Self::One(plan) => plan.keyless(),
         }
     }
@@ -79,18 +90,22 @@ pub struct Asked<'a> {
 pub struct Plans(Mutex<Generations>);
 
 impl Plans {
-    /// The plan for what is asked: the one that is kept, or the one that `make` makes.
+    /// The plan for what is asked: the one that is kept, or the one that `make` makes, if it makes any.
     ///
     /// # Errors
     /// Those of `make`.
-    pub fn of<E>(&self, asked: &Asked<'_>, make: impl FnOnce() -> Result<Plan, E>) -> Result<Ready, E> {
+    pub fn of<E>(
+        &self,
+        asked: &Asked<'_>,
+        make: impl FnOnce() -> Result<Option<Plan>, E>,
+    ) -> Result<Option<Ready>, E> {
         let hash = hash(&(asked.one, asked.collection, &asked.query[..]));
         if let Some(kept) = self.generations(|generations| generations.find(hash, asked)) {
             METRICS.hits.inc();
-            return Ok(Ready { kept, prepared: true });
+            return Ok(Some(Ready { kept, prepared: true }));
         }
         METRICS.misses.inc();
-        let plan = make()?;
+        let Some(plan) = make()? else { return Ok(None) };
         let statement = plan.statement();
         let (uses, weight) = (statement.uses, weight(statement) + asked.query.len());
         let text = self::hash(&*statement.sql);
@@ -102,7 +117,7 @@ impl Plans {
             }
             generations.texts.seen(text)
         });
-        Ok(Ready { kept, prepared })
+        Ok(Some(Ready { kept, prepared }))
     }
 
     fn generations<T>(&self, act: impl FnOnce(&mut Generations) -> T) -> T {

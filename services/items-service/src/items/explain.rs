@@ -9,11 +9,11 @@ use rpc::Caller;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
-use super::read::{list, of_the_query};
+use super::cursor::Cursor;
+use super::read::{Wanted, bounds, of_the_query, query};
 use super::write::Tries;
 use crate::execute;
 use crate::failure::Failure;
-use crate::plans::Plan;
 use crate::state::State;
 
 /// Explains a list, to administrators.
@@ -47,8 +47,15 @@ async fn explain(
 ) -> Result<Value, Failure> {
     let name = &request.collection;
     let collection = reader.schema.collection(name).ok_or_else(|| Error::forbidden_collection(name))?;
-    let (plan, query) = list(&request.query, request.keys.as_ref(), collection, reader)?;
-    let Plan::List(plan, _) = plan else { return Err(Error::internal().into()) };
+    let reader = bounds(reader, collection);
+    let wanted =
+        Wanted { collection: name.clone(), query: query(&request.query)?, keys: request.keys.clone() };
+    let query = wanted.query(collection)?;
+    let cursor = Cursor::of(&query, collection, reader, &state.cursors)?;
+    let plan = match &cursor {
+        Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,
+        None => planner::plan_read(&query, collection, reader)?,
+    };
     let statement = plan.statement;
     let mut transaction = execute::begin(&state.db).await?;
     sqlx::query("SET TRANSACTION READ ONLY").execute(&mut *transaction).await?;

@@ -1,24 +1,25 @@
 //! Reading: query -> plan -> one statement -> JSON bytes.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use bytes::Bytes;
 use model::{Collection, Error, ErrorCode, Errors, Filter, Operator};
-use planner::{Reader, Statement};
+use planner::{Limits, ReadPlan, Reader, Statement};
 use proto::items::v1 as pb;
-use query::Query;
+use query::{Meta, Query};
 use rpc::Caller;
+use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::cursor::Cursor;
 use super::update::checked_keys;
 use super::write::Tries;
 use super::{slow, tags};
 use crate::execute;
 use crate::failure::Failure;
-use crate::plans::{Asked, Kept, Plan, Ready};
+use crate::plans::{Asked, Kept, ListPlan, Plan, Ready};
 use crate::snapshot::Snapshot;
 use crate::state::{Asking, State};
 
@@ -38,10 +39,36 @@ pub fn of_the_query(mut errors: Errors) -> Errors {
 }
 
 /// Permissions are listed whole, as in the original: half of somebody's rules says nothing.
-fn whole<'a>(query: &'a Query, collection: &str) -> Cow<'a, Query> {
-    match collection {
-        "directus_permissions" => Cow::Owned(Query { limit: Some(-1), ..query.clone() }),
-        _ => Cow::Borrowed(query),
+const WHOLE: &str = "directus_permissions";
+
+/// Who reads a collection, and how much of it.
+pub fn bounds<'a>(reader: Reader<'a>, collection: &Collection) -> Reader<'a> {
+    let max = reader.limits.max.filter(|_| collection.name != WHOLE);
+    Reader { limits: Limits { max, ..reader.limits }, ..reader }
+}
+
+/// A list that is asked for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Of these items,
+    pub collection: String,
+    /// those that fit,
+    pub query: Query,
+    /// with these keys only, where some are named.
+    pub keys: Option<pb::Keys>,
+}
+
+impl Wanted {
+    /// The query that says it all.
+    pub fn query(&self, collection: &Collection) -> Result<Cow<'_, Query>, Error> {
+        let query = match collection.name == WHOLE {
+            true => Cow::Owned(Query { limit: Some(-1), ..self.query.clone() }),
+            false => Cow::Borrowed(&self.query),
+        };
+        match &self.keys {
+            Some(keys) => limited(&query, &keys.keys, collection).map(Cow::Owned),
+            None => Ok(query),
+        }
     }
 }
 
@@ -58,20 +85,12 @@ fn limited(query: &Query, keys: &[String], collection: &Collection) -> Result<Qu
     Ok(Query { filter: Some(Filter::And(filter)), ..query.clone() })
 }
 
-/// The plan of a list, and the query that it is for.
-pub fn list(
-    bytes: &[u8],
-    keys: Option<&pb::Keys>,
-    collection: &Collection,
-    reader: Reader<'_>,
-) -> Result<(Plan, Query), Error> {
-    let query = query(bytes)?;
-    let query = whole(&query, &collection.name);
-    let query = match keys {
-        Some(keys) => limited(&query, &keys.keys, collection)?,
-        None => query.into_owned(),
-    };
-    Ok((Plan::List(planner::plan_read(&query, collection, reader)?, query.meta), query))
+/// The plan of a list without a cursor. Only after the plan it is said that there may be many: who may not read learns
+/// nothing.
+pub fn list(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ListPlan, Error> {
+    let plan = planner::plan_read(query, collection, reader)?;
+    let is_large = planner::is_large(query, collection, reader.limits)?;
+    Ok(ListPlan { plan, meta: query.meta, is_large })
 }
 
 /// What one statement reads, and what is told of it.
@@ -86,17 +105,18 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn reader(&self) -> Reader<'a> {
-        self.asking.reader(self.snapshot)
+        bounds(self.asking.reader(self.snapshot), self.collection)
     }
 
-    /// The plan for what is asked, perhaps from before.
+    /// The plan for what is asked, perhaps from before; nothing when `make` makes none that may be kept.
     fn plan(
         &self,
         one: bool,
-        query: &Bytes,
-        make: impl FnOnce() -> Result<Plan, Error>,
-    ) -> Result<Ready, Error> {
-        let Asking { access, variables } = self.asking;
+        query: Option<&Bytes>,
+        make: impl FnOnce() -> Result<Option<Plan>, Error>,
+    ) -> Result<Option<Ready>, Error> {
+        let Some(query) = query else { return make().map(|_| None) };
+        let Asking { access, variables, .. } = self.asking;
         let asked = Asked { one, collection: &self.collection.name, query, access, variables };
         self.snapshot.plans.of(&asked, make)
     }
@@ -112,21 +132,130 @@ impl<'a> Reading<'a> {
         row
     }
 
-    fn tags(&self, wanted: bool, kept: &Kept, answer: &str) -> Vec<String> {
+    fn tags(&self, wanted: bool, kept: Option<&Kept>, answer: &str) -> Vec<String> {
         if !wanted {
             return Vec::new();
         }
-        let collections = kept.collections.get_or_init(|| {
+        let find = || -> Vec<String> {
             let query = query(self.query).unwrap_or_default();
             planner::tree(&query, self.collection, self.reader()).collections.into_iter().collect()
-        });
-        tags::of(answer, collections, self.collection, &self.snapshot.schema)
+        };
+        let schema = &self.snapshot.schema;
+        match kept {
+            Some(kept) => tags::of(answer, kept.collections.get_or_init(find), self.collection, schema),
+            None => tags::of(answer, &find(), self.collection, schema),
+        }
     }
 }
 
 /// A count, where the query asked for it.
-fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx::Error> {
+pub fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx::Error> {
     wanted.then(|| row.try_get(name)).transpose()
+}
+
+/// How many items PostgreSQL expects to fit, where the query asked for that.
+async fn estimate(
+    state: &State,
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+) -> Result<Option<i64>, Failure> {
+    if !query.meta.filter_count_estimate {
+        return Ok(None);
+    }
+    let rows = execute::rows_alone(&state.db, &planner::plan_estimate(query, collection, reader)?).await?;
+    expected(&rows).map(Some)
+}
+
+/// What a plan of PostgreSQL's says.
+pub fn expected(rows: &[PgRow]) -> Result<i64, Failure> {
+    let plan: Value = rows.first().ok_or_else(Error::internal)?.try_get(0)?;
+    plan[0]["Plan"]["Plan Rows"].as_i64().ok_or_else(|| Error::internal().into())
+}
+
+/// The answer of a list, as one document.
+fn document(
+    reading: &Reading<'_>,
+    request: &pb::ReadItemsRequest,
+    row: &PgRow,
+    (kept, meta): (Option<&Kept>, Meta),
+) -> Result<pb::ReadItemsResponse, Failure> {
+    let items: String = row.try_get("items")?;
+    Ok(pb::ReadItemsResponse {
+        tags: reading.tags(request.tags, kept, &items),
+        items: Bytes::from(items),
+        total_count: count(row, meta.total_count, "total_count")?,
+        filter_count: count(row, meta.filter_count, "filter_count")?,
+        ..pb::ReadItemsResponse::default()
+    })
+}
+
+/// A list whose plan was kept, or may be.
+async fn again(
+    reading: &Reading<'_>,
+    request: &pb::ReadItemsRequest,
+    ready: &Ready,
+) -> Result<pb::ReadItemsResponse, Failure> {
+    let Plan::List(ListPlan { plan, meta, is_large }) = &ready.kept.plan else {
+        return Err(Error::internal().into());
+    };
+    if *is_large {
+        return Ok(pb::ReadItemsResponse { too_many: true, ..pb::ReadItemsResponse::default() });
+    }
+    let row = reading.row(&plan.statement, ready.prepared).await?.ok_or_else(Error::internal)?;
+    document(reading, request, &row, (Some(&ready.kept), *meta))
+}
+
+/// A list with something that is of this request alone: keys, a cursor, an estimate.
+async fn once(
+    reading: &Reading<'_>,
+    request: &pb::ReadItemsRequest,
+    wanted: &Wanted,
+) -> Result<pb::ReadItemsResponse, Failure> {
+    let (state, collection, reader) = (reading.state, reading.collection, reading.reader());
+    let query = wanted.query(collection)?;
+    let cursor = Cursor::of(&query, collection, reader, &state.cursors)?;
+    let plan: ReadPlan = match &cursor {
+        Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,
+        None => {
+            let ListPlan { plan, is_large, .. } = list(&query, collection, reader)?;
+            if is_large {
+                return Ok(pb::ReadItemsResponse { too_many: true, ..pb::ReadItemsResponse::default() });
+            }
+            plan
+        }
+    };
+    let filter_count_estimate = estimate(state, &query, collection, reader).await?;
+    let row = reading.row(&plan.statement, true).await?.ok_or_else(Error::internal)?;
+    let next_cursor = cursor.map(|cursor| cursor.next(&row, &state.cursors)).transpose()?;
+    let answer = document(reading, request, &row, (None, query.meta))?;
+    Ok(pb::ReadItemsResponse { filter_count_estimate, next_cursor, ..answer })
+}
+
+async fn attempt(
+    state: &State,
+    caller: &Caller,
+    asking: &Asking,
+    request: &pb::ReadItemsRequest,
+) -> Result<pb::ReadItemsResponse, Failure> {
+    let snapshot = &*state.snapshots.present();
+    let collection = snapshot.collection(&request.collection)?;
+    let reading = Reading { state, caller, snapshot, asking, collection, query: &request.query };
+    let mut special = None;
+    let ready = reading.plan(false, request.keys.is_none().then_some(&request.query), || {
+        let (query, keys) = (query(&request.query)?, request.keys.clone());
+        let wanted = Wanted { collection: request.collection.clone(), query, keys };
+        if wanted.keys.is_some() || wanted.query.cursor.is_some() || wanted.query.meta.filter_count_estimate {
+            special = Some(wanted);
+            return Ok(None);
+        }
+        list(&*wanted.query(collection)?, collection, reading.reader()).map(|plan| Some(Plan::List(plan)))
+    })?;
+    match (ready, special) {
+        (Some(ready), _) => again(&reading, request, &ready).await,
+        (None, Some(wanted)) => once(&reading, request, &wanted).await,
+        (None, None) => Err(Error::internal().into()),
+    }
 }
 
 /// Answers a list.
@@ -138,33 +267,7 @@ pub async fn items(
     let asking = state.asking(caller);
     let mut tries = Tries::default();
     loop {
-        let attempt = async {
-            let snapshot = &*state.snapshots.present();
-            let collection = snapshot.collection(&request.collection)?;
-            let reading =
-                Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
-            let make = || {
-                list(&request.query, request.keys.as_ref(), collection, reading.reader()).map(|made| made.0)
-            };
-            let ready = match &request.keys {
-                // Keys are as many as there are requests.
-                Some(_) => Ready {
-                    kept: Kept { plan: make()?, collections: OnceLock::new() }.into(),
-                    prepared: true,
-                },
-                None => reading.plan(false, &request.query, make)?,
-            };
-            let Plan::List(plan, meta) = &ready.kept.plan else { return Err(Error::internal().into()) };
-            let row = reading.row(&plan.statement, ready.prepared).await?.ok_or_else(Error::internal)?;
-            let items: String = row.try_get("items")?;
-            Ok::<_, Failure>(pb::ReadItemsResponse {
-                tags: reading.tags(request.tags, &ready.kept, &items),
-                items: Bytes::from(items),
-                total_count: count(&row, meta.total_count, "total_count")?,
-                filter_count: count(&row, meta.filter_count, "filter_count")?,
-            })
-        };
-        match attempt.await {
+        match attempt(state, caller, &asking, &request).await {
             Ok(done) => return Ok(done),
             Err(failure) => {
                 tries.after(failure, state, &request.collection).await.map_err(of_the_query)?;
@@ -187,14 +290,16 @@ pub async fn item(
             let collection = snapshot.collection(&request.collection)?;
             let reading =
                 Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
-            let ready = reading.plan(true, &request.query, || {
-                Ok(Plan::One(planner::plan_read_one(&query(&request.query)?, collection, reading.reader())?))
+            let ready = reading.plan(true, Some(&request.query), || {
+                let query = query(&request.query)?;
+                planner::plan_read_one(&query, collection, reading.reader()).map(|plan| Some(Plan::One(plan)))
             })?;
+            let ready = ready.ok_or_else(Error::internal)?;
             let Plan::One(plan) = &ready.kept.plan else { return Err(Error::internal().into()) };
             let statement = plan.of(&request.key, collection)?;
             let row = reading.row(&statement, ready.prepared).await?.ok_or_else(Error::forbidden)?;
             let item: String = row.try_get("item")?;
-            let mut tags = reading.tags(request.tags, &ready.kept, &item);
+            let mut tags = reading.tags(request.tags, Some(&ready.kept), &item);
             // Who asked for it knows its key.
             let key = collection.key().and_then(|field| planner::parse_key(&request.key, field).ok());
             tags.extend(key.filter(|key| request.tags && !tags.contains(key)));

@@ -5,13 +5,13 @@ use std::time::Instant;
 use access::Access;
 use bytes::Bytes;
 use model::{Collection, Field, FieldType, KeySource, Schema};
-use planner::{Binding, Reader, Variables};
+use planner::{Binding, Limits, Reader, Variables};
 use query::Query;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::generations::{BYTES, CALLERS, ENTRIES};
-use super::{Asked, LARGEST, Plan, Plans, Ready};
+use super::{Asked, LARGEST, ListPlan, Plan, Plans, Ready};
 
 fn field(name: &str, kind: FieldType, column_type: &str) -> Field {
     Field {
@@ -74,16 +74,20 @@ impl Room {
         let mut made = false;
         let asked = Asked { one, collection: "notes", query, access, variables };
         let collection = self.schema.collection("notes").unwrap();
-        let reader = Reader { schema: &self.schema, access, variables };
+        let reader = Reader { schema: &self.schema, access, variables, limits: Limits::default() };
         let ready = self.plans.of(&asked, || {
             made = true;
             let query = Query::from_bytes(query)?;
-            Ok::<_, model::Error>(match one {
+            Ok::<_, model::Error>(Some(match one {
                 true => Plan::One(planner::plan_read_one(&query, collection, reader)?),
-                false => Plan::List(planner::plan_read(&query, collection, reader)?, query.meta),
-            })
+                false => Plan::List(ListPlan {
+                    plan: planner::plan_read(&query, collection, reader)?,
+                    meta: query.meta,
+                    is_large: false,
+                }),
+            }))
         });
-        (ready.unwrap(), made)
+        (ready.unwrap().unwrap(), made)
     }
 
     fn admin(&self, query: &str, variables: &Variables) -> (Ready, bool) {
@@ -123,7 +127,7 @@ fn a_query_that_comes_again_is_not_planned_again() {
             access: &Access::admin(),
             variables: &user(1),
         },
-        || Err::<Plan, _>("refused"),
+        || Err::<Option<Plan>, _>("refused"),
     );
     assert_eq!(refused.unwrap_err(), "refused");
 }
@@ -161,7 +165,7 @@ fn nobody_gets_a_plan_with_the_values_of_another_or_of_another_time() {
     let none = Access::none();
     let asked =
         Asked { one: false, collection: "notes", query: &Bytes::new(), access: &none, variables: &user(1) };
-    assert!(room.plans.of(&asked, || Err::<Plan, _>(())).is_err());
+    assert!(room.plans.of(&asked, || Err::<Option<Plan>, _>(())).is_err());
 }
 
 #[test]
