@@ -9,11 +9,13 @@ use model::{Collection, Error, Field, Function, Link, quote_identifier};
 use query::{Below, Query, Selected, result_name};
 
 use crate::column::answer_value;
+use crate::figures::figures;
 use crate::function::function_answer;
 use crate::link::{target_key, to_any};
 use crate::page::{Page, filtered, fitting, page};
 use crate::read::{key_field, table};
 use crate::reader::Reader;
+use crate::search::{Sought, is_excerpt};
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
@@ -39,6 +41,7 @@ pub(crate) fn answer(
         fields: &fields,
         deep: &query.deep,
         alias: &query.alias,
+        search: query.search.as_deref(),
         no_backlink: query.no_backlink,
         depth: 0,
     };
@@ -51,6 +54,7 @@ struct Wish<'q> {
     fields: &'q [Selected],
     deep: &'q BTreeMap<String, Query>,
     alias: &'q BTreeMap<String, String>,
+    search: Option<&'q str>,
     no_backlink: bool,
     depth: usize,
 }
@@ -62,12 +66,19 @@ impl<'q> Wish<'q> {
         scoped.or_else(|| self.deep.get(name))
     }
 
+    /// Not a field, but where the text that is searched stands.
+    fn is_excerpt(&self, selected: &Selected, collection: &Collection) -> bool {
+        let bare = selected.function.is_none() && selected.below.is_empty();
+        bare && is_excerpt(&selected.name, collection) && !self.alias.contains_key(&selected.name)
+    }
+
     /// The wish for those items.
     fn below<'b>(&self, fields: &'b [Selected], asked: Option<&'b Query>) -> Wish<'b> {
         Wish {
             fields,
             deep: asked.map_or(&NOTHING, |query| &query.deep),
             alias: asked.map_or(&NO_ALIAS, |query| &query.alias),
+            search: asked.and_then(|query| query.search.as_deref()),
             no_backlink: self.no_backlink,
             depth: self.depth + 1,
         }
@@ -124,6 +135,10 @@ impl Answers<'_> {
             let value = self.value(&column, wish, source, b)?;
             parts.push(format!("{value} AS {}", quote_identifier(&column.name)));
         }
+        if wish.fields.iter().any(|selected| wish.is_excerpt(selected, source.collection)) {
+            let sought = Sought::of(wish.search, source.collection, self.reader, source.alias)?;
+            parts.push(format!("{} AS \"_excerpt\"", sought.excerpts(b)));
+        }
         if parts.is_empty() {
             return Ok("'{}'::json".to_owned());
         }
@@ -142,6 +157,9 @@ impl Answers<'_> {
         for selected in wish.fields {
             if selected.name == "*" {
                 self.all(selected, wish, collection, way, &mut columns);
+                continue;
+            }
+            if wish.is_excerpt(selected, collection) {
                 continue;
             }
             let field = wish.alias.get(&selected.name).unwrap_or(&selected.name);
@@ -243,6 +261,10 @@ impl Answers<'_> {
         let one = self.reader.related(related)?;
         let alias = b.alias();
         let asked = wish.asked(&column.name, scope);
+        if asked.is_some_and(|query| !query.aggregate.is_empty()) {
+            let reason = format!("\"_aggregate\" is of several items: \"{}\" leads to one", column.name);
+            return Err(Error::invalid_query(reason));
+        }
         let below = wish.below(fields, asked);
         let fits = match asked {
             Some(query) => fitting(query, one, self.reader, &alias, b)?,
@@ -304,9 +326,6 @@ impl Answers<'_> {
         let asked = wish.asked(&column.name, None);
         let default = Query::default();
         let query = asked.unwrap_or(&default);
-        if !query.aggregate.is_empty() || !query.group.is_empty() {
-            return Err(Error::invalid_query("\"deep\" does not support \"_aggregate\" and \"_group\" yet"));
-        }
         let mut conditions = vec![format!(
             "{alias}.{} = {}",
             quote_identifier(field),
@@ -314,6 +333,11 @@ impl Answers<'_> {
         )];
         conditions.extend(fitting(query, many, self.reader, &alias, b)?);
         let (filtered, columns) = (filtered(&conditions), format!("{alias}.*"));
+        if !query.aggregate.is_empty() {
+            // Figures of these items take their place, whatever is wanted of them; groups alone mean nothing here.
+            let rows = figures(query, many, self.reader, (&alias, &filtered), b)?;
+            return Ok(format!("(SELECT coalesce(json_agg(x.j), '[]'::json) FROM ({rows}) x)"));
+        }
         let sort_field = sort_field.as_deref();
         let wanted = Page { filtered: &filtered, sort_field, alias: &alias, columns: &columns };
         let rows = page(query, many, self.reader, &wanted, b)?;

@@ -34,6 +34,7 @@ pub use payload::{Payload, parse_payloads};
 pub use read::{ReadOne, ReadPlan, plan_keys, plan_read, plan_read_keys, plan_read_one};
 pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_lock, plan_referring};
+pub use search::search_index_parts;
 pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement};
 pub use update::{UpdateChange, plan_update};

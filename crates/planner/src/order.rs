@@ -7,6 +7,7 @@ use crate::function::function_value;
 use crate::link::target_key;
 use crate::read::table;
 use crate::reader::Reader;
+use crate::search::{Sought, is_relevance};
 use crate::shape::readable_field;
 use crate::statement::Builder;
 
@@ -34,8 +35,12 @@ pub(crate) fn order_by(
     for sort in &query.sort {
         let path = Path::parse(&sort.field)?;
         has_key |= path.steps.is_empty() && path.function.is_none() && path.last.name == *key;
-        let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
-        let value = way.value(collection, source, reader, &mut order.joins, b)?;
+        let value = if is_relevance(&path, collection) {
+            Sought::of(query.search.as_deref(), collection, reader, source)?.relevance(b)
+        } else {
+            let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
+            way.value(collection, source, reader, &mut order.joins, b)?
+        };
         parts.push(format!("{value}{}", if sort.descending { " DESC" } else { "" }));
     }
     let ordered = |name: &&str| {
