@@ -23,6 +23,11 @@ fn whole(mark: &Value) -> Value {
            "meta": {"options": {"eventus_search": mark}}})
 }
 
+/// A text as a part of a URL.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
+}
+
 /// Waits until the collection is searched by its indexes.
 async fn indexed(world: &World, collection: &str) {
     let path = format!("/items/{collection}?search=x&sort=-_relevance");
@@ -91,11 +96,7 @@ async fn words_are_found_in_the_languages_of_their_fields() {
         ("2", &[2, 3]),
         ("' ) | & ! :* \\ %", &[]),
     ] {
-        let mut encoded = String::new();
-        for byte in search.bytes() {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-        assert_eq!(found(&world, "articles", &format!("search={encoded}")).await, keys, "{search}");
+        assert_eq!(found(&world, "articles", &format!("search={}", encoded(search))).await, keys, "{search}");
     }
     assert_eq!(found(&world, "articles", "search=rust").await, [3], "by the body, not by the token");
     assert_eq!(found(&world, "articles", "search=run&filter[id][_gt]=1&sort=-id").await, [3]);

@@ -72,7 +72,7 @@ async fn the_mark_of_a_collection_stands_for_its_texts() {
     let english = json!({"languages": ["english"]});
     let fields = json!([
         whole(&english),
-        {"field": "title", "type": "string", "schema": {}},
+        {"field": "title", "type": "string", "schema": {}, "meta": {}},
         text("german", json!({"languages": ["german"]})),
         text("never", json!(false)),
         {"field": "secret", "type": "string", "schema": {}, "meta": {"special": ["conceal"]}},
@@ -98,7 +98,9 @@ async fn the_mark_of_a_collection_stands_for_its_texts() {
         assert_eq!(!keys.is_empty(), hit, "{search}");
     }
     // A field that comes later is one of its texts.
-    api.post("/fields/pages", json!({"field": "more", "type": "text", "schema": {}})).await.expect(200);
+    api.post("/fields/pages", json!({"field": "more", "type": "text", "schema": {}, "meta": {}}))
+        .await
+        .expect(200);
     api.patch("/items/pages/1", json!({"more": "boats"})).await.expect(200);
     indexes(&world, 3).await;
     let finds = || async { found(&world, "pages", "search=boat").await == [1] };

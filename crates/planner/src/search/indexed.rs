@@ -22,8 +22,7 @@ const EXCERPT: &str = "_excerpt";
 /// Letters on either side of a part of a word.
 const AROUND: usize = 80;
 /// How an excerpt is cut. Hits stand between two control characters, which are taken out of the text before.
-const CUT: &str =
-    r#"E'StartSel="\x02", StopSel="\x03", MaxFragments=2, MinWords=8, MaxWords=25, FragmentDelimiter=" … "'"#;
+const CUT: &str = r#"E'StartSel="\x02", StopSel="\x03", MinWords=15, MaxWords=35'"#;
 
 /// What the managed index of a field is made of: the members of `USING gin (..)`.
 pub fn search_index_parts(field: &str, index: &SearchIndex) -> Vec<String> {
