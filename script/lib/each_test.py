@@ -2,7 +2,7 @@
 
 usage: each_test.py MESSAGES [FILTER...]
 MESSAGES is what `cargo test --no-run --message-format json-render-diagnostics` printed. With filters only tests whose
-name contains one of them run. Tests of the system suite run two at a time, others as many as there are processors, but
+name contains one of them run. Tests of the system suite run three at a time, others as many as there are processors, but
 at least four. Ends with 1 when a test failed.
 """
 
@@ -56,7 +56,7 @@ def main():
     tests = [(package, folder, program, name)
              for package, folder, program in programs(path) for name in names(program, filters)]
     width = max(4, os.cpu_count() or 4)
-    gate = {True: threading.Semaphore(2), False: threading.Semaphore(width)}
+    gate = {True: threading.Semaphore(3), False: threading.Semaphore(width)}
     print(f"{len(tests)} tests", flush=True)
     failed = []
     with ThreadPoolExecutor(width + 2) as pool:

@@ -10,11 +10,14 @@ use futures_util::StreamExt as _;
 use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
 
 use super::takeover::{self, restore};
 use crate::api::{Answer, Api};
 
 const FIXTURE: &str = "directus-11.17.4-reading";
+/// The collection that has a field of XML.
+const WITH_XML: &str = "natives";
 
 /// A request and what the original answered to it.
 #[derive(Deserialize)]
@@ -33,6 +36,16 @@ struct Recorded {
     #[serde(default)]
     ties: bool,
     answer: String,
+}
+
+impl Recorded {
+    /// The collection's name stands in the request.
+    fn is_about(&self, collection: &str) -> bool {
+        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        [&self.path, &body, self.raw.as_ref().unwrap_or(&self.path)]
+            .iter()
+            .any(|text| text.contains(collection))
+    }
 }
 
 /// Lists without their order.
@@ -113,7 +126,11 @@ fn listed() -> BTreeMap<String, String> {
 async fn answers_are_those_of_the_original() {
     let world = takeover::over(FIXTURE).await;
     let text = restore::unzipped(FIXTURE, "answers.jsonl.gz");
-    let recorded: Vec<Recorded> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut recorded: Vec<Recorded> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut connection = PgConnection::connect(&world.database.url).await.unwrap();
+    if !restore::has_xml(&mut connection).await {
+        recorded.retain(|each| !each.is_about(WITH_XML));
+    }
     let asked = futures_util::stream::iter(&recorded).map(|each| asked(&world.api, each)).buffer_unordered(8);
     let found: BTreeMap<String, String> = asked.filter_map(std::future::ready).collect().await;
     let compared = recorded.iter().filter(|each| each.status != 500).count();
@@ -125,7 +142,8 @@ async fn answers_are_those_of_the_original() {
     }
     let listed = listed();
     let new: Vec<_> = found.iter().filter(|(id, class)| listed.get(*id) != Some(class)).collect();
-    let gone: Vec<_> = listed.keys().filter(|id| !found.contains_key(*id)).collect();
+    let was_asked = |id: &String| recorded.iter().any(|each| each.id == *id);
+    let gone: Vec<_> = listed.keys().filter(|id| was_asked(id) && !found.contains_key(*id)).collect();
     assert!(new.is_empty() && gone.is_empty(), "differ anew: {new:#?}\ndiffer no longer: {gone:#?}");
 }
 

@@ -1,13 +1,18 @@
 //! Which fields and items an accountability may touch.
 //!
-//! An [`Access`] is a value that the planner compiles into its plans. Until policies are evaluated there are
-//! two: an administrator's, who may do everything, and everybody else's, who may do nothing. A user who is
-//! not an administrator is never served as one, nor as the public.
+//! An [`Access`] is a value that the planner compiles into its plans: an administrator's, who may do everything, or a
+//! list of [`Rule`]s, of which one that fits is enough. Until policies are evaluated everybody who is no administrator
+//! has none. A user who is not an administrator is never served as one, nor as the public.
 
-use model::Accountability;
+mod rules;
+
+use model::{Accountability, Filter};
+
+use rules::Rules;
+pub use rules::{Fields, Rule};
 
 /// What is done to a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// Make items.
     Create,
@@ -19,61 +24,81 @@ pub enum Action {
     Delete,
 }
 
-/// The rules of one accountability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What one accountability may do. Cheap to clone.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Access {
-    full: bool,
+    /// Nothing stands for an administrator, who needs no rule.
+    rules: Option<Rules>,
+}
+
+/// Which items of a collection an action reaches.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reach<'a> {
+    /// Every one.
+    All,
+    /// Those that fit one of these, in their order; of none, no item.
+    Fitting(Vec<&'a Filter>),
 }
 
 impl Access {
-    /// The rules of one who acts.
+    /// What one who acts may do.
     pub fn of(accountability: &Accountability) -> Self {
-        Self { full: accountability.admin }
+        if accountability.admin { Self::admin() } else { Self::none() }
     }
 
     /// Everything.
     pub const fn admin() -> Self {
-        Self { full: true }
+        Self { rules: None }
     }
 
     /// Nothing.
-    pub const fn none() -> Self {
-        Self { full: false }
+    pub fn none() -> Self {
+        Self::by(Vec::new())
+    }
+
+    /// What these rules give together.
+    pub fn by(rules: impl IntoIterator<Item = Rule>) -> Self {
+        Self { rules: Some(rules.into_iter().collect()) }
     }
 
     /// May he do this to any item of the collection at all?
-    pub fn allows(&self, _collection: &str, _action: Action) -> bool {
-        self.full
+    pub fn allows(&self, collection: &str, action: Action) -> bool {
+        self.rules.as_ref().is_none_or(|rules| !rules.of(collection, action).is_empty())
     }
 
-    /// May he do this with the field?
-    pub fn allows_field(&self, _collection: &str, _field: &str, _action: Action) -> bool {
-        self.full
+    /// May he do this with the field, of any item at all?
+    pub fn allows_field(&self, collection: &str, field: &str, action: Action) -> bool {
+        let named = |rules: &Rules| rules.of(collection, action).iter().any(|rule| rule.fields.hold(field));
+        self.rules.as_ref().is_none_or(named)
+    }
+
+    /// The items that the action reaches.
+    pub fn items(&self, collection: &str, action: Action) -> Reach<'_> {
+        let Some(rules) = &self.rules else { return Reach::All };
+        reach(rules.of(collection, action).iter())
+    }
+
+    /// Of the items that the action reaches, those whose field it reaches.
+    pub fn items_with(&self, collection: &str, field: &str, action: Action) -> Reach<'_> {
+        let Some(rules) = &self.rules else { return Reach::All };
+        let all = rules.of(collection, action);
+        if !all.is_empty() && all.iter().all(|rule| rule.fields.hold(field)) {
+            return Reach::All;
+        }
+        reach(all.iter().filter(|rule| rule.fields.hold(field)))
     }
 
     /// Are keys of missing items skipped in writes (as the original does for admins), or refused?
     pub fn skips_missing(&self) -> bool {
-        self.full
+        self.rules.is_none()
     }
+}
+
+/// The items that one of these rules fits.
+fn reach<'a>(rules: impl Iterator<Item = &'a Rule>) -> Reach<'a> {
+    let filters: Option<Vec<&Filter>> = rules.map(|rule| rule.items.as_ref()).collect();
+    filters.map_or(Reach::All, Reach::Fitting)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Access, Action};
-    use model::Accountability;
-
-    #[test]
-    fn only_an_admin_may_do_anything() {
-        let user = Accountability { user: Some(uuid_of(1)), app: true, ..Accountability::default() };
-        for nobody in [Accountability::default(), user] {
-            let access = Access::of(&nobody);
-            assert!(!access.allows("articles", Action::Read));
-            assert!(!access.allows_field("articles", "id", Action::Read));
-        }
-        assert!(Access::of(&Accountability::process("hooks")).allows("articles", Action::Delete));
-    }
-
-    fn uuid_of(n: u128) -> uuid::Uuid {
-        uuid::Uuid::from_u128(n)
-    }
-}
+mod tests;

@@ -2,11 +2,14 @@
 //!
 //! Related items are sub-selects of the row that leads to them: one row by its key, or a page per parent.
 
+mod members;
+
 use std::collections::BTreeMap;
 
 use access::Action;
+use members::{Column, members, put};
 use model::{Collection, Error, Field, Function, Link, quote_identifier};
-use query::{Below, Query, Selected, result_name};
+use query::{Query, Selected, result_name};
 
 use crate::column::answer_value;
 use crate::figures::figures;
@@ -46,6 +49,24 @@ pub(crate) fn answer(
         depth: 0,
     };
     Answers { reader, spent: 0 }.object(wish, Source { collection, alias: source }, None, b)
+}
+
+/// The same of an item that was written just now: null where he who wrote may not see it.
+pub(crate) fn answer_written(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    source: &str,
+    b: &mut Builder,
+) -> Result<String, Error> {
+    if !reader.access.allows(&collection.name, Action::Read) {
+        return Ok("NULL::json".to_owned());
+    }
+    let item = answer(query, collection, reader, source, b)?;
+    Ok(match reader.reach(collection, Action::Read, source, b) {
+        Some(condition) => format!("CASE WHEN {condition} THEN {item} END"),
+        None => item,
+    })
 }
 
 /// What is wanted of the items of one collection.
@@ -92,25 +113,6 @@ struct Source<'s> {
     alias: &'s str,
 }
 
-/// A column of an answer.
-struct Column<'a> {
-    name: String,
-    field: &'a Field,
-    function: Option<Function>,
-    /// What is wanted of the items it leads to; empty for the bare value.
-    below: Vec<Below>,
-    /// A wildcard named it: what is out of reach is left out instead of refused.
-    wild: bool,
-}
-
-impl Column<'_> {
-    /// The fields that are wanted, of items of this collection.
-    fn fields(&self, scope: Option<&str>) -> Vec<Selected> {
-        let fits = |below: &&Below| below.scope.is_none() || below.scope.as_deref() == scope;
-        self.below.iter().filter(fits).flat_map(|below| below.fields.clone()).collect()
-    }
-}
-
 /// The field that led here, by its collection.
 type Way<'w> = Option<(&'w str, &'w str)>;
 
@@ -127,23 +129,15 @@ impl Answers<'_> {
         way: Way<'_>,
         b: &mut Builder,
     ) -> Result<String, Error> {
-        let mut parts = Vec::new();
-        for column in self.columns(wish, source.collection, way)? {
-            if column.wild && !self.is_within_reach(column.field) {
-                continue;
-            }
-            let value = self.value(&column, wish, source, b)?;
-            parts.push(format!("{value} AS {}", quote_identifier(&column.name)));
-        }
-        if wish.fields.iter().any(|selected| wish.is_excerpt(selected, source.collection)) {
-            let sought = Sought::of(wish.search, source.collection, self.reader, source.alias)?;
-            parts.push(format!("{} AS \"_excerpt\"", sought.excerpts(b)));
-        }
-        if parts.is_empty() {
-            return Ok("'{}'::json".to_owned());
-        }
-        // `r.*` and not `r`, which would be the field of that name if there is one.
-        Ok(format!("(SELECT row_to_json(r.*) FROM (SELECT {}) r)", parts.join(", ")))
+        let mut columns = self.columns(wish, source.collection, way)?;
+        columns.retain(|column| !column.wild || self.is_within_reach(column.field));
+        let values: Result<Vec<String>, Error> =
+            columns.iter().map(|column| self.value(column, wish, source, b)).collect();
+        let excerpt = match wish.fields.iter().any(|selected| wish.is_excerpt(selected, source.collection)) {
+            true => Some(Sought::of(wish.search, source.collection, self.reader, source.alias)?.excerpts(b)),
+            false => None,
+        };
+        Ok(members(&columns, &values?, excerpt, b))
     }
 
     /// The columns of an answer in their order on the wire; wildcards are spelled out.
@@ -162,6 +156,7 @@ impl Answers<'_> {
             if wish.is_excerpt(selected, collection) {
                 continue;
             }
+            let name_is_chosen = wish.alias.contains_key(&selected.name);
             let field = wish.alias.get(&selected.name).unwrap_or(&selected.name);
             let field = readable_field(field, collection, self.reader.access)?;
             let name = match &selected.function {
@@ -169,7 +164,8 @@ impl Answers<'_> {
                 None => selected.name.clone(),
             };
             let (function, below) = (selected.function.clone(), selected.below.clone());
-            put(&mut columns, Column { name, field, function, below, wild: false });
+            let chosen = name_is_chosen || matches!(function, Some(Function::Json(_)));
+            put(&mut columns, Column { name, field, function, below, wild: false, chosen });
         }
         Ok(columns)
     }
@@ -190,7 +186,7 @@ impl Answers<'_> {
             let back = wish.no_backlink && leads_back(field, collection, way);
             let below = if field.link.is_some() && !back { star.below.clone() } else { Vec::new() };
             let name = field.name.clone();
-            put(columns, Column { name, field, function: None, below, wild: true });
+            put(columns, Column { name, field, function: None, below, wild: true, chosen: false });
         }
     }
 
@@ -207,12 +203,12 @@ impl Answers<'_> {
         }
         match &field.link {
             Some(Link::Many { .. }) => self.many(column, wish, source, b),
-            _ if column.below.is_empty() => Ok(answer_value(field, source.alias)),
+            _ if column.below.is_empty() => Ok(self.plain(field, source, b)),
             Some(Link::One { collection }) if column.wild && self.reader.related(collection).is_err() => {
-                Ok(answer_value(field, source.alias))
+                Ok(self.plain(field, source, b))
             }
             Some(Link::One { collection }) => {
-                let held = format!("{}.{}", source.alias, quote_identifier(&field.name));
+                let held = self.reader.column(field, source.collection, source.alias, b);
                 let fields = column.fields(None);
                 self.one(column, collection, &fields, (wish, None), (source, &held), b)
             }
@@ -225,6 +221,12 @@ impl Answers<'_> {
                 Err(Error::forbidden_field(&source.collection.name, &format!("{}.{name}", column.name)))
             }
         }
+    }
+
+    /// A field's own value.
+    fn plain(&self, field: &Field, source: Source<'_>, b: &mut Builder) -> String {
+        let value = answer_value(field, source.alias);
+        self.reader.masked(field, source.collection, source.alias, value, b)
     }
 
     /// The items that a field shows may be seen.
@@ -266,10 +268,7 @@ impl Answers<'_> {
             return Err(Error::invalid_query(reason));
         }
         let below = wish.below(fields, asked);
-        let fits = match asked {
-            Some(query) => fitting(query, one, self.reader, &alias, b)?,
-            None => Vec::new(),
-        };
+        let fits = fitting(asked.unwrap_or(&Query::default()), one, self.reader, &alias, b)?;
         let way = Some((source.collection.name.as_str(), column.field.name.as_str()));
         let object = self.object(below, Source { collection: one, alias: &alias }, way, b)?;
         let own = format!("{} = {held}", target_key(one, &alias));
@@ -287,7 +286,7 @@ impl Answers<'_> {
         b: &mut Builder,
     ) -> Result<String, Error> {
         let which = format!("{}.{}", source.alias, quote_identifier(collection_field));
-        let held = format!("{}.{}", source.alias, quote_identifier(&column.field.name));
+        let held = self.reader.column(column.field, source.collection, source.alias, b);
         let mut cases = String::new();
         for name in allowed {
             let fields = column.fields(Some(name));
@@ -332,40 +331,25 @@ impl Answers<'_> {
             target_key(source.collection, source.alias)
         )];
         conditions.extend(fitting(query, many, self.reader, &alias, b)?);
-        let (filtered, columns) = (filtered(&conditions), format!("{alias}.*"));
-        if !query.aggregate.is_empty() {
-            // Figures of these items take their place, whatever is wanted of them; groups alone mean nothing here.
-            let rows = figures(query, many, self.reader, (&alias, &filtered), b)?;
-            return Ok(format!("(SELECT coalesce(json_agg(x.j), '[]'::json) FROM ({rows}) x)"));
-        }
-        let sort_field = sort_field.as_deref();
-        let wanted = Page { filtered: &filtered, sort_field, alias: &alias, columns: &columns };
-        let rows = page(query, many, self.reader, &wanted, b)?;
-        let fields = column.fields(None);
-        let value = if column.below.is_empty() {
-            answer_value(key_field(many)?, &alias)
+        let filtered = filtered(&conditions);
+        let rows = if query.aggregate.is_empty() {
+            let (columns, sort_field) = (format!("{alias}.*"), sort_field.as_deref());
+            let wanted = Page { filtered: &filtered, sort_field, alias: &alias, columns: &columns };
+            let rows = page(query, many, self.reader, &wanted, b)?;
+            let (fields, read) = (column.fields(None), Source { collection: many, alias: &alias });
+            let value = if column.below.is_empty() {
+                self.plain(key_field(many)?, read, b)
+            } else {
+                let way = Some((many.name.as_str(), field.as_str()));
+                self.object(wish.below(&fields, asked), read, way, b)?
+            };
+            format!("SELECT {value} AS j FROM ({rows}) {alias}")
         } else {
-            let way = Some((many.name.as_str(), field.as_str()));
-            self.object(wish.below(&fields, asked), Source { collection: many, alias: &alias }, way, b)?
+            // Figures of these items take their place, whatever is wanted of them.
+            figures(query, many, self.reader, (&alias, &filtered), b)?
         };
-        Ok(format!(
-            "(SELECT coalesce(json_agg(x.j), '[]'::json) FROM (SELECT {value} AS j FROM ({rows}) {alias}) x)"
-        ))
-    }
-}
-
-/// A column once more: wishes for what it leads to add up.
-fn put<'c>(columns: &mut Vec<Column<'c>>, column: Column<'c>) {
-    let Some(known) = columns.iter_mut().find(|known| known.name == column.name) else {
-        columns.push(column);
-        return;
-    };
-    known.wild &= column.wild;
-    for below in column.below {
-        match known.below.iter_mut().find(|other| other.scope == below.scope) {
-            Some(other) => other.fields.extend(below.fields),
-            None => known.below.push(below),
-        }
+        let items = format!("(SELECT coalesce(json_agg(x.j), '[]'::json) FROM ({rows}) x)");
+        Ok(self.reader.masked(column.field, source.collection, source.alias, items, b))
     }
 }
 

@@ -3,6 +3,7 @@
 mod compare;
 mod json;
 
+use access::Action;
 use model::{Collection, Error, Field, Filter, Link, Operator, Quantifier, quote_identifier};
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ use crate::answer::DEPTH_LIMIT;
 use crate::link::{target_key, to_any};
 use crate::read::{key_field, table};
 use crate::reader::Reader;
+use crate::rights::and;
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
@@ -23,20 +25,51 @@ pub(crate) struct Conditions<'a> {
     pub(crate) source: &'a str,
     /// Relations on the way here.
     pub(crate) depth: usize,
+    /// Whose filter it is.
+    pub(crate) whose: Whose,
 }
 
-/// ` AND <filter>` over items read as `t`, or nothing.
+/// Whose filter it is, which says what a variable means that stands for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A client's: it is null, as in the original.
+    Client,
+    /// A rule's: the comparison does not hold.
+    Rule,
+    /// A rule's, where it says which items there must not be: the comparison holds, so that the rule does not.
+    RuleAgainst,
+}
+
+impl Whose {
+    /// The same within "none of them".
+    fn against(self) -> Self {
+        match self {
+            Self::Client => Self::Client,
+            Self::Rule => Self::RuleAgainst,
+            Self::RuleAgainst => Self::Rule,
+        }
+    }
+
+    /// A comparison with nothing, as SQL; nothing where null is compared with.
+    fn unresolved(self) -> Option<&'static str> {
+        match self {
+            Self::Client => None,
+            Self::Rule => Some("false"),
+            Self::RuleAgainst => Some("true"),
+        }
+    }
+}
+
+/// What items read as `t` must fit for this to be done to them, each condition after ` AND `.
 pub(crate) fn still_fits(
     filter: Option<&Filter>,
-    collection: &Collection,
+    (collection, action): (&Collection, Action),
     reader: Reader<'_>,
     builder: &mut Builder,
 ) -> Result<String, Error> {
-    let conditions = Conditions { reader, collection, source: "t", depth: 0 };
-    match filter {
-        Some(filter) => Ok(format!(" AND {}", conditions.write(filter, builder)?)),
-        None => Ok(String::new()),
-    }
+    let conditions = Conditions { reader, collection, source: "t", depth: 0, whose: Whose::Client };
+    let asked = filter.map(|filter| conditions.write(filter, builder)).transpose()?;
+    Ok(and(asked) + &and(reader.reach(collection, action, "t", builder)))
 }
 
 impl Conditions<'_> {
@@ -91,16 +124,14 @@ impl Conditions<'_> {
         filter: &Filter,
         b: &mut Builder,
     ) -> Result<String, Error> {
-        let held = format!("{}.{}", self.source, quote_identifier(&field.name));
+        let held = self.reader.column(field, self.collection, self.source, b);
         match &field.link {
             Some(Link::Many { collection, field: by, .. }) => {
                 let many = self.reader.related(collection)?;
                 let alias = b.alias();
-                let own = format!(
-                    "{alias}.{} = {}",
-                    quote_identifier(by),
-                    target_key(self.collection, self.source)
-                );
+                let key = target_key(self.collection, self.source);
+                let seen = self.reader.reach_with(&field.name, self.collection, Action::Read, self.source, b);
+                let own = format!("{alias}.{} = {key}{}", quote_identifier(by), and(seen));
                 self.exists(many, &alias, &own, quantifier, filter, b)
             }
             Some(_) if quantifier != Quantifier::Any => Err(Error::invalid_query(format!(
@@ -146,8 +177,10 @@ impl Conditions<'_> {
         if self.depth + 1 >= DEPTH_LIMIT {
             return Err(Error::invalid_query("Max relational depth exceeded"));
         }
-        let below = Conditions { collection: related, source: alias, depth: self.depth + 1, ..*self };
+        let whose = if quantifier == Quantifier::None { self.whose.against() } else { self.whose };
+        let below = Conditions { collection: related, source: alias, depth: self.depth + 1, whose, ..*self };
         let condition = below.write(filter, b)?;
+        let own = format!("{own}{}", and(self.reader.reach(related, Action::Read, alias, b)));
         let table = table(related);
         let found = format!("EXISTS (SELECT FROM {table} {alias} WHERE {own} AND {condition})");
         Ok(match quantifier {

@@ -5,12 +5,12 @@ use model::{Collection, Error, Errors, Field, KeySource, Special, quote_identifi
 use query::Query;
 use uuid::Uuid;
 
-use crate::answer::answer;
+use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
-use crate::shape::check_collection;
+use crate::rights::check_collection;
 use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::payload_text;
@@ -47,7 +47,7 @@ pub fn plan_create(
     let columns = columns(payloads, collection, reader.access, stamp)?;
     let keys = keys(payloads, needs, key, collection)?;
     let mut b = Builder::default();
-    let answer = answer(query, collection, reader, "t", &mut b)?;
+    let answer = answer_written(query, collection, reader, "t", &mut b)?;
     Ok(write(b, &columns, &keys, (key, &answer), needs, collection, stamp))
 }
 

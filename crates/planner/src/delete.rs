@@ -8,7 +8,7 @@ use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
-use crate::shape::check_collection;
+use crate::rights::check_collection;
 use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder, Statement};
 use crate::update::head;
@@ -36,7 +36,7 @@ pub fn plan_delete(
     check_collection(collection, reader.access, Action::Delete)?;
     let key = key_field(collection)?;
     let mut b = Builder::default();
-    let fits = still_fits(filter, collection, reader, &mut b)?;
+    let fits = still_fits(filter, (collection, Action::Delete), reader, &mut b)?;
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
     let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));

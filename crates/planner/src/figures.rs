@@ -35,7 +35,7 @@ pub(crate) fn figures(
     }
     let groups = columns.len();
     for figure in &query.aggregate {
-        columns.push(measure(figure, collection, reader, source, columns.len())?);
+        columns.push(measure(figure, collection, reader, source, columns.len(), b)?);
     }
     let inner: Vec<String> =
         columns.iter().enumerate().map(|(index, column)| format!("{} AS c{index}", column.sql)).collect();
@@ -82,7 +82,7 @@ fn group(
         let kind = field.kind.as_str();
         return Err(Error::invalid_query(format!("\"{}\" can't be grouped by: it is {kind}", field.name)));
     }
-    let sql = format!("{source}.{}", quote_identifier(&field.name));
+    let sql = reader.column(field, collection, source, b);
     Ok(Column { name: field.name.clone(), sql, shown: answer_of(field, &format!("g.c{index}")) })
 }
 
@@ -92,6 +92,7 @@ fn measure(
     reader: Reader<'_>,
     source: &str,
     index: usize,
+    b: &mut Builder,
 ) -> Result<Column, Error> {
     use AggregateFunction as F;
     let function = figure.function;
@@ -108,7 +109,7 @@ fn measure(
         return Err(Error::forbidden_field(&collection.name, name));
     }
     check(function, field)?;
-    let column = format!("{source}.{}", quote_identifier(name));
+    let column = reader.column(field, collection, source, b);
     let (sql, shown) = match function {
         F::Count | F::CountAll => (format!("count({column})"), text),
         F::CountDistinct => (format!("count(DISTINCT {column})"), text),

@@ -1,11 +1,13 @@
 //! Functions of fields: parts of times, counts.
 
+use access::Action;
 use model::{Collection, Error, Field, FieldType, Function, Link, quote_identifier};
 
 use crate::column::answer_value;
 use crate::link::target_key;
 use crate::read::table;
 use crate::reader::Reader;
+use crate::rights::and;
 use crate::statement::{Binding, Builder};
 
 /// A function of a field as a number of PostgreSQL's.
@@ -27,7 +29,7 @@ pub(crate) fn function_value(
     if field.is_concealed() {
         return Err(Error::forbidden_field(&collection.name, &field.name));
     }
-    let column = format!("{source}.{}", quote_identifier(&field.name));
+    let column = reader.column(field, collection, source, b);
     let part = match function {
         Function::Count => {
             return count(field, collection, (source, &column), reader, b).ok_or_else(refused)?;
@@ -67,10 +69,10 @@ fn count(
         };
         let alias = b.alias();
         let (by, key) = (quote_identifier(by), target_key(collection, source));
-        return Some(Ok(format!(
-            "(SELECT count(*) FROM {} {alias} WHERE {alias}.{by} = {key})",
-            table(many)
-        )));
+        let seen = and(reader.reach(many, Action::Read, &alias, b));
+        let count =
+            format!("(SELECT count(*) FROM {} {alias} WHERE {alias}.{by} = {key}{seen})", table(many));
+        return Some(Ok(reader.masked(field, collection, source, count, b)));
     }
     let json = field.kind == FieldType::Json && field.column_type.starts_with("json");
     let kind = if field.column_type == "jsonb" { "jsonb" } else { "json" };
@@ -101,5 +103,6 @@ pub(crate) fn function_answer(
     }
     let steps = query::json_steps(path).into_iter().map(|step| Some(step.to_owned())).collect();
     let steps = b.bind(Binding::Texts(steps));
-    Ok(format!("({})::json #> {steps}::text[]", answer_value(field, source)))
+    let value = reader.masked(field, collection, source, answer_value(field, source), b);
+    Ok(format!("({value})::json #> {steps}::text[]"))
 }

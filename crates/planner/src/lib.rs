@@ -19,6 +19,7 @@ mod payload;
 mod read;
 mod reader;
 mod references;
+mod rights;
 mod search;
 mod shape;
 mod stamp;
@@ -40,5 +41,7 @@ pub use statement::{Binding, STATEMENT_NAMES, Statement};
 pub use update::{UpdateChange, plan_update};
 pub use value::{KeyText, has_nul, parse_key};
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod snapshots;

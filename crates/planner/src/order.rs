@@ -1,5 +1,6 @@
 //! `ORDER BY`, with the joins of those that order by a related item's field.
 
+use access::Action;
 use model::{Collection, Error, FieldType, Link, quote_identifier};
 use query::{Path, Query, Step};
 
@@ -7,6 +8,7 @@ use crate::function::function_value;
 use crate::link::target_key;
 use crate::read::table;
 use crate::reader::Reader;
+use crate::rights::and;
 use crate::search::{Sought, is_relevance};
 use crate::shape::readable_field;
 use crate::statement::Builder;
@@ -84,25 +86,26 @@ impl Way<'_> {
             Some(Link::One { collection: related }) => {
                 let one = reader.related(related)?;
                 let alias = b.alias();
-                joins.push_str(&format!(
-                    " LEFT JOIN {} {alias} ON {} = {source}.{}",
-                    table(one),
-                    target_key(one, &alias),
-                    quote_identifier(&field.name)
-                ));
+                let held = reader.column(field, collection, source, b);
+                let seen = and(reader.reach(one, Action::Read, &alias, b));
+                let key = target_key(one, &alias);
+                joins.push_str(&format!(" LEFT JOIN {} {alias} ON {key} = {held}{seen}", table(one)));
                 Way { steps: rest, ..*self }.value(one, &alias, reader, joins, b)
             }
             Some(Link::Many { collection: related, field: by, .. }) => {
                 let many = reader.related(related)?;
                 let (alias, mut inner) = (b.alias(), String::new());
                 let value = Way { steps: rest, ..*self }.value(many, &alias, reader, &mut inner, b)?;
-                Ok(self.first(&value, many, (&alias, by), &inner, &target_key(collection, source)))
+                let seen = and(reader.reach(many, Action::Read, &alias, b));
+                let first =
+                    self.first(&value, many, (&alias, by), &inner, &(target_key(collection, source) + &seen));
+                Ok(reader.masked(field, collection, source, first, b))
             }
             _ => Err(Error::invalid_query(format!("\"{}\" can't be sorted by", self.path.last.name))),
         }
     }
 
-    /// The first value of those who refer.
+    /// The first value of those who refer to `key` (and whatever else must hold of them).
     fn first(
         &self,
         value: &str,
@@ -133,8 +136,10 @@ impl Way<'_> {
         if let Some(Link::Many { collection: related, field: by, .. }) = &field.link {
             let many = reader.related(related)?;
             let alias = b.alias();
-            let key = target_key(collection, source);
-            return Ok(self.first(&target_key(many, &alias), many, (&alias, by), "", &key));
+            let seen = and(reader.reach(many, Action::Read, &alias, b));
+            let key = target_key(collection, source) + &seen;
+            let first = self.first(&target_key(many, &alias), many, (&alias, by), "", &key);
+            return Ok(reader.masked(field, collection, source, first, b));
         }
         if field.is_concealed() || !field.is_stored() {
             return Err(Error::forbidden_field(&collection.name, &field.name));
@@ -142,6 +147,6 @@ impl Way<'_> {
         if field.kind == FieldType::Json {
             return Err(Error::invalid_query(format!("\"{}\" has no order: it is json", field.name)));
         }
-        Ok(format!("{source}.{}", quote_identifier(&field.name)))
+        Ok(reader.column(field, collection, source, b))
     }
 }

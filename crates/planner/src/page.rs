@@ -1,9 +1,10 @@
 //! A page of items: which, in what order, how many.
 
+use access::Action;
 use model::{Collection, Error};
 use query::Query;
 
-use crate::condition::Conditions;
+use crate::condition::{Conditions, Whose};
 use crate::order::order_by;
 use crate::read::table;
 use crate::reader::Reader;
@@ -53,7 +54,7 @@ pub(crate) fn filtered(conditions: &[String]) -> String {
     }
 }
 
-/// The conditions of a query: filter and search.
+/// The conditions of a query: what may be seen, filter and search.
 pub(crate) fn fitting(
     query: &Query,
     collection: &Collection,
@@ -62,8 +63,10 @@ pub(crate) fn fitting(
     b: &mut Builder,
 ) -> Result<Vec<String>, Error> {
     let mut all = Vec::new();
+    all.extend(reader.reach(collection, Action::Read, alias, b));
     if let Some(filter) = &query.filter {
-        all.push(Conditions { reader, collection, source: alias, depth: 0 }.write(filter, b)?);
+        let conditions = Conditions { reader, collection, source: alias, depth: 0, whose: Whose::Client };
+        all.push(conditions.write(filter, b)?);
     }
     if let Some(text) = &query.search {
         all.push(search::condition(text, collection, reader, alias, b)?);

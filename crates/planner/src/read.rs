@@ -9,7 +9,7 @@ use crate::column::{answer_value, json_row, sql_type};
 use crate::figures::figures;
 use crate::page::{Page, filtered, fitting, page};
 use crate::reader::Reader;
-use crate::shape::check_collection;
+use crate::rights::{and, check_collection};
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::parse_key;
 
@@ -36,26 +36,28 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
     check_collection(collection, reader.access, Action::Read)?;
     let mut b = Builder::default();
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
-    let filtered = filtered(&conditions);
     let table = table(collection);
+    let all_seen =
+        filtered(&reader.reach(collection, Action::Read, SOURCE, &mut b).into_iter().collect::<Vec<_>>());
+    let fits = filtered(&conditions);
     let count = |wanted: bool, condition: &str, name: &str| match wanted {
         true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
         false => String::new(),
     };
-    let counts = count(query.meta.total_count, "", "total_count")
-        + &count(query.meta.filter_count, &filtered, "filter_count");
+    let counts = count(query.meta.total_count, &all_seen, "total_count")
+        + &count(query.meta.filter_count, &fits, "filter_count");
     let all = |b: &mut Builder, rows: &str| {
         b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items");
         b.push(&format!("{counts} FROM ({rows}) p"));
     };
     if !query.aggregate.is_empty() || !query.group.is_empty() {
-        let rows = figures(query, collection, reader, (SOURCE, &filtered), &mut b)?;
+        let rows = figures(query, collection, reader, (SOURCE, &fits), &mut b)?;
         all(&mut b, &rows);
         return Ok(ReadPlan { statement: b.finish("items.figures") });
     }
     let item = answer(query, collection, reader, SOURCE, &mut b)?;
     let columns = format!("{SOURCE}.*");
-    let wanted = Page { filtered: &filtered, sort_field: None, alias: SOURCE, columns: &columns };
+    let wanted = Page { filtered: &fits, sort_field: None, alias: SOURCE, columns: &columns };
     if collection.singleton {
         let first = Query { limit: Some(1), offset: None, page: None, ..query.clone() };
         let first = page(&first, collection, reader, &wanted, &mut b)?;
@@ -115,6 +117,8 @@ pub fn plan_read_one(
     builder.push(&format!("SELECT {item}::text AS item FROM {} {SOURCE} WHERE ", table(collection)));
     builder.push(&format!("{SOURCE}.{} = ", quote_identifier(&key_field.name)));
     builder.push_bind(Binding::Text(Some(key))).push(&format!("::text::{}", sql_type(key_field)));
+    let seen = and(reader.reach(collection, Action::Read, SOURCE, &mut builder));
+    builder.push(&seen);
     Ok(ReadOne { statement: builder.finish("items.read_one") })
 }
 
@@ -138,7 +142,8 @@ pub fn plan_read_keys(
         table(collection)
     ));
     builder.push_bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
-    builder.push(&format!("::text[]::{}[])) p", sql_type(key_field)));
+    let seen = and(reader.reach(collection, Action::Read, SOURCE, &mut builder));
+    builder.push(&format!("::text[]::{}[]){seen}) p", sql_type(key_field)));
     Ok(ReadPlan { statement: builder.finish("items.read_keys") })
 }
 
@@ -153,7 +158,9 @@ pub fn plan_keys(
     check_collection(collection, reader.access, action)?;
     let key_field = key_field(collection)?;
     let mut b = Builder::default();
-    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
+    let mut conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
+    conditions.extend(reader.reach(collection, action, SOURCE, &mut b));
+    let filtered = filtered(&conditions);
     let key = format!("{} AS key", answer_key(key_field, SOURCE));
     let wanted = Page { filtered: &filtered, sort_field: None, alias: SOURCE, columns: &key };
     let keys = page(query, collection, reader, &wanted, &mut b)?;

@@ -7,7 +7,7 @@ use crate::column::sql_type;
 use crate::condition::still_fits;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
-use crate::shape::check_collection;
+use crate::rights::check_collection;
 use crate::statement::{Binding, Builder, Statement};
 
 /// Plans the lock of items that are to be deleted: rows of `key text`, of those that are there and still fit, sorted.
@@ -21,7 +21,7 @@ pub fn plan_lock(
     check_collection(collection, reader.access, Action::Delete)?;
     let key = key_field(collection)?;
     let mut b = Builder::default();
-    let fits = still_fits(filter, collection, reader, &mut b)?;
+    let fits = still_fits(filter, (collection, Action::Delete), reader, &mut b)?;
     let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
     let column = quote_identifier(&key.name);
     b.push(&format!(

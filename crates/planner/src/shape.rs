@@ -15,19 +15,6 @@ pub(crate) fn readable_field<'a>(
         .ok_or_else(|| Error::forbidden_field(&collection.name, name))
 }
 
-/// The collection may be touched so at all.
-pub(crate) fn check_collection(
-    collection: &Collection,
-    access: &Access,
-    action: Action,
-) -> Result<(), Error> {
-    if access.allows(&collection.name, action) {
-        Ok(())
-    } else {
-        Err(Error::forbidden_collection(&collection.name))
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::sync::Arc;

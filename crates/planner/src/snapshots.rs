@@ -39,7 +39,7 @@ pub(crate) fn shown(statement: &Statement) -> String {
 }
 
 static ADMIN: Access = Access::admin();
-static NONE: Access = Access::none();
+static NONE: LazyLock<Access> = LazyLock::new(Access::none);
 
 fn variables() -> &'static Variables {
     static VARIABLES: LazyLock<Variables> = LazyLock::new(|| Variables {

@@ -1,5 +1,6 @@
 //! SQL text with its bindings, and the one builder that makes them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use uuid::Uuid;
@@ -57,6 +58,8 @@ pub(crate) struct Builder {
     pub(crate) sql: String,
     bindings: Vec<Binding>,
     aliases: u32,
+    /// Conditions of rules that stand in the statement already, by the alias and the filters they are of.
+    pub(crate) rules: BTreeMap<(String, Vec<usize>), String>,
 }
 
 impl Builder {

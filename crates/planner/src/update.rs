@@ -5,13 +5,14 @@ use model::{Collection, Error, Errors, Field, Filter, Special, quote_identifier}
 use query::Query;
 use uuid::Uuid;
 
-use crate::answer::answer;
+use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
-use crate::shape::check_collection;
+use crate::rights::and;
+use crate::rights::check_collection;
 use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::payload_text;
@@ -53,8 +54,15 @@ pub fn plan_update(
         return Ok(None);
     }
     let mut b = Builder::default();
-    let answer = answer(query, collection, reader, "t", &mut b)?;
-    let fits = still_fits(change.filter, collection, reader, &mut b)?;
+    let answer = answer_written(query, collection, reader, "t", &mut b)?;
+    let reached = |column: &Column<'_>| {
+        let name = &column.field.name;
+        let by_client = !is_stamped(column.field);
+        by_client.then(|| reader.reach_with(name, collection, Action::Update, "t", &mut b)).flatten()
+    };
+    let mut masks: Vec<String> = columns.iter().filter_map(reached).collect();
+    masks.dedup();
+    let fits = still_fits(change.filter, (collection, Action::Update), reader, &mut b)? + &and(masks);
     Ok(Some(write(b, change, &columns, &Shape { key, answer, collection, fits }, stamp)))
 }
 

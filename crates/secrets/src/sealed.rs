@@ -72,7 +72,9 @@ mod tests {
         let sealer = Sealer::try_new("a secret of more than 32 characters, as it should be").unwrap();
         for text in ["", "x", "Über die Brücke", "$aes256gcm$"] {
             let sealed = sealer.seal(text, "people.iban").unwrap();
-            assert!(sealed.starts_with("$aes256gcm$") && (text.is_empty() || !sealed[11..].contains(text)));
+            assert!(sealed.starts_with("$aes256gcm$"));
+            // A letter or two may stand in any base64 by chance.
+            assert!(text.len() < 8 || !sealed[11..].contains(text));
             assert_ne!(sealed, sealer.seal(text, "people.iban").unwrap(), "equal texts don't look equal");
             assert_eq!(sealer.open(&sealed, "people.iban").unwrap(), text);
             sealer.open(&sealed, "people.name").unwrap_err();

@@ -10,6 +10,8 @@ mod cascade;
 mod create;
 mod delete;
 mod read;
+#[cfg(test)]
+mod rights;
 mod singleton;
 mod update;
 mod write;

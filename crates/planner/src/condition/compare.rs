@@ -1,17 +1,29 @@
 //! One comparison -> SQL.
 
-use model::{Error, Field, FieldType, Function, Operator, quote_identifier};
+use access::Action;
+use model::{Error, Field, FieldType, Function, Operator};
 use serde_json::Value;
 
-use super::Conditions;
+use super::{Conditions, Whose};
 use crate::column::sql_type;
 use crate::function::function_value;
 use crate::geometry;
+use crate::link::target_key;
 use crate::read::table;
 use crate::reader::Variable;
+use crate::rights::and;
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 use crate::value::filter_text;
+
+/// What a subject is compared with.
+enum Operand {
+    Value(String),
+    /// A field of the one who asks, which may be null.
+    Looked(String),
+    /// A variable stands for nothing.
+    Nothing,
+}
 
 /// What is compared: an expression, and the type that values are read as.
 pub(super) struct Subject<'f> {
@@ -40,7 +52,7 @@ impl Conditions<'_> {
             }
             None => {
                 check_operator(field, operator)?;
-                let sql = format!("{}.{}", self.source, quote_identifier(&field.name));
+                let sql = self.reader.column(field, self.collection, self.source, b);
                 Subject { sql, cast: sql_type(field).to_owned(), field, number: false }
             }
         };
@@ -87,12 +99,15 @@ impl Conditions<'_> {
             }
             _ => return like(subject, operator, value, b),
         };
-        Ok(match self.operand(subject, value, b)? {
-            Some(operand) => format!("{column} {sign} {operand}"),
+        let operand = self.operand(subject, value, b)?;
+        Ok(match (operand, self.whose.unresolved()) {
+            (Operand::Value(operand), _) => format!("{column} {sign} {operand}"),
+            (Operand::Looked(operand), _) => self.against(&operand, format!("{column} {sign} {operand}")),
+            (Operand::Nothing, Some(unresolved)) => unresolved.to_owned(),
             // A variable that stands for nothing.
-            None if operator == Operator::Eq => format!("{column} IS NULL"),
-            None if operator == Operator::Neq => format!("{column} IS NOT NULL"),
-            None => "false".to_owned(),
+            (Operand::Nothing, None) if operator == Operator::Eq => format!("{column} IS NULL"),
+            (Operand::Nothing, None) if operator == Operator::Neq => format!("{column} IS NOT NULL"),
+            (Operand::Nothing, None) => "false".to_owned(),
         })
     }
 
@@ -104,24 +119,28 @@ impl Conditions<'_> {
         }
     }
 
-    /// A value as an expression of the subject's type; nothing for a variable that stands for nothing.
-    fn operand(
-        &self,
-        subject: &Subject<'_>,
-        value: &Value,
-        b: &mut Builder,
-    ) -> Result<Option<String>, Error> {
+    /// A value as an expression of the subject's type.
+    fn operand(&self, subject: &Subject<'_>, value: &Value, b: &mut Builder) -> Result<Operand, Error> {
         match self.variable(value)? {
-            None => Ok(Some(bound(subject, value, b)?)),
-            Some(Variable::Instant(text)) => Ok(Some(self.instant(subject, &text, b)?)),
-            Some(Variable::Ids(ids)) => {
-                let Some(id) = ids.first() else { return Ok(None) };
-                Ok(Some(bound(subject, &Value::from(id.to_string()), b)?))
-            }
+            None => bound(subject, value, b).map(Operand::Value),
+            Some(Variable::Instant(text)) => self.instant(subject, &text, b).map(Operand::Value),
+            Some(Variable::Ids(ids)) => match ids.first() {
+                Some(id) => bound(subject, &Value::from(id.to_string()), b).map(Operand::Value),
+                None => Ok(Operand::Nothing),
+            },
             Some(variable @ Variable::Of { .. }) => {
                 let list = self.of(subject, &variable, b)?;
-                Ok(Some(format!("(SELECT v.v FROM ({list}) v LIMIT 1)")))
+                Ok(Operand::Looked(format!("(SELECT v.v FROM ({list}) v LIMIT 1)")))
             }
+        }
+    }
+
+    /// A comparison with what is looked up and may be null.
+    fn against(&self, looked: &str, comparison: String) -> String {
+        match self.whose {
+            Whose::RuleAgainst => format!("(CASE WHEN {looked} IS NULL THEN true ELSE {comparison} END)"),
+            // Null is not true, and nothing turns it around.
+            Whose::Client | Whose::Rule => comparison,
         }
     }
 
@@ -144,17 +163,18 @@ impl Conditions<'_> {
         let Variable::Of { collection, ids, path } = variable else { return Err(Error::internal()) };
         let collection = self.reader.related(collection)?;
         let field = readable_field(path, collection, self.reader.access)?;
-        if field.is_concealed() {
+        if field.is_concealed() || !field.is_stored() {
             return Err(Error::forbidden_field(&collection.name, path));
         }
         let alias = b.alias();
+        let column = self.reader.column(field, collection, &alias, b);
+        let seen = and(self.reader.reach(collection, Action::Read, &alias, b));
         let ids = b.bind(Binding::Uuids(ids.clone()));
         Ok(format!(
-            "SELECT {alias}.{}::text::{} AS v FROM {} {alias} WHERE {alias}.{} = ANY({ids}::uuid[])",
-            quote_identifier(&field.name),
+            "SELECT {column}::text::{} AS v FROM {} {alias} WHERE {} = ANY({ids}::uuid[]){seen}",
             subject.cast,
             table(collection),
-            quote_identifier(&collection.primary_key)
+            target_key(collection, &alias)
         ))
     }
 
@@ -177,12 +197,16 @@ impl Conditions<'_> {
                     parts.push(format!("{column} {sign} {}", self.instant(subject, &text, b)?));
                 }
                 Some(Variable::Ids(ids)) => {
+                    if ids.is_empty() && (operator == Operator::Nin || self.whose == Whose::RuleAgainst) {
+                        parts.extend(self.whose.unresolved().map(str::to_owned));
+                    }
                     for id in ids {
                         texts.push(Some(text_of(subject, &Value::from(id.to_string()))?));
                     }
                 }
                 Some(variable @ Variable::Of { .. }) => {
-                    parts.push(format!("{column} {equal}({})", self.of(subject, &variable, b)?));
+                    let list = self.of(subject, &variable, b)?;
+                    parts.push(self.among(&list, format!("{column} {equal}({list})"), operator));
                 }
             }
         }
@@ -193,6 +217,17 @@ impl Conditions<'_> {
             parts.push(format!("{column} IS {not}NULL"));
         }
         Ok(format!("({})", parts.join(glue)))
+    }
+
+    /// A comparison with a list that is looked up and may be empty.
+    fn among(&self, list: &str, comparison: String, operator: Operator) -> String {
+        let there = format!("EXISTS (SELECT FROM ({list}) v WHERE v.v IS NOT NULL)");
+        match self.whose {
+            Whose::Client => comparison,
+            Whose::Rule if operator == Operator::In => comparison,
+            Whose::Rule => format!("({comparison} AND {there})"),
+            Whose::RuleAgainst => format!("({comparison} OR NOT {there})"),
+        }
     }
 
     fn between(
@@ -206,10 +241,20 @@ impl Conditions<'_> {
         let [low, high] = bounds.as_slice() else {
             return Err(Error::invalid_query(format!("\"{}\" needs two values", operator.as_str())));
         };
-        let (low, high) = (self.operand(subject, low, b)?, self.operand(subject, high, b)?);
-        let (Some(low), Some(high)) = (low, high) else { return Ok("false".to_owned()) };
         let not = if operator == Operator::Between { "" } else { "NOT " };
-        Ok(format!("{} {not}BETWEEN {low} AND {high}", subject.sql))
+        let (mut ends, mut looked) = (Vec::new(), Vec::new());
+        for end in [low, high] {
+            match self.operand(subject, end, b)? {
+                Operand::Value(end) => ends.push(end),
+                Operand::Looked(end) => {
+                    looked.push(end.clone());
+                    ends.push(end);
+                }
+                Operand::Nothing => return Ok(self.whose.unresolved().unwrap_or("false").to_owned()),
+            }
+        }
+        let between = format!("{} {not}BETWEEN {}", subject.sql, ends.join(" AND "));
+        Ok(looked.iter().fold(between, |comparison, looked| self.against(looked, comparison)))
     }
 }
 

@@ -26,7 +26,9 @@ impl Conditions<'_> {
         }
         let steps = query::json_steps(path).into_iter().map(|step| Some(step.to_owned())).collect();
         let steps = b.bind(Binding::Texts(steps));
-        let whole = format!("({})::json", answer_value(field, self.source));
+        let held = answer_value(field, self.source);
+        let held = self.reader.masked(field, self.collection, self.source, held, b);
+        let whole = format!("({held})::json");
         let shown = format!("({whole} #>> {steps}::text[])");
         let text = Field {
             kind: FieldType::Text,

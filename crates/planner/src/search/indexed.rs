@@ -3,10 +3,11 @@
 //! PostgreSQL uses an index over an expression for that expression only, so the index and the conditions are made of
 //! the same texts here. A word is found in the first [`LENGTH`] characters of a field.
 
+use access::Action;
 use model::{Collection, Error, Field, SearchIndex, quote_identifier};
 use query::Path;
 
-use super::{Builder, column, contains, is_searched, is_value};
+use super::{Builder, Looked, contains, is_searched};
 use crate::reader::Reader;
 use crate::statement::Binding;
 
@@ -18,7 +19,7 @@ const SEARCH_LIMIT: usize = 2_000;
 /// Sorted by: how well an item fits.
 const RELEVANCE: &str = "_relevance";
 /// Selected: where the text stands in an item.
-const EXCERPT: &str = "_excerpt";
+pub(crate) const EXCERPT: &str = "_excerpt";
 /// Letters on either side of a part of a word.
 const AROUND: usize = 80;
 /// How an excerpt is cut. Hits stand between two control characters, which are taken out of the text before.
@@ -92,20 +93,28 @@ impl<'a> Sought<'a> {
         let (mut words, mut part) = (None, None);
         let mut all = Vec::new();
         for (field, index) in self.fields() {
-            let column = column(field, self.source);
-            match index {
+            let column = format!("{}.{}", self.source, quote_identifier(&field.name));
+            let fits: Vec<String> = match index {
                 SearchIndex::Words(languages) => {
                     let words = words.get_or_insert_with(|| self.bind(b));
-                    all.extend(languages.iter().map(|language| matches(&column, language, words)));
+                    languages.iter().map(|language| matches(&column, language, words)).collect()
                 }
                 SearchIndex::Trigrams { .. } => {
                     let part = part.get_or_insert_with(|| contains(&self.text, b));
-                    all.push(format!("{} LIKE {part}", folded(&column)));
+                    vec![format!("{} LIKE {part}", folded(&column))]
                 }
-            }
+            };
+            // Beside the column, not around it: the index is of the bare column.
+            let seen = self.reader.reach_with(&field.name, self.collection, Action::Read, self.source, b);
+            all.extend(fits.into_iter().map(|fits| match &seen {
+                Some(seen) => format!("({fits} AND {seen})"),
+                None => fits,
+            }));
         }
         let key = self.collection.key().filter(|key| is_searched(key, self.collection, self.reader));
-        all.extend(key.and_then(|key| is_value(&self.text, key, self.source, b)));
+        let Self { text, collection, reader, source } = self;
+        let looked = Looked { text, collection, reader: *reader, source };
+        all.extend(key.and_then(|key| looked.is_value(key, b)));
         all
     }
 
@@ -115,7 +124,7 @@ impl<'a> Sought<'a> {
         let ranks: Vec<String> = self
             .fields()
             .map(|(field, index)| {
-                let column = column(field, self.source);
+                let column = self.reader.column(field, self.collection, self.source, b);
                 let ranks: Vec<String> = match index {
                     SearchIndex::Words(languages) => languages
                         .iter()
@@ -143,7 +152,7 @@ impl<'a> Sought<'a> {
         let mut part = None;
         let mut members = Vec::new();
         for (field, index) in self.fields() {
-            let column = column(field, self.source);
+            let column = self.reader.column(field, self.collection, self.source, b);
             // The marks are ours alone.
             let plain = format!("translate({}, E'\\x02\\x03', '')", text(&column));
             let cases: Vec<String> = match index {

@@ -1,0 +1,56 @@
+use model::{Accountability, Filter, Operator};
+
+use super::{Access, Action, Fields, Reach, Rule};
+
+fn rule(fields: &[&str], items: Option<&Filter>) -> Rule {
+    let fields = match fields {
+        ["*"] => Fields::All,
+        names => Fields::Named(names.iter().map(|name| (*name).to_owned()).collect()),
+    };
+    Rule { collection: "articles".to_owned(), action: Action::Read, items: items.cloned(), fields }
+}
+
+fn status(value: &str) -> Filter {
+    let (field, value) = ("status".to_owned(), value.into());
+    Filter::Compare { field, function: None, operator: Operator::Eq, value }
+}
+
+#[test]
+fn only_an_admin_may_do_anything() {
+    let user =
+        Accountability { user: Some(uuid::Uuid::from_u128(1)), app: true, ..Accountability::default() };
+    for nobody in [Accountability::default(), user] {
+        let access = Access::of(&nobody);
+        assert!(!access.allows("articles", Action::Read));
+        assert!(!access.allows_field("articles", "id", Action::Read));
+        assert_eq!(access.items("articles", Action::Read), Reach::Fitting(Vec::new()));
+        assert_eq!(access.items_with("articles", "id", Action::Read), Reach::Fitting(Vec::new()));
+        assert!(!access.skips_missing());
+    }
+    let admin = Access::of(&Accountability::process("hooks"));
+    assert!(admin.allows("articles", Action::Delete));
+    assert_eq!(admin.items("articles", Action::Delete), Reach::All);
+}
+
+#[test]
+fn one_rule_that_fits_is_enough() {
+    let (published, mine) = (status("published"), status("mine"));
+    let access = Access::by([rule(&["id", "title"], Some(&published)), rule(&["id", "notes"], Some(&mine))]);
+    assert_eq!(access.items("articles", Action::Read), Reach::Fitting(vec![&published, &mine]));
+    // Who sees the item sees what every rule names.
+    assert_eq!(access.items_with("articles", "id", Action::Read), Reach::All);
+    assert_eq!(access.items_with("articles", "notes", Action::Read), Reach::Fitting(vec![&mine]));
+    assert!(!access.allows_field("articles", "secret", Action::Read));
+    assert_eq!(access.items_with("articles", "secret", Action::Read), Reach::Fitting(Vec::new()));
+    assert!(!access.allows("articles", Action::Update) && !access.allows("authors", Action::Read));
+}
+
+#[test]
+fn a_rule_without_a_filter_reaches_every_item() {
+    let published = status("published");
+    let access = Access::by([rule(&["*"], Some(&published)), rule(&["id"], None)]);
+    assert_eq!(access.items("articles", Action::Read), Reach::All);
+    assert_eq!(access.items_with("articles", "id", Action::Read), Reach::All);
+    assert_eq!(access.items_with("articles", "title", Action::Read), Reach::Fitting(vec![&published]));
+    assert!(access.allows_field("articles", "made_later", Action::Read));
+}
