@@ -23,7 +23,7 @@ mod geometry;
 pub mod indexes;
 mod meta;
 mod relations;
-mod search_indexes;
+pub mod search_indexes;
 
 pub use blueprint::format::Format as DocumentFormat;
 pub use blueprint::offline;

@@ -18,6 +18,7 @@ use crate::snapshot::{Snapshot, Snapshots};
 mod fields;
 mod items;
 mod relations;
+mod search;
 mod variables;
 mod writes;
 

@@ -80,7 +80,8 @@ async fn step(state: &State, failed: &Failed) -> Result<Option<Step>, sqlx::Erro
     Ok(unwanted.next().map(|name| Step { sql: vec![ddl::drop_index_concurrently(&name)], name }))
 }
 
-fn create(index: &Wanted<'_>) -> String {
+/// `CREATE INDEX CONCURRENTLY`.
+pub fn create(index: &Wanted<'_>) -> String {
     let parts = planner::search_index_parts(index.field, &index.index);
     format!(
         "CREATE INDEX CONCURRENTLY {} ON {} USING gin ({})",
