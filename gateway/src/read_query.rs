@@ -25,6 +25,7 @@ impl Wanted {
     /// A query in a form.
     pub fn new(query: &Query, export: Option<Export>) -> Self {
         let many = query.limit.is_some_and(|limit| !(0..=LARGEST_DOCUMENT).contains(&limit));
+        let many = many && query.cursor.is_none();
         Self { query: query.to_bytes().into(), export, many }
     }
 }

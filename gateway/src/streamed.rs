@@ -153,6 +153,12 @@ impl Writer {
 
 /// What stands before the first item.
 fn open(head: &StreamHead, out: &mut String) {
-    out.push_str(&answer::opening(head.total_count, head.filter_count));
+    let beside = answer::Beside {
+        total_count: head.total_count,
+        filter_count: head.filter_count,
+        estimate: head.filter_count_estimate,
+        next_cursor: None,
+    };
+    out.push_str(&answer::opening(beside));
     out.push_str(if head.single { "" } else { "[" });
 }

@@ -2,6 +2,7 @@
 //! role. A test starts its fleet in `shape!()`.
 
 mod attacks;
+mod cursors;
 mod encrypted;
 mod events_doc;
 mod export;
@@ -15,6 +16,7 @@ mod lives;
 mod operations_doc;
 mod reading;
 mod relay;
+mod reports;
 mod road;
 mod schema;
 mod schema_apply;

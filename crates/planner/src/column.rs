@@ -53,6 +53,14 @@ pub fn sql_type(field: &Field) -> &str {
     }
 }
 
+/// The type that a whole value is cast to: `character` alone would be one letter.
+pub(crate) fn whole_type(field: &Field) -> &str {
+    match sql_type(field) {
+        "character" => "bpchar",
+        named => named,
+    }
+}
+
 fn full_type(head: &str, tail: &str) -> &'static str {
     match (head, tail) {
         ("timestamp", "with time zone") => "timestamp with time zone",

@@ -36,7 +36,7 @@ pub(crate) fn page(
     let order = order_by(query, collection, reader, (alias, *sort_field), b)?;
     let window = Window::of(query, reader.limits)?.sql();
     let table = table(collection);
-    Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by))
+    Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by()))
 }
 
 /// ` WHERE ..` of these conditions, or nothing.

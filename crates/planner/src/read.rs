@@ -37,16 +37,8 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
     reader.limits.check(query)?;
     let mut b = Builder::default();
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
-    let table = table(collection);
-    let all_seen =
-        filtered(&reader.reach(collection, Action::Read, SOURCE, &mut b).into_iter().collect::<Vec<_>>());
     let fits = filtered(&conditions);
-    let count = |wanted: bool, condition: &str, name: &str| match wanted {
-        true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
-        false => String::new(),
-    };
-    let counts = count(query.meta.total_count, &all_seen, "total_count")
-        + &count(query.meta.filter_count, &fits, "filter_count");
+    let counts = counts(query, collection, reader, &fits, &mut b);
     let all = |b: &mut Builder, rows: &str| {
         b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items");
         b.push(&format!("{counts} FROM ({rows}) p"));
@@ -82,6 +74,33 @@ pub(crate) fn singleton(
     let fields = unwritten_fields(query, collection, reader.access)?;
     let unwritten = unwritten(&fields, collection);
     Ok(format!("coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), {unwritten}::text)"))
+}
+
+/// The columns of the counts that a query wants.
+pub(crate) fn counts(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    fits: &str,
+    b: &mut Builder,
+) -> String {
+    let table = table(collection);
+    let all_seen: Vec<String> = reader.reach(collection, Action::Read, SOURCE, b).into_iter().collect();
+    let count = |wanted: bool, condition: &str, name: &str| match wanted {
+        true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
+        false => String::new(),
+    };
+    count(query.meta.total_count, &filtered(&all_seen), "total_count")
+        + &count(query.meta.filter_count, fits, "filter_count")
+}
+
+/// Plans the look at how many items PostgreSQL expects to fit a query: one row, one column of JSON, its plan.
+pub fn plan_estimate(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<Statement, Error> {
+    check_collection(collection, reader.access, Action::Read)?;
+    let mut b = Builder::default();
+    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
+    b.push(&format!("EXPLAIN (FORMAT JSON) SELECT FROM {} {SOURCE}{filtered}", table(collection)));
+    Ok(b.finish("items.estimate"))
 }
 
 /// Fields of a singleton that was never written: those of its own that are asked for.
@@ -170,6 +189,9 @@ pub fn plan_keys(
     action: Action,
 ) -> Result<Statement, Error> {
     check_collection(collection, reader.access, action)?;
+    if query.cursor.is_some() {
+        return Err(Error::invalid_query("\"cursor\" is only for reading lists"));
+    }
     let key_field = key_field(collection)?;
     let mut b = Builder::default();
     let mut conditions = fitting(query, collection, reader, SOURCE, &mut b)?;

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 13] = [
+pub const STATEMENT_NAMES: [&str; 17] = [
     "items.create",
     "items.update",
     "items.delete",
     "items.read",
+    "items.page",
+    "items.estimate",
     "items.figures",
     "items.counts",
     "items.stream",
@@ -20,6 +22,8 @@ pub const STATEMENT_NAMES: [&str; 13] = [
     "items.lock",
     "items.referring",
     "items.remove",
+    "reports.tree",
+    "reports.window",
 ];
 
 /// One SQL statement with the values it is run with.

@@ -8,7 +8,7 @@ use crate::answer::answer;
 use crate::figures::figures;
 use crate::limits::Limits;
 use crate::page::{Page, filtered, fitting, page};
-use crate::read::{SOURCE, singleton, table};
+use crate::read::{SOURCE, plan_estimate, singleton, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
 use crate::statement::{Builder, Statement};
@@ -18,6 +18,8 @@ use crate::statement::{Builder, Statement};
 pub struct StreamPlan {
     /// One row of `total_count bigint`, `filter_count bigint`, as far as the query asks for them; none when it doesn't.
     pub counts: Option<Statement>,
+    /// That of [`plan_estimate`], if the query asks for it.
+    pub estimate: Option<Statement>,
     /// Rows of `item text`, in their order.
     pub items: Statement,
     /// It is a singleton: one row, an object.
@@ -42,13 +44,19 @@ pub fn is_large(query: &Query, collection: &Collection, limits: Limits) -> Resul
 pub fn plan_stream(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<StreamPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
     reader.limits.check(query)?;
+    if query.cursor.is_some() {
+        return Err(Error::invalid_query("\"cursor\" is for pages, a file is whole"));
+    }
     let counts = counts(query, collection, reader)?;
+    let wanted = query.meta.filter_count_estimate;
+    let estimate = wanted.then(|| plan_estimate(query, collection, reader)).transpose()?;
     let mut b = Builder::default();
     let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
     if !query.aggregate.is_empty() || !query.group.is_empty() {
         let rows = figures(query, collection, reader, (SOURCE, &filtered), &mut b)?;
         b.push(&format!("SELECT j::text AS item FROM ({rows}) p"));
-        return Ok(StreamPlan { counts, items: b.finish("items.stream"), single: false, uniform: true });
+        let items = b.finish("items.stream");
+        return Ok(StreamPlan { counts, estimate, items, single: false, uniform: true });
     }
     let item = answer(query, collection, reader, SOURCE, &mut b)?;
     let columns = format!("{SOURCE}.*");
@@ -61,14 +69,12 @@ pub fn plan_stream(query: &Query, collection: &Collection, reader: Reader<'_>) -
         b.push(&format!("SELECT ({item})::text AS item FROM ({page}) {SOURCE}"));
     }
     let uniform = is_uniform(query, collection, reader.access)?;
-    Ok(StreamPlan { counts, items: b.finish("items.stream"), single: collection.singleton, uniform })
+    let items = b.finish("items.stream");
+    Ok(StreamPlan { counts, estimate, items, single: collection.singleton, uniform })
 }
 
 /// The counts that the query asks for.
 fn counts(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<Option<Statement>, Error> {
-    if query.meta.is_empty() {
-        return Ok(None);
-    }
     let (mut b, mut parts) = (Builder::default(), Vec::new());
     let table = table(collection);
     let mut count = |conditions: &[String], name: &str| {
@@ -80,6 +86,9 @@ fn counts(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<
     }
     if query.meta.filter_count {
         count(&fitting(query, collection, reader, SOURCE, &mut b)?, "filter_count");
+    }
+    if parts.is_empty() {
+        return Ok(None);
     }
     b.push(&format!("SELECT {}", parts.join(", ")));
     Ok(Some(b.finish("items.counts")))

@@ -10,6 +10,7 @@ mod json;
 mod parameters;
 mod path;
 mod query_string;
+mod report;
 mod selection;
 mod values;
 
@@ -19,6 +20,7 @@ pub use aggregate::{Aggregate, AggregateFunction};
 pub use export::Export;
 use model::{Error, Filter};
 pub use path::{Path, Step, json_steps, result_name};
+pub use report::{Compute, Figure, Report, Shape, TreeReport, WindowReport};
 pub use selection::{Below, Selected, select};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,6 +54,9 @@ pub struct Query {
     /// Page from 1, of `limit` items; 0 means the same as `None`. Meaningless with limit -1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<u64>,
+    /// Pages by place instead of by number: empty for the first, else what the page before gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
     /// Counts wanted beside the items.
     #[serde(skip_serializing_if = "Meta::is_empty")]
     pub meta: Meta,
@@ -92,12 +97,15 @@ pub struct Meta {
     /// Those of them that fit the filter.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub filter_count: bool,
+    /// About how many fit: what PostgreSQL expects, without counting.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub filter_count_estimate: bool,
 }
 
 impl Meta {
     /// Nothing is wanted.
     pub fn is_empty(&self) -> bool {
-        !self.total_count && !self.filter_count
+        *self == Self::default()
     }
 }
 

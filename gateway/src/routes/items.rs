@@ -161,7 +161,7 @@ pub async fn read_items(
     if found.too_many {
         return streamed::items(gateway, caller, request, None).await;
     }
-    Ok(answer::list(&found.items, found.total_count, found.filter_count))
+    Ok(answer::list(&found))
 }
 
 async fn delete_items(

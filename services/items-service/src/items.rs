@@ -10,8 +10,10 @@ pub use stream::Streams;
 
 mod cascade;
 mod create;
+mod cursor;
 mod delete;
 mod read;
+mod report;
 #[cfg(test)]
 mod rights;
 mod singleton;
@@ -49,6 +51,14 @@ impl ItemsService for Items {
     ) -> Result<Response<pb::ReadItemResponse>, Status> {
         let caller = rpc::caller(&request).clone();
         read::item(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn read_report(
+        &self,
+        request: Request<pb::ReadReportRequest>,
+    ) -> Result<Response<pb::ReadReportResponse>, Status> {
+        let caller = rpc::caller(&request).clone();
+        report::read(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn create_items(

@@ -48,6 +48,8 @@ pub struct Links {
     pub hooks: Channel,
     /// Encrypts values at rest.
     pub sealer: secrets::Sealer,
+    /// Signs the cursors that clients carry from page to page.
+    pub cursors: secrets::Signet,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -73,6 +75,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         hasher: secrets::Hasher::try_new(config.hash_cost)?,
         sealer: links.sealer,
         limits: config.limits,
+        cursors: links.cursors,
         making: tokio::sync::Mutex::default(),
         wake: Wake::default(),
         db: links.db,

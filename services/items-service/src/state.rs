@@ -6,7 +6,7 @@ use access::Access;
 use model::{Accountability, Clock, Error, Errors, Ids};
 use planner::{Limits, Reader, Stamp, Variables};
 use rpc::Caller;
-use secrets::{Hasher, Sealer};
+use secrets::{Hasher, Sealer, Signet};
 use tokio::sync::{Mutex, Notify};
 
 use crate::filter::Filters;
@@ -33,6 +33,8 @@ pub struct Inner {
     pub limits: Limits,
     /// Encrypted fields.
     pub sealer: Sealer,
+    /// Cursors of lists.
+    pub cursors: Signet,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
     /// Wakes the log's readers in this process.

@@ -8,9 +8,11 @@ use planner::{Limits, Reader};
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
+use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::cursor::Cursor;
 use super::update::checked_keys;
 use super::write::Tries;
 use crate::execute;
@@ -84,6 +86,26 @@ pub fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx:
     wanted.then(|| row.try_get(name)).transpose()
 }
 
+/// How many items PostgreSQL expects to fit, where the query asked for that.
+async fn estimate(
+    state: &State,
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+) -> Result<Option<i64>, Failure> {
+    if !query.meta.filter_count_estimate {
+        return Ok(None);
+    }
+    let rows = execute::rows_alone(&state.db, &planner::plan_estimate(query, collection, reader)?).await?;
+    expected(&rows).map(Some)
+}
+
+/// What a plan of PostgreSQL's says.
+pub fn expected(rows: &[PgRow]) -> Result<i64, Failure> {
+    let plan: Value = rows.first().ok_or_else(Error::internal)?.try_get(0)?;
+    plan[0]["Plan"]["Plan Rows"].as_i64().ok_or_else(|| Error::internal().into())
+}
+
 /// Answers a list.
 pub async fn items(
     state: &State,
@@ -100,11 +122,16 @@ pub async fn items(
             let collection = snapshot.collection(&wanted.collection)?;
             let reader = bounds(asking.reader(&snapshot), collection);
             let query = wanted.query(collection)?;
-            let plan = planner::plan_read(&query, collection, reader)?;
+            let cursor = Cursor::of(&query, collection, reader, &state.cursors)?;
+            let plan = match &cursor {
+                Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,
+                None => planner::plan_read(&query, collection, reader)?,
+            };
             // Only after the plan: who may not read learns nothing.
-            if planner::is_large(&query, collection, reader.limits)? {
+            if cursor.is_none() && planner::is_large(&query, collection, reader.limits)? {
                 return Ok(pb::ReadItemsResponse { too_many: true, ..pb::ReadItemsResponse::default() });
             }
+            let estimate = estimate(state, &query, collection, reader).await?;
             let rows = execute::rows_alone(&state.db, &plan.statement).await?;
             let row = rows.first().ok_or_else(Error::internal)?;
             Ok(pb::ReadItemsResponse {
@@ -112,6 +139,8 @@ pub async fn items(
                 total_count: count(row, query.meta.total_count, "total_count")?,
                 filter_count: count(row, query.meta.filter_count, "filter_count")?,
                 too_many: false,
+                filter_count_estimate: estimate,
+                next_cursor: cursor.map(|cursor| cursor.next(row, &state.cursors)).transpose()?,
             })
         };
         match attempt.await {

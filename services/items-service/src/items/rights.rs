@@ -17,6 +17,7 @@ use crate::snapshot::{Snapshot, Snapshots};
 
 mod fields;
 mod items;
+mod pages;
 mod relations;
 mod variables;
 mod writes;

@@ -194,6 +194,9 @@ impl Reader {
             head.total_count = read::count(row, meta.total_count, "total_count")?;
             head.filter_count = read::count(row, meta.filter_count, "filter_count")?;
         }
+        if let Some(estimate) = &plan.estimate {
+            head.filter_count_estimate = Some(read::expected(&execute::rows(&mut reading, estimate).await?)?);
+        }
         if head.rehearsed {
             self.pass(&mut reading, &plan.items, head, Part::Rehearsal).await?;
         }

@@ -1,5 +1,7 @@
 //! The items service through its gRPC door, in process, on real PostgreSQL and NATS.
 
+mod cursor_plan;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,8 @@ impl Service {
             auth: nobody.clone(),
             hooks: nobody,
             sealer: secrets::Sealer::try_new("a secret of more than 32 characters for tests").unwrap(),
+            cursors: secrets::Signet::try_new("a secret of more than 32 characters for tests", "cursors")
+                .unwrap(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         };
