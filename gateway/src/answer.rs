@@ -17,24 +17,48 @@ pub fn of(json: &[u8]) -> Response {
     respond(enveloped(b"{\"data\":", json))
 }
 
+/// What stands beside a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// `total_count`
+    pub total_count: Option<i64>,
+    /// `filter_count`
+    pub filter_count: Option<i64>,
+    /// `filter_count_estimate`
+    pub estimate: Option<i64>,
+    /// `next_cursor`; empty behind the last page.
+    pub next_cursor: Option<&'a str>,
+}
+
 /// 200 with a list, the counts that were asked for and the cursor of the next page.
 pub fn list(found: &ReadItemsResponse) -> Response {
+    let beside = Beside {
+        total_count: found.total_count,
+        filter_count: found.filter_count,
+        estimate: found.filter_count_estimate,
+        next_cursor: found.next_cursor.as_deref(),
+    };
+    respond(enveloped(opening(beside).as_bytes(), &found.items))
+}
+
+/// What stands before the items.
+pub fn opening(beside: Beside<'_>) -> String {
     let counts = [
-        ("total_count", found.total_count),
-        ("filter_count", found.filter_count),
-        ("filter_count_estimate", found.filter_count_estimate),
+        ("total_count", beside.total_count),
+        ("filter_count", beside.filter_count),
+        ("filter_count_estimate", beside.estimate),
     ];
     let mut meta: Vec<String> =
         counts.iter().filter_map(|(name, count)| Some(format!("\"{name}\":{}", (*count)?))).collect();
-    meta.extend(found.next_cursor.as_ref().map(|cursor| match cursor.as_str() {
+    meta.extend(beside.next_cursor.map(|cursor| match cursor {
         "" => "\"next_cursor\":null".to_owned(),
         // Letters, digits, `-` and `_`.
         cursor => format!("\"next_cursor\":\"{cursor}\""),
     }));
-    match meta.is_empty() {
-        true => of(&found.items),
-        false => with_meta(&found.items, format!("{{{}}}", meta.join(",")).as_bytes()),
+    if meta.is_empty() {
+        return "{\"data\":".to_owned();
     }
+    format!("{{\"meta\":{{{}}},\"data\":", meta.join(","))
 }
 
 /// 200 with a JSON text as `data` and another one before it as `meta`, unless that is empty.
@@ -74,7 +98,12 @@ pub fn empty() -> Response {
 
 /// 200 with a whole JSON body.
 pub fn respond(body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Body::from(body.into()));
+    streamed(Body::from(body.into()))
+}
+
+/// 200 with a JSON body that may still be on its way.
+pub fn streamed(body: Body) -> Response {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     mark(&mut response);
     response

@@ -5,6 +5,7 @@ mod attacks;
 mod cursors;
 mod encrypted;
 mod events_doc;
+mod export;
 mod faults;
 mod geometry;
 pub mod grpc;

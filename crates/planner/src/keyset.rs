@@ -5,12 +5,13 @@
 
 use access::Action;
 use model::{Collection, Error, Field, FieldType, Link, quote_identifier};
-use query::{Path, Query, Step};
+use query::{LARGEST_DOCUMENT, Path, Query, Step};
 
 use crate::answer::answer;
 use crate::column::whole_type;
+use crate::limits::Limits;
 use crate::order::{Of, Order, Part, order_by};
-use crate::page::{DEFAULT_LIMIT, filtered, fitting};
+use crate::page::{filtered, fitting};
 use crate::read::{ReadPlan, SOURCE, counts, key_field, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
@@ -43,7 +44,8 @@ pub fn plan_page(
     after: Option<&Place>,
 ) -> Result<ReadPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
-    let limit = limit(query, collection)?;
+    reader.limits.check(query)?;
+    let limit = limit(query, collection, reader.limits)?;
     let mut b = Builder::default();
     visible_key(collection, reader, &mut b)?;
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
@@ -64,13 +66,6 @@ pub fn plan_page(
         let all: Vec<String> = conditions.iter().cloned().chain(condition.map(str::to_owned)).collect();
         let (joins, filtered, by) = (&order.joins, filtered(&all), order.by());
         format!("SELECT {SOURCE}.*{carried} FROM {table} {SOURCE}{joins}{filtered}{by}{window}")
-    };
-    let Some(limit) = limit else {
-        let either = behind.map(|parts| format!("({})", parts.join(" OR ")));
-        let page = part(either.as_deref(), "");
-        b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items, NULL::text AS last");
-        b.push(&format!("{counts} FROM (SELECT {item} AS j FROM ({page}) {SOURCE}) p"));
-        return Ok(ReadPlan { statement: b.finish("items.page") });
     };
     // One more than asked for says whether anything follows; it is not answered, so its relations are not read.
     let window = format!(" LIMIT {}", limit + 1);
@@ -109,8 +104,8 @@ pub(crate) fn visible_key<'a>(
     }
 }
 
-/// Items of a page; nothing for all of them.
-fn limit(query: &Query, collection: &Collection) -> Result<Option<i64>, Error> {
+/// Items of a page; without a limit as many as a document holds.
+fn limit(query: &Query, collection: &Collection, limits: Limits) -> Result<i64, Error> {
     let refused = |reason: &str| Err(Error::invalid_query(reason));
     if collection.singleton {
         return refused("\"cursor\" means nothing for a singleton");
@@ -118,10 +113,14 @@ fn limit(query: &Query, collection: &Collection) -> Result<Option<i64>, Error> {
     if !query.aggregate.is_empty() || !query.group.is_empty() {
         return refused("\"cursor\" can't be used together with \"aggregate\" and \"groupBy\"");
     }
-    match query.limit.unwrap_or(DEFAULT_LIMIT) {
-        0 => refused("\"limit\" must be greater than 0 with \"cursor\""),
-        limit @ 1..=0xFFFF_FFFF => Ok(Some(limit)),
-        _ => Ok(None),
+    match limits.items(query)? {
+        Some(0) => refused("\"limit\" must be greater than 0 with \"cursor\""),
+        Some(limit) if limit > LARGEST_DOCUMENT => {
+            let reason =
+                format!("\"limit\" must be less than or equal to {LARGEST_DOCUMENT} with \"cursor\"");
+            refused(&reason)
+        }
+        limit => Ok(limit.unwrap_or(LARGEST_DOCUMENT)),
     }
 }
 

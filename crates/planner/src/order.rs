@@ -66,6 +66,7 @@ pub(crate) fn order_by(
     let mut has_key = false;
     for sort in &query.sort {
         let path = Path::parse(&sort.field)?;
+        reader.limits.check_depth(path.steps.len() + 1)?;
         has_key |= path.steps.is_empty() && path.function.is_none() && path.last.name == *key;
         let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
         let value = way.value(collection, source, reader, &mut order.joins, b)?;

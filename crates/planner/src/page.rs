@@ -5,14 +5,12 @@ use model::{Collection, Error};
 use query::Query;
 
 use crate::condition::{Conditions, Whose};
+use crate::limits::Limits;
 use crate::order::order_by;
 use crate::read::table;
 use crate::reader::Reader;
 use crate::search;
 use crate::statement::Builder;
-
-/// Items per page when the query names no limit.
-pub(crate) const DEFAULT_LIMIT: i64 = 100;
 
 /// What a page is of.
 pub(crate) struct Page<'a> {
@@ -36,7 +34,7 @@ pub(crate) fn page(
 ) -> Result<String, Error> {
     let Page { filtered, sort_field, alias, columns } = page;
     let order = order_by(query, collection, reader, (alias, *sort_field), b)?;
-    let window = Window::of(query)?.sql();
+    let window = Window::of(query, reader.limits)?.sql();
     let table = table(collection);
     Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by()))
 }
@@ -84,8 +82,8 @@ impl Window {
     }
 
     /// That of a query.
-    pub(crate) fn of(query: &Query) -> Result<Self, Error> {
-        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    pub(crate) fn of(query: &Query, limits: Limits) -> Result<Self, Error> {
+        let limit = limits.items(query)?.unwrap_or(-1);
         let too_far = || Error::invalid_query("\"offset\" is too large");
         let offset = match (query.page, query.offset) {
             (Some(page @ 1..), _) if limit >= 0 => {

@@ -34,6 +34,7 @@ pub struct ReadOne {
 /// Plans a list, or the figures over it.
 pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ReadPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
+    reader.limits.check(query)?;
     let mut b = Builder::default();
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
     let fits = filtered(&conditions);
@@ -51,16 +52,28 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
     let columns = format!("{SOURCE}.*");
     let wanted = Page { filtered: &fits, sort_field: None, alias: SOURCE, columns: &columns };
     if collection.singleton {
-        let first = Query { limit: Some(1), offset: None, page: None, ..query.clone() };
-        let first = page(&first, collection, reader, &wanted, &mut b)?;
-        b.push(&format!("SELECT coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), "));
-        let fields = unwritten_fields(query, collection, reader.access)?;
-        b.push(&unwritten(&fields, collection)).push(&format!("::text) AS items{counts}"));
+        let item = singleton(query, collection, reader, (&item, &wanted), &mut b)?;
+        b.push(&format!("SELECT {item} AS items{counts}"));
     } else {
         let page = page(query, collection, reader, &wanted, &mut b)?;
         all(&mut b, &format!("SELECT {item} AS j FROM ({page}) {SOURCE}"));
     }
     Ok(ReadPlan { statement: b.finish("items.read") })
+}
+
+/// The text of a singleton's one item, read from a page of one; of its defaults while it was never written.
+pub(crate) fn singleton(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    (item, wanted): (&str, &Page<'_>),
+    b: &mut Builder,
+) -> Result<String, Error> {
+    let first = Query { limit: Some(1), offset: None, page: None, ..query.clone() };
+    let first = page(&first, collection, reader, wanted, b)?;
+    let fields = unwritten_fields(query, collection, reader.access)?;
+    let unwritten = unwritten(&fields, collection);
+    Ok(format!("coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), {unwritten}::text)"))
 }
 
 /// The columns of the counts that a query wants.
@@ -129,6 +142,7 @@ pub fn plan_read_one(
     reader: Reader<'_>,
 ) -> Result<ReadOne, Error> {
     check_collection(collection, reader.access, Action::Read)?;
+    reader.limits.check(query)?;
     let key_field = key_field(collection)?;
     let key = parse_key(key, key_field)?;
     let mut builder = Builder::default();

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 15] = [
+pub const STATEMENT_NAMES: [&str; 17] = [
     "items.create",
     "items.update",
     "items.delete",
@@ -14,6 +14,8 @@ pub const STATEMENT_NAMES: [&str; 15] = [
     "items.page",
     "items.estimate",
     "items.figures",
+    "items.counts",
+    "items.stream",
     "items.read_one",
     "items.read_keys",
     "items.keys",

@@ -4,6 +4,7 @@
 //! A name is only a name here: whether a field exists and an operator suits its type is the planner's to say.
 
 mod aggregate;
+mod export;
 mod filter;
 mod json;
 mod parameters;
@@ -16,12 +17,16 @@ mod values;
 use std::collections::BTreeMap;
 
 pub use aggregate::{Aggregate, AggregateFunction};
+pub use export::Export;
 use model::{Error, Filter};
 pub use path::{Path, Step, json_steps, result_name};
 pub use report::{Compute, Figure, Report, Shape, TreeReport, WindowReport};
 pub use selection::{Below, Selected, select};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// Items that are answered as one document at most; more are streamed.
+pub const LARGEST_DOCUMENT: i64 = 1_000;
 
 /// What a reader wants to know of a collection. The default asks for everything the collection gives by itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -28,7 +28,9 @@ const KNOWN: [&str; 15] = [
     "backlink",
 ];
 /// Parameters of the language that we refuse for now: ignoring them would answer another question.
-const REFUSED: [&str; 3] = ["export", "version", "versionRaw"];
+const REFUSED: [&str; 2] = ["version", "versionRaw"];
+/// What is read elsewhere: see [`crate::Export`].
+const EXPORT: &str = "export";
 /// Levels of `deep`.
 const DEPTH_LIMIT: usize = 10;
 /// Bytes of a cursor.
@@ -38,7 +40,7 @@ const ALIAS_LIMIT: usize = 50;
 
 /// A parameter that [`read`] looks at.
 pub fn is_known(name: &str) -> bool {
-    KNOWN.contains(&name) || REFUSED.contains(&name)
+    KNOWN.contains(&name) || REFUSED.contains(&name) || name == EXPORT
 }
 
 /// The query that the parameters describe.

@@ -22,7 +22,7 @@ static VARIABLES: LazyLock<Variables> = LazyLock::new(|| Variables {
 });
 
 fn admin() -> Reader<'static> {
-    Reader { schema: &SHOP, access: &ADMIN, variables: &VARIABLES }
+    Reader { schema: &SHOP, access: &ADMIN, variables: &VARIABLES, limits: crate::Limits::default() }
 }
 
 fn query(text: &str) -> Query {

@@ -22,7 +22,7 @@ static VARIABLES: LazyLock<Variables> = LazyLock::new(|| Variables {
 });
 
 fn planned(report: &Report, access: &Access) -> Result<Statement, model::Error> {
-    let reader = Reader { schema: &SHOP, access, variables: &VARIABLES };
+    let reader = Reader { schema: &SHOP, access, variables: &VARIABLES, limits: crate::Limits::default() };
     let posts = SHOP.collection("posts").unwrap();
     match report {
         Report::Tree(tree) => plan_tree(tree, posts, reader),
@@ -132,7 +132,12 @@ mod access_holds {
     #[test]
     fn in_pages() {
         let (access, posts) = (reader(), SHOP.collection("posts").unwrap());
-        let reader = Reader { schema: &SHOP, access: &access, variables: &VARIABLES };
+        let reader = Reader {
+            schema: &SHOP,
+            access: &access,
+            variables: &VARIABLES,
+            limits: crate::Limits::default(),
+        };
         let query = |text: &str| Query::from_query_string(text).unwrap();
         let place = ["3.00", "7"].map(|value| Some(value.to_owned())).to_vec();
         let page = |text: &str, place| plan_page(&query(text), posts, reader, place);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use access::{Access, Action, Fields, Rule};
 use model::{ErrorCode, Filter};
-use planner::{Reader, Variables};
+use planner::{Limits, Reader, Variables};
 use query::Query;
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -104,7 +104,8 @@ impl Shop {
     }
 
     fn reader<'a>(&'a self, asker: &'a Asker) -> Reader<'a> {
-        Reader { schema: &self.snapshot.schema, access: &asker.access, variables: &asker.variables }
+        let (schema, variables) = (&self.snapshot.schema, &asker.variables);
+        Reader { schema, access: &asker.access, variables, limits: Limits::default() }
     }
 
     async fn list_with(&self, asker: &Asker, collection: &str, query: &Query) -> Result<Value, model::Error> {
