@@ -23,6 +23,7 @@ mod road;
 mod schema;
 mod schema_apply;
 mod sdk;
+mod search;
 mod system_collections;
 mod takeover;
 mod types;

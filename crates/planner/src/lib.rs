@@ -43,6 +43,7 @@ pub use read::{ReadOne, ReadPlan, plan_estimate, plan_keys, plan_read, plan_read
 pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use report::{plan_tree, plan_window};
+pub use search::search_index_parts;
 pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement, Uses};
 pub use stream::{StreamPlan, is_large, plan_stream};

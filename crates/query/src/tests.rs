@@ -24,6 +24,26 @@ fn body(text: &str) -> String {
 }
 
 #[test]
+fn values_inside_json_have_paths() {
+    let read = |filter: serde_json::Value| shown(Query::from_json(&json!({ "filter": filter })));
+    assert_snapshot!(read(json!({"meta": {"_json": {"a.b[0]": {"_gt": 5, "_nnull": true}}}})), @r#"{"filter":{"and":[{"compare":{"field":"meta","function":{"json":"a.b[0]"},"operator":"_gt","value":5}},{"compare":{"field":"meta","function":{"json":"a.b[0]"},"operator":"_nnull","value":true}}]}}"#);
+    assert_snapshot!(read(json!({"author": {"meta": {"_json": {"_or": [{"a": "x"}, {"b": {"c": {"_in": "1,2"}}}]}}}})), @r#"{"filter":{"related":{"field":"author","filter":{"or":[{"compare":{"field":"meta","function":{"json":"a"},"operator":"_eq","value":"x"}},{"compare":{"field":"meta","function":{"json":"b.c"},"operator":"_in","value":["1","2"]}}]}}}}"#);
+    assert_snapshot!(text(r#"filter[meta][_json][a][_eq]=1&filter[other][_json]={"_x":null}"#), @r#"{"filter":{"and":[{"compare":{"field":"meta","function":{"json":"a"},"operator":"_eq","value":"1"}},{"compare":{"field":"other","function":{"json":"_x"},"operator":"_null","value":true}}]}}"#);
+    let deep = (0..30).fold(json!("x"), |inner, _| json!({ "a": inner }));
+    for wrong in [
+        json!({"meta": {"_json": []}}),
+        json!({"meta": {"_json": {"_and": 5}}}),
+        json!({"meta": {"_json": {"": 5}}}),
+        json!({"meta": {"_json": {"a": {"_json": {"b": 1}}}}}),
+        json!({"year(at)": {"_json": {"a": 1}}}),
+        json!({"meta": {"_json": deep}}),
+        json!({"meta": {"_json": {"_or": vec![json!({"a": 1}); 501]}}}),
+    ] {
+        assert!(read(wrong.clone()).starts_with("400"), "{wrong}: {}", read(wrong.clone()));
+    }
+}
+
+#[test]
 fn nothing_asked() {
     assert_snapshot!(text(""), @"{}");
     assert_snapshot!(text("&&access_token=x&utm[a=1&cb=%ff"), @"{}");

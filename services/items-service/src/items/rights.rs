@@ -19,6 +19,7 @@ mod fields;
 mod items;
 mod pages;
 mod relations;
+mod search;
 mod variables;
 mod writes;
 
