@@ -10,6 +10,7 @@ use query::{Path, Query, Selected, Sort, select};
 use serde_json::{Map, Value, json};
 
 use crate::reader::Reader;
+use crate::search::is_relevance;
 
 /// Relations that are spelled out.
 const MOST: usize = 100;
@@ -192,6 +193,9 @@ impl Trees<'_> {
     /// A path, as far as it is one of the schema's; its collections are seen.
     fn path(&mut self, text: &str, collection: &Collection) -> String {
         let Ok(path) = Path::parse(text) else { return String::new() };
+        if is_relevance(&path, collection) {
+            return text.to_owned();
+        }
         let mut names = Vec::new();
         let mut here = Some(Arc::new(collection.clone()));
         for step in &path.steps {

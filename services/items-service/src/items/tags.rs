@@ -85,6 +85,7 @@ mod tests {
             generated: false,
             special: Vec::new(),
             searchable: true,
+            search: None,
             link,
         }
     }

@@ -25,6 +25,7 @@ fn field(name: &str, kind: FieldType, column_type: &str) -> Field {
         generated: false,
         special: Vec::new(),
         searchable: true,
+        search: None,
         link: None,
     }
 }
