@@ -296,7 +296,7 @@ async fn refusals_come_before_the_file() {
     assert_eq!(empty.header("content-length"), Some("37"));
     let listed = api.get("/items/crowd?limit=-1&fields=id&sort=-id").await.expect(200);
     assert_eq!(listed.data().as_array().unwrap().len(), 10);
-    assert_eq!(listed.header("cache-control"), Some("no-cache"));
+    assert_eq!(listed.header("cache-control"), Some("private, no-cache"));
     // The definitions, too, and a singleton.
     let collections = api.get("/collections?export=csv").await.expect(200);
     assert!(collections.text.starts_with("\"collection\",\"meta.collection\""), "{}", collections.text);
