@@ -31,7 +31,8 @@ async fn main() -> Result<(), Failure> {
 
     let key = made.keys.into_iter().next().ok_or("no key")?;
     let query = json!({"fields": ["id", "title"]}).to_string().into();
-    let read = items.read_item(ReadItemRequest { collection: "articles".to_owned(), key, query }).await?;
+    let wanted = ReadItemRequest { collection: "articles".to_owned(), key, query, ..Default::default() };
+    let read = items.read_item(wanted).await?;
     println!("{}", serde_json::from_slice::<Value>(&read.into_inner().item)?);
 
     let payload = json!({"title": null}).to_string().into();

@@ -3,14 +3,27 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
-use http::{HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
+use http::{HeaderName, HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proto::items::v1::ReadItemsResponse;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde::Serialize;
 
 /// Content type of every JSON answer.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// What an answer was made of, commas between: Cloudflare's header.
+const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
+/// The same with spaces: Fastly's and Varnish's.
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+/// Bytes of all tags: proxies refuse headers of more than 8 KiB in all.
+const TAGS: usize = 3 * 1024;
+/// What stands for itself in a tag, as in the path of a purge (`outbound::url::segment`).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.');
 
 /// 200 with a JSON text as `data`.
 pub fn of(json: &[u8]) -> Response {
@@ -98,7 +111,11 @@ pub fn empty() -> Response {
 
 /// 200 with a whole JSON body.
 pub fn respond(body: impl Into<Bytes>) -> Response {
-    streamed(Body::from(body.into()))
+    let body = body.into();
+    let tag = etag(&body);
+    let mut response = streamed(Body::from(body));
+    response.headers_mut().extend(tag.map(|tag| (ETAG, tag)));
+    response
 }
 
 /// 200 with a JSON body that may still be on its way.
@@ -106,6 +123,38 @@ pub fn streamed(body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     mark(&mut response);
+    response
+}
+
+/// The weak tag of a body in the original's form: its length in hexadecimal digits, and its SHA-1. It tells answers
+/// apart, and guards nothing.
+fn etag(body: &[u8]) -> Option<HeaderValue> {
+    let hash = STANDARD_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, body));
+    HeaderValue::from_str(&format!("W/\"{:x}-{hash}\"", body.len())).ok()
+}
+
+/// Names what an answer was made of, for caches that can be told to forget it: collections and keys, each as it stands
+/// in the path of a purge.
+#[must_use]
+pub fn tagged(mut response: Response, tags: &[String]) -> Response {
+    let mut line = String::new();
+    for tag in tags {
+        let tag = utf8_percent_encode(tag, PLAIN).to_string();
+        let tag = if tag == "." || tag.contains("..") { tag.replace('.', "%2E") } else { tag };
+        if line.len() + tag.len() > TAGS {
+            break;
+        }
+        if !line.is_empty() {
+            line.push(',');
+        }
+        line.push_str(&tag);
+    }
+    if !line.is_empty() {
+        let headers = response.headers_mut();
+        // Names of ASCII letters, commas or spaces between them: these are always header values.
+        headers.extend(HeaderValue::from_str(&line.replace(',', " ")).ok().map(|keys| (SURROGATE_KEY, keys)));
+        headers.extend(HeaderValue::from_str(&line).ok().map(|tags| (CACHE_TAG, tags)));
+    }
     response
 }
 
@@ -131,7 +180,7 @@ mod tests {
 
     use proto::items::v1::ReadItemsResponse;
 
-    use super::{list, of, only, written};
+    use super::{TAGS, list, of, only, respond, tagged, written};
 
     fn text(response: Response) -> String {
         let status = response.status().as_u16();
@@ -170,5 +219,37 @@ mod tests {
         assert_eq!(text(written(b"[]")), r#"200 {"data":[]}"#);
         assert_eq!(text(written(b"")), "204 ");
         assert_eq!(of(b"1").headers()["cache-control"], "no-cache");
+    }
+
+    #[test]
+    fn bodies_have_the_tags_of_the_original() {
+        for (body, tag) in [
+            (r#"{"data":[{"id":1}]}"#, r#"W/"13-Y72cZALG8c53AvookbtjwYVoS34""#),
+            (r#"{"data":{"id":1}}"#, r#"W/"11-mhIzk+6CZQ0xNbkxdoJWFe0RFnY""#),
+            (r#"{"data":[]}"#, r#"W/"b-EFAlOux7Kcr/ZEgGkn2r+oFAbu4""#),
+        ] {
+            assert_eq!(respond(body).headers()["etag"], tag);
+        }
+    }
+
+    #[test]
+    fn what_an_answer_was_made_of() {
+        let made = |tags: &[&str]| {
+            let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            let response = tagged(of(b"[]"), &tags);
+            let text = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            (text("cache-tag"), text("surrogate-key"))
+        };
+        assert_eq!(made(&[]), (None, None));
+        let both = |comma: &str, space: &str| (Some(comma.to_owned()), Some(space.to_owned()));
+        assert_eq!(made(&["articles", "7"]), both("articles,7", "articles 7"));
+        let odd = made(&["a b", "x,y", "\u{e4}\r\n", "..", "a/b"]);
+        assert_eq!(
+            odd,
+            both("a%20b,x%2Cy,%C3%A4%0D%0A,%2E%2E,a%2Fb", "a%20b x%2Cy %C3%A4%0D%0A %2E%2E a%2Fb")
+        );
+        let many: Vec<String> = (0..1_000).map(|number| format!("key-{number}")).collect();
+        let many = made(&many.iter().map(String::as_str).collect::<Vec<_>>()).0.unwrap();
+        assert!(many.len() <= 2 * TAGS && many.starts_with("key-0,key-1,") && !many.ends_with(','));
     }
 }

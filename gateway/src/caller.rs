@@ -30,6 +30,16 @@ impl Deref for Caller {
 }
 
 impl Caller {
+    /// Nobody in particular: what he is told may be told to everybody.
+    pub fn is_public(&self) -> bool {
+        let who = &self.accountability;
+        who.user.is_none()
+            && who.role.is_none()
+            && who.process.is_none()
+            && who.session.is_none()
+            && !who.admin
+    }
+
     /// Refuses all but admins.
     ///
     /// # Errors

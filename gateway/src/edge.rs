@@ -1,5 +1,6 @@
 //! What surrounds every route: request id, trace, CORS, time limit, caught panics, count and log line.
 
+mod conditional;
 mod redact;
 mod request_id;
 
@@ -10,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chassis::trace;
 use futures_util::FutureExt;
-use http::header::ORIGIN;
+use http::header::{CACHE_CONTROL, ORIGIN};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use model::{Error, ErrorCode};
 use tokio::time::{Instant, timeout};
@@ -19,7 +20,9 @@ use tracing::{Instrument, Span};
 use crate::answer;
 use crate::failure::Failure;
 use crate::state::Gateway;
+use crate::token;
 
+use conditional::Conditional;
 pub use request_id::RequestId;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,6 +37,9 @@ struct Seen {
     uri: Uri,
     route: Option<MatchedPath>,
     origin: Option<HeaderValue>,
+    /// It came with a credential.
+    is_private: bool,
+    asked: Conditional,
 }
 
 impl Seen {
@@ -51,6 +57,8 @@ pub async fn surround(State(gateway): State<Gateway>, mut request: Request, next
         uri: request.uri().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),
         origin: request.headers().get(ORIGIN).cloned(),
+        is_private: token::is_given(&request, &gateway.config.session_cookie.name),
+        asked: Conditional::of(&request),
     };
     let span = tracing::info_span!(
         "http",
@@ -84,6 +92,8 @@ async fn limited(gateway: &Gateway, work: impl Future<Output = Response>) -> Res
 }
 
 fn finish(gateway: &Gateway, seen: &Seen, span: &Span, response: &mut Response) {
+    private(seen, response);
+    seen.asked.answer(response);
     let status = response.status();
     let headers = response.headers_mut();
     headers.insert(&X_POWERED_BY, HeaderValue::from_static("Eventus"));
@@ -99,6 +109,16 @@ fn finish(gateway: &Gateway, seen: &Seen, span: &Span, response: &mut Response) 
     gateway.metrics.requests.with_label_values(&[method, route, status.as_str()]).inc();
     gateway.metrics.seconds.with_label_values(&[method, route]).observe(took);
     log(seen, span, status, took);
+}
+
+/// What is answered to a credential is for its owner alone.
+fn private(seen: &Seen, response: &mut Response) {
+    if seen.is_private
+        && let Some(control) = response.headers_mut().get_mut(CACHE_CONTROL)
+        && control == "no-cache"
+    {
+        *control = HeaderValue::from_static("private, no-cache");
+    }
 }
 
 fn log(seen: &Seen, span: &Span, status: StatusCode, took: f64) {

@@ -19,6 +19,7 @@ mod failure;
 mod listen;
 mod origin;
 mod path;
+mod queries;
 mod read_query;
 mod routes;
 mod state;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Uri;
+use http::header::CONTENT_LENGTH;
 use http::uri::PathAndQuery;
+use http::{StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -98,7 +99,12 @@ async fn answer(
         *request.uri_mut() = uri;
     }
     request.extensions_mut().insert(Peer(peer));
-    router.call(request).await
+    let mut response = router.call(request).await?;
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        // The router would have it that there is a body of no length.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    Ok(response)
 }
 
 /// `/items/articles/` is `/items/articles`.

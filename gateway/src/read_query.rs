@@ -33,9 +33,8 @@ impl Wanted {
 impl FromRequestParts<Gateway> for Wanted {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Failure> {
-        let text = parts.uri.query().unwrap_or_default();
-        Ok(Self::new(&Query::from_query_string(text)?, Export::from_query_string(text)?))
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        Ok(gateway.queries.read(parts.uri.query().unwrap_or_default())?)
     }
 }
 
@@ -116,6 +115,28 @@ impl FromRequestParts<Gateway> for Parameters {
 
     async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Infallible> {
         Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    }
+}
+
+/// `?explain`: how a list would be answered, instead of the list; with `analyze` it is run for that. A word of ours:
+/// the original ignores it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explain(pub Option<bool>);
+
+impl FromRequestParts<Gateway> for Explain {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Failure> {
+        let pairs = parts.uri.query().unwrap_or_default().split('&');
+        let mut named = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "true")));
+        Ok(match named.find(|(name, _)| *name == "explain").map(|(_, value)| value) {
+            None | Some("false") => Self(None),
+            Some("" | "true") => Self(Some(false)),
+            Some("analyze") => Self(Some(true)),
+            Some(_) => {
+                return Err(Error::invalid_query("\"explain\" must be one of [true, false, analyze]").into());
+            }
+        })
     }
 }
 

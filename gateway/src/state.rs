@@ -19,6 +19,7 @@ use crate::authenticate::Authenticator;
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::cors::Cors;
+use crate::queries::Queries;
 use crate::routes::server::{Health, Project};
 use crate::{Links, origin};
 
@@ -45,6 +46,8 @@ pub struct Inner {
     pub metrics: Metrics,
     pub health: Health,
     pub project: Project,
+    /// Query strings that were read before.
+    pub queries: Queries,
     signer: Signer,
     channels: Channels,
 }
@@ -116,6 +119,7 @@ impl Gateway {
             metrics: Metrics::new(),
             health: Health::default(),
             project: Project::default(),
+            queries: Queries::default(),
             runtime: runtime.clone(),
             channels: Channels { items, auth, hooks, analytics, webhooks },
             config,

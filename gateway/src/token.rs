@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request};
 use model::Error;
 use percent_encoding::percent_decode_str;
 
@@ -46,6 +46,14 @@ pub fn find<'a>(
         }
     };
     Ok(Some(Credential { token, from_cookie: false }))
+}
+
+/// Whether a request carries anything that may be a credential, good or bad.
+pub fn is_given<B>(request: &Request<B>, cookie_name: &str) -> bool {
+    let (headers, query) = (request.headers(), request.uri().query());
+    headers.contains_key(AUTHORIZATION)
+        || query.and_then(parameter).is_some()
+        || cookie::find(headers, cookie_name).is_some()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -2,9 +2,11 @@
 //! role. A test starts its fleet in `shape!()`.
 
 mod attacks;
+mod conditional;
 mod cursors;
 mod encrypted;
 mod events_doc;
+mod explain;
 mod export;
 mod faults;
 mod geometry;
@@ -21,6 +23,7 @@ mod road;
 mod schema;
 mod schema_apply;
 mod sdk;
+mod search;
 mod system_collections;
 mod takeover;
 mod types;

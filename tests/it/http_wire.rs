@@ -216,7 +216,7 @@ async fn a_singleton_reads_as_an_object() {
 async fn headers_of_every_answer() {
     let world = numbers().await;
     let (api, nobody) = (&world.api, world.api.with_token(None));
-    let cached = (Some("no-cache"), Some("Origin, Cache-Control"));
+    let cached = (Some("private, no-cache"), Some("Origin, Cache-Control"));
     let of = |answer: &Answer| {
         (answer.header("cache-control").map(str::to_owned), answer.header("vary").map(str::to_owned))
     };

@@ -141,12 +141,18 @@ fn columns(detail: Option<&str>) -> Vec<String> {
     list.split(", ").map(|name| name.trim_matches('"').replace("\"\"", "\"")).collect()
 }
 
-/// What a client may see of an error of the database: 503 when it is away, else 500. Logs the cause, once.
+/// What a client may see of an error of the database: 503 when it is away, 408 when it took too long, else 500. Logs the
+/// cause, once.
 pub fn public(error: &sqlx::Error) -> model::Error {
     match Error::classify(error) {
         Class::Unavailable => {
             tracing::warn!(%error, "the database is unavailable");
             model::Error::unavailable("database")
+        }
+        Class::Cancelled => {
+            tracing::warn!(%error, "a statement was cancelled");
+            let told = "The request took too long: the database has stopped it.";
+            model::Error::new(model::ErrorCode::OutOfTime).with_message(told)
         }
         _ => {
             tracing::error!(%error, "the database refused a statement");

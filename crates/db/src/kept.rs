@@ -8,16 +8,22 @@
 //! Nobody waits at the pool for a connection that rests here: there are as many permits as connections, everyone takes
 //! a permit first, then looks here, then asks the pool. Who finds nothing here while others hold the remaining permits
 //! finds a place in the pool, at the latest when a connection that is on its way back has arrived.
+//!
+//! Who may not wait for a statement as long as others (`Db::limited`) has the connection's `statement_timeout` set. A
+//! connection remembers what it was set to, and who asks gets one that fits, if one rests here: under steady load each
+//! limit has its connections, and nothing is set. What comes from the pool is not known once any limit was in use.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Postgres, SqlStr};
+use sqlx::{AssertSqlSafe, Executor as _, Postgres, SqlSafeStr as _, SqlStr};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::error::gone_before_use;
 use crate::pool::TRUSTED_REST;
 
 /// After so long a connection goes back all the same: the pool closes those that are too old.
@@ -30,6 +36,10 @@ pub struct Kept {
     permits: Arc<Semaphore>,
     /// The one that was used last is used first.
     resting: Mutex<Vec<Resting>>,
+    /// Of sessions that nobody has set to another.
+    pub(crate) usual: Duration,
+    /// Somebody has: what comes from the pool may be one of those.
+    uneven: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -37,6 +47,7 @@ struct Resting {
     connection: PoolConnection<Postgres>,
     since: Instant,
     lent: Instant,
+    limit: Option<Duration>,
 }
 
 /// A connection of one's own, until it is dropped.
@@ -47,6 +58,8 @@ pub struct Connection {
     permit: OwnedSemaphorePermit,
     /// When the pool gave it.
     lent: Instant,
+    /// Its `statement_timeout`, if that is known.
+    limit: Option<Duration>,
     kept: Arc<Kept>,
 }
 
@@ -58,10 +71,10 @@ pub struct Transaction {
 }
 
 impl Kept {
-    pub fn new(pool: PgPool) -> Arc<Self> {
+    pub fn new(pool: PgPool, usual: Duration) -> Arc<Self> {
         let permits = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
         let permits = Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { pool, permits, resting: Mutex::default() })
+        Arc::new(Self { pool, permits, resting: Mutex::default(), usual, uneven: AtomicBool::new(false) })
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -77,28 +90,40 @@ impl Kept {
         self.resting(|resting| resting.len())
     }
 
-    /// A connection that rests here, or one of the pool.
-    pub async fn lend(self: &Arc<Self>) -> Result<Connection, sqlx::Error> {
+    /// A connection on which a statement may take so long.
+    pub async fn lend(self: &Arc<Self>, limit: Duration) -> Result<Connection, sqlx::Error> {
+        let mut tries = self.pool.options().get_max_connections();
+        loop {
+            match self.take(limit).await?.set(limit).await {
+                Err(error) if tries > 0 && gone_before_use(&error) => tries -= 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// A connection that rests here, one with this limit if there is one, or one of the pool.
+    pub async fn take(self: &Arc<Self>, limit: Duration) -> Result<Connection, sqlx::Error> {
         let permit = self.permit().await?;
         let now = Instant::now();
         let trusted = |resting: &Resting| now.saturating_duration_since(resting.since) < TRUSTED_REST;
-        let (found, stale) = self.resting(|resting| match resting.pop() {
-            Some(last) if trusted(&last) => (Some(last), Vec::new()),
-            // Those below rest even longer.
-            Some(last) => {
-                resting.push(last);
-                (None, std::mem::take(resting))
+        let (found, stale) = self.resting(|resting| match resting.last() {
+            Some(last) if trusted(last) => {
+                let fits = |resting: &Resting| resting.limit == Some(limit) && trusted(resting);
+                let at = resting.iter().rposition(fits).unwrap_or(resting.len() - 1);
+                (Some(resting.remove(at)), Vec::new())
             }
-            None => (None, Vec::new()),
+            // Those below rest even longer.
+            _ => (None, std::mem::take(resting)),
         });
         // Outside the lock: each is handed back now.
         drop(stale);
         let kept = Arc::clone(self);
-        if let Some(Resting { connection, lent, .. }) = found {
-            return Ok(Connection { connection, permit, lent, kept });
+        if let Some(Resting { connection, lent, limit, .. }) = found {
+            return Ok(Connection { connection, permit, lent, limit, kept });
         }
         let connection = self.pool.acquire().await?;
-        Ok(Connection { connection, permit, lent: Instant::now(), kept })
+        let limit = (!self.uneven.load(Ordering::SeqCst)).then_some(self.usual);
+        Ok(Connection { connection, permit, lent: Instant::now(), limit, kept })
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, sqlx::Error> {
@@ -125,9 +150,9 @@ impl Connection {
     /// The statement has ended and its answer was read to the end: the next one may have the connection.
     pub(crate) fn done(self) {
         let now = Instant::now();
-        let Self { connection, permit, lent, kept } = self;
+        let Self { connection, permit, lent, limit, kept } = self;
         if now.saturating_duration_since(lent) < LONGEST_STAY {
-            kept.resting(|resting| resting.push(Resting { connection, since: now, lent }));
+            kept.resting(|resting| resting.push(Resting { connection, since: now, lent, limit }));
         }
         // After that: who gets it finds the connection.
         drop(permit);
@@ -136,11 +161,32 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction.
-    pub(crate) async fn begin(self) -> Result<Transaction, sqlx::Error> {
-        let Self { connection, permit, .. } = self;
-        let transaction = sqlx::Transaction::begin(connection, None::<SqlStr>).await?;
+    /// Begins a transaction whose statements may take so long.
+    pub(crate) async fn begin(self, limit: Duration) -> Result<Transaction, sqlx::Error> {
+        let Self { connection, permit, limit: present, .. } = self;
+        // In the same message: no round trip of its own.
+        let begin: Option<SqlStr> = (present != Some(limit)).then(|| {
+            AssertSqlSafe(format!("BEGIN; SET LOCAL statement_timeout = {}", limit.as_millis()))
+                .into_sql_str()
+        });
+        let transaction = sqlx::Transaction::begin(connection, begin).await?;
         Ok(Transaction { transaction, _permit: permit })
+    }
+
+    /// With this limit.
+    async fn set(mut self, limit: Duration) -> Result<Self, sqlx::Error> {
+        if self.limit == Some(limit) {
+            return Ok(self);
+        }
+        if limit != self.kept.usual {
+            // Before it is sent: nobody may take the session for one with the usual limit, whatever comes of this.
+            self.kept.uneven.store(true, Ordering::SeqCst);
+        }
+        self.limit = None;
+        let set = format!("SET statement_timeout = {}", limit.as_millis());
+        self.connection.execute(sqlx::raw_sql(AssertSqlSafe(set))).await?;
+        self.limit = Some(limit);
+        Ok(self)
     }
 
     /// The connection is closed when it is dropped, and with it what was set for its session.

@@ -22,6 +22,8 @@ const SLOW_STATEMENT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Db {
     kept: Arc<Kept>,
+    /// A statement may take so long.
+    limit: Duration,
 }
 
 /// Makes the pool; connects when it is first used. `application_name` is what `pg_stat_activity` shows.
@@ -51,7 +53,8 @@ pub fn connect(config: &Config, application_name: &str) -> Db {
             })
         })
         .connect_lazy_with(quiet(options));
-    Db { kept: Kept::new(pool) }
+    let limit = config.statement_timeout;
+    Db { kept: Kept::new(pool, limit), limit }
 }
 
 /// sqlx would format every statement for the log; only slow ones are worth it.
@@ -68,6 +71,25 @@ fn quiet(options: PgConnectOptions) -> PgConnectOptions {
 }
 
 impl Db {
+    /// The same database, for statements that are cancelled earlier: PostgreSQL ends them after `limit`, if that is
+    /// less than what the process allows. Whole milliseconds, one at least; zero is no limit of one's own.
+    #[must_use]
+    pub fn limited(&self, limit: Duration) -> Self {
+        let usual = self.kept.usual;
+        let whole = Duration::from_millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        let limit = match (limit.is_zero(), usual.is_zero()) {
+            (true, _) => usual,
+            (_, true) => whole.max(Duration::from_millis(1)),
+            _ => whole.max(Duration::from_millis(1)).min(usual),
+        };
+        Self { kept: Arc::clone(&self.kept), limit }
+    }
+
+    /// After how long PostgreSQL cancels a statement; zero is never.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// How many connections are open and have nothing to do.
     pub fn idle(&self) -> usize {
         self.kept.pool().num_idle() + self.kept.idle()
@@ -75,7 +97,7 @@ impl Db {
 
     /// A connection for one statement.
     pub(crate) async fn lend(&self) -> Result<Connection, sqlx::Error> {
-        self.kept.lend().await
+        self.kept.lend(self.limit).await
     }
 
     /// How many connections there may be.
@@ -99,7 +121,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Transaction, Error> {
         let mut tries = self.max_connections();
         loop {
-            match self.lend().await?.begin().await {
+            match self.kept.take(self.limit).await?.begin(self.limit).await {
                 Err(error) if tries > 0 && gone_before_use(&error) => tries -= 1,
                 result => return Ok(result?),
             }

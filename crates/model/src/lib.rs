@@ -21,5 +21,7 @@ pub use filter::{Filter, Function, Operator, Quantifier};
 pub use geometry::{Dimensions, GeometryColumn, GeometryKind, SRID};
 pub use ids::{Ids, RandomIds};
 pub use ledger::{DeadLetter, Ledger, LedgerError};
-pub use schema::{Collection, Field, FieldType, KeySource, Link, Schema, Special, quote_identifier};
+pub use schema::{
+    Collection, Field, FieldType, KeySource, Link, Schema, SearchIndex, Special, quote_identifier,
+};
 pub use trace::TraceParent;

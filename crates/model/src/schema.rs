@@ -57,6 +57,11 @@ impl Collection {
         self.field(&self.primary_key)
     }
 
+    /// `search` looks into managed indexes of its texts instead of every field.
+    pub fn has_search_indexes(&self) -> bool {
+        self.fields.iter().any(|field| field.search.is_some())
+    }
+
     /// Scope of its events: `items` for user collections, the short name for system ones
     /// (`users` for `directus_users`).
     pub fn scope(&self) -> &str {
@@ -98,9 +103,25 @@ pub struct Field {
     pub special: Vec<Special>,
     /// `search` looks at it.
     pub searchable: bool,
+    /// The managed index of its text, once it is there.
+    #[serde(default)]
+    pub search: Option<SearchIndex>,
     /// What it refers to, or what refers to it.
     #[serde(default)]
     pub link: Option<Link>,
+}
+
+/// A managed index of a field's text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchIndex {
+    /// Its words in each of these text search configurations of PostgreSQL's (`english`); at least one.
+    Words(Vec<String>),
+    /// Its runs of three letters, by the extension pg_trgm.
+    Trigrams {
+        /// PostgreSQL schema that the extension stands in.
+        schema: String,
+    },
 }
 
 /// Where a relational field leads.

@@ -2,18 +2,23 @@
 //!
 //! Related items are sub-selects of the row that leads to them: one row by its key, or a page per parent.
 
+mod members;
+
 use std::collections::BTreeMap;
 
 use access::Action;
+use members::{Column, members, put};
 use model::{Collection, Error, Field, Function, Link, quote_identifier};
-use query::{Below, Query, Selected, result_name};
+use query::{Query, Selected, result_name};
 
 use crate::column::answer_value;
+use crate::figures::figures;
 use crate::function::function_answer;
 use crate::link::{target_key, to_any};
 use crate::page::{Page, filtered, fitting, page};
 use crate::read::{key_field, table};
 use crate::reader::Reader;
+use crate::search::{Sought, is_excerpt};
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
@@ -37,6 +42,7 @@ pub(crate) fn answer(
         fields: &fields,
         deep: &query.deep,
         alias: &query.alias,
+        search: query.search.as_deref(),
         no_backlink: query.no_backlink,
         depth: 0,
     };
@@ -67,6 +73,7 @@ struct Wish<'q> {
     fields: &'q [Selected],
     deep: &'q BTreeMap<String, Query>,
     alias: &'q BTreeMap<String, String>,
+    search: Option<&'q str>,
     no_backlink: bool,
     depth: usize,
 }
@@ -78,12 +85,19 @@ impl<'q> Wish<'q> {
         scoped.or_else(|| self.deep.get(name))
     }
 
+    /// Not a field, but where the text that is searched stands.
+    fn is_excerpt(&self, selected: &Selected, collection: &Collection) -> bool {
+        let bare = selected.function.is_none() && selected.below.is_empty();
+        bare && is_excerpt(&selected.name, collection) && !self.alias.contains_key(&selected.name)
+    }
+
     /// The wish for those items.
     fn below<'b>(&self, fields: &'b [Selected], asked: Option<&'b Query>) -> Wish<'b> {
         Wish {
             fields,
             deep: asked.map_or(&NOTHING, |query| &query.deep),
             alias: asked.map_or(&NO_ALIAS, |query| &query.alias),
+            search: asked.and_then(|query| query.search.as_deref()),
             no_backlink: self.no_backlink,
             depth: self.depth + 1,
         }
@@ -95,59 +109,6 @@ impl<'q> Wish<'q> {
 struct Source<'s> {
     collection: &'s Collection,
     alias: &'s str,
-}
-
-/// A column of an answer.
-struct Column<'a> {
-    name: String,
-    field: &'a Field,
-    function: Option<Function>,
-    /// What is wanted of the items it leads to; empty for the bare value.
-    below: Vec<Below>,
-    /// A wildcard named it: what is out of reach is left out instead of refused.
-    wild: bool,
-    /// The name is the client's.
-    chosen: bool,
-}
-
-impl Column<'_> {
-    /// It shows other items, or their keys, and no value of this one.
-    fn leads_on(&self) -> bool {
-        self.function.is_none()
-            && match self.field.link {
-                Some(Link::Many { .. }) => true,
-                Some(_) => !self.below.is_empty(),
-                None => false,
-            }
-    }
-
-    /// The fields that are wanted, of items of this collection.
-    fn fields(&self, scope: Option<&str>) -> Vec<Selected> {
-        let fits = |below: &&Below| below.scope.is_none() || below.scope.as_deref() == scope;
-        self.below.iter().filter(fits).flat_map(|below| below.fields.clone()).collect()
-    }
-}
-
-/// A JSON object of these columns. Names of the schema stand in the statement, names of the client never.
-fn members(columns: &[Column<'_>], values: &[String], b: &mut Builder) -> String {
-    let named = columns.iter().zip(values);
-    if columns.is_empty() {
-        return "'{}'::json".to_owned();
-    }
-    if columns.iter().all(|column| !column.chosen) {
-        let parts = named.map(|(column, value)| format!("{value} AS {}", quote_identifier(&column.name)));
-        // `r.*` and not `r`, which would be the field of that name if there is one.
-        let parts: Vec<String> = parts.collect();
-        return format!("(SELECT row_to_json(r.*) FROM (SELECT {}) r)", parts.join(", "));
-    }
-    let mut text = String::new();
-    for (at, (column, value)) in named.enumerate() {
-        let before = if at == 0 { '{' } else { ',' };
-        let name = format!("{before}{}:", serde_json::Value::from(column.name.as_str()));
-        let name = b.bind(Binding::Text(Some(name)));
-        text.push_str(&format!("{name}::text || coalesce(to_json({value})::text, 'null') || "));
-    }
-    format!("({text}'}}')::json")
 }
 
 /// The field that led here, by its collection.
@@ -170,7 +131,11 @@ impl Answers<'_> {
         columns.retain(|column| !column.wild || self.is_within_reach(column.field));
         let values: Result<Vec<String>, Error> =
             columns.iter().map(|column| self.value(column, wish, source, b)).collect();
-        Ok(members(&columns, &values?, b))
+        let excerpt = match wish.fields.iter().any(|selected| wish.is_excerpt(selected, source.collection)) {
+            true => Some(Sought::of(wish.search, source.collection, self.reader, source.alias)?.excerpts(b)),
+            false => None,
+        };
+        Ok(members(&columns, &values?, excerpt, b))
     }
 
     /// The columns of an answer in their order on the wire; wildcards are spelled out.
@@ -184,6 +149,9 @@ impl Answers<'_> {
         for selected in wish.fields {
             if selected.name == "*" {
                 self.all(selected, wish, collection, way, &mut columns);
+                continue;
+            }
+            if wish.is_excerpt(selected, collection) {
                 continue;
             }
             let name_is_chosen = wish.alias.contains_key(&selected.name);
@@ -293,6 +261,10 @@ impl Answers<'_> {
         let one = self.reader.related(related)?;
         let alias = b.alias();
         let asked = wish.asked(&column.name, scope);
+        if asked.is_some_and(|query| !query.aggregate.is_empty()) {
+            let reason = format!("\"_aggregate\" is of several items: \"{}\" leads to one", column.name);
+            return Err(Error::invalid_query(reason));
+        }
         let below = wish.below(fields, asked);
         let fits = fitting(asked.unwrap_or(&Query::default()), one, self.reader, &alias, b)?;
         let way = Some((source.collection.name.as_str(), column.field.name.as_str()));
@@ -351,45 +323,31 @@ impl Answers<'_> {
         let asked = wish.asked(&column.name, None);
         let default = Query::default();
         let query = asked.unwrap_or(&default);
-        if !query.aggregate.is_empty() || !query.group.is_empty() {
-            return Err(Error::invalid_query("\"deep\" does not support \"_aggregate\" and \"_group\" yet"));
-        }
         let mut conditions = vec![format!(
             "{alias}.{} = {}",
             quote_identifier(field),
             target_key(source.collection, source.alias)
         )];
         conditions.extend(fitting(query, many, self.reader, &alias, b)?);
-        let (filtered, columns) = (filtered(&conditions), format!("{alias}.*"));
-        let sort_field = sort_field.as_deref();
-        let wanted = Page { filtered: &filtered, sort_field, alias: &alias, columns: &columns };
-        let rows = page(query, many, self.reader, &wanted, b)?;
-        let fields = column.fields(None);
-        let value = if column.below.is_empty() {
-            self.plain(key_field(many)?, Source { collection: many, alias: &alias }, b)
+        let filtered = filtered(&conditions);
+        let rows = if query.aggregate.is_empty() {
+            let (columns, sort_field) = (format!("{alias}.*"), sort_field.as_deref());
+            let wanted = Page { filtered: &filtered, sort_field, alias: &alias, columns: &columns };
+            let rows = page(query, many, self.reader, &wanted, b)?;
+            let (fields, read) = (column.fields(None), Source { collection: many, alias: &alias });
+            let value = if column.below.is_empty() {
+                self.plain(key_field(many)?, read, b)
+            } else {
+                let way = Some((many.name.as_str(), field.as_str()));
+                self.object(wish.below(&fields, asked), read, way, b)?
+            };
+            format!("SELECT {value} AS j FROM ({rows}) {alias}")
         } else {
-            let way = Some((many.name.as_str(), field.as_str()));
-            self.object(wish.below(&fields, asked), Source { collection: many, alias: &alias }, way, b)?
+            // Figures of these items take their place, whatever is wanted of them.
+            figures(query, many, self.reader, (&alias, &filtered), b)?
         };
-        let items = format!(
-            "(SELECT coalesce(json_agg(x.j), '[]'::json) FROM (SELECT {value} AS j FROM ({rows}) {alias}) x)"
-        );
+        let items = format!("(SELECT coalesce(json_agg(x.j), '[]'::json) FROM ({rows}) x)");
         Ok(self.reader.masked(column.field, source.collection, source.alias, items, b))
-    }
-}
-
-/// A column once more: wishes for what it leads to add up.
-fn put<'c>(columns: &mut Vec<Column<'c>>, column: Column<'c>) {
-    let Some(known) = columns.iter_mut().find(|known| known.name == column.name) else {
-        columns.push(column);
-        return;
-    };
-    known.wild &= column.wild;
-    for below in column.below {
-        match known.below.iter_mut().find(|other| other.scope == below.scope) {
-            Some(other) => other.fields.extend(below.fields),
-            None => known.below.push(below),
-        }
     }
 }
 

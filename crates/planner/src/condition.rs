@@ -1,6 +1,7 @@
 //! A filter -> SQL over one collection and those it leads to.
 
 mod compare;
+mod json;
 
 use access::Action;
 use model::{Collection, Error, Field, Filter, Link, Operator, Quantifier, quote_identifier};

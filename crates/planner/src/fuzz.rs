@@ -1,17 +1,20 @@
 //! Queries made at random: nothing panics, and nothing that a client wrote stands in the SQL.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use access::{Access, Action, Fields, Rule};
-use model::{Filter, Operator, Schema};
-use query::Query;
+use model::{FieldType, Filter, Operator, Schema, SearchIndex};
+use query::{Compute, Figure, Query, Shape, Sort, TreeReport, WindowReport};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::shape::tests::shop;
-use crate::{Limits, Reader, Variables, plan_read, plan_read_keys, plan_read_one, plan_stream};
+use crate::shape::tests::{field, shop};
+use crate::{
+    Limits, Reader, Statement, Variables, plan_estimate, plan_page, plan_read, plan_read_keys, plan_read_one,
+    plan_stream, plan_tree, plan_window,
+};
 
 /// Stands in every text of the client that is not the name of a field.
 const MARK: &str = "zqmarkqz";
@@ -38,7 +41,7 @@ impl Dice {
     }
 }
 
-const OWN: [&str; 8] = ["id", "title", "author", "parent", "at", "price", "children", "tags"];
+const OWN: [&str; 9] = ["id", "title", "author", "parent", "at", "price", "children", "tags", "meta"];
 const HOSTILE: [&str; 10] = [
     "\"; DROP TABLE posts; --",
     "'",
@@ -51,8 +54,9 @@ const HOSTILE: [&str; 10] = [
     "ſ\u{202e}",
     ")",
 ];
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 15] = [
     "*",
+    "_excerpt",
     "*.*",
     "id",
     "title",
@@ -93,7 +97,10 @@ fn value(dice: &mut Dice, depth: usize) -> Value {
 
 fn filter(dice: &mut Dice, depth: usize) -> Value {
     let operators: Vec<&str> = Operator::ALL.iter().map(|(wire, _)| *wire).collect();
-    match dice.roll(if depth > 3 { 3 } else { 7 }) {
+    match dice.roll(if depth > 3 { 3 } else { 8 }) {
+        7 => {
+            json!({"meta": {"_json": {format!("a{}", text(dice)): {dice.pick(&operators): value(dice, 0)}}}})
+        }
         0..3 => json!({dice.pick(&OWN): {dice.pick(&operators): value(dice, 0)}}),
         3 => json!({"_and": [filter(dice, depth + 1), filter(dice, depth + 1)]}),
         4 => json!({"_or": [filter(dice, depth + 1), filter(dice, depth + 1)]}),
@@ -127,7 +134,15 @@ fn parameters(dice: &mut Dice, depth: usize) -> Map<String, Value> {
     if dice.once_in(3) {
         put(
             "sort",
-            json!([dice.pick(&["-at", "title", "author.name", "-tags.tags_id.name", "year(at)", MARK])]),
+            json!([dice.pick(&[
+                "-at",
+                "title",
+                "author.name",
+                "-tags.tags_id.name",
+                "year(at)",
+                "-_relevance",
+                MARK
+            ])]),
         );
     }
     if dice.once_in(4) {
@@ -139,7 +154,7 @@ fn parameters(dice: &mut Dice, depth: usize) -> Map<String, Value> {
     if dice.once_in(4) {
         put("meta", "*".into());
     }
-    if depth == 0 && dice.once_in(6) {
+    if dice.once_in(6) {
         put(
             "aggregate",
             json!({dice.pick(&["count", "sum", "min", "countDistinct"]): dice.pick(&["*", "price", "id"])}),
@@ -169,6 +184,20 @@ fn query_string(parameters: &Map<String, Value>, dice: &mut Dice) -> String {
     text
 }
 
+/// Posts that are searched by indexes, with json in them.
+fn searched() -> Schema {
+    let mut schema = shop();
+    let posts = schema.collections.get_mut("posts").map(Arc::make_mut).unwrap();
+    posts.fields.push(field("meta", FieldType::Json, "jsonb"));
+    let words = SearchIndex::Words(vec!["english".to_owned(), "simple".to_owned()]);
+    posts
+        .fields
+        .iter_mut()
+        .filter(|field| field.name == "title")
+        .for_each(|title| title.search = Some(words.clone()));
+    schema
+}
+
 fn guarded() -> Access {
     let named = |names: &[&str]| Fields::Named(names.iter().map(|name| (*name).to_owned()).collect());
     let published = Filter::Compare {
@@ -185,7 +214,7 @@ fn guarded() -> Access {
     };
     let mut rules = vec![
         rule("posts", Some(&published), named(&["id", "title", "author", "tags", "at"])),
-        rule("posts", None, named(&["id", "title", "children", "blocks"])),
+        rule("posts", None, named(&["id", "title", "children", "blocks", "meta"])),
         rule("authors", None, named(&["id", "name", "posts"])),
     ];
     rules
@@ -193,9 +222,40 @@ fn guarded() -> Access {
     Access::by(rules)
 }
 
+/// The other roads that such a query goes.
+fn pages_and_reports(query: &Query, key: &str, reader: Reader<'_>) -> Vec<Statement> {
+    let posts = reader.schema.collection("posts").unwrap();
+    let place = vec![Some(key.to_owned()); query.sort.len() + 1];
+    let name = query.sort.first().map_or("price", |sort| &sort.field).to_owned();
+    let tree = TreeReport {
+        parent: "parent".to_owned(),
+        root: Some(key.to_owned()),
+        depth: 3,
+        nodes: 10,
+        shape: Shape::Flat,
+        query: query.clone(),
+    };
+    let window = WindowReport {
+        compute: vec![Compute { figure: Figure::MovingSum, field: Some(name.clone()), count: Some(3) }],
+        partition: vec![name.clone()],
+        order: vec![Sort { field: name, descending: true }],
+        query: query.clone(),
+    };
+    let all = [
+        plan_page(query, posts, reader, None).map(|plan| plan.statement),
+        plan_page(query, posts, reader, Some(&place)).map(|plan| plan.statement),
+        plan_estimate(query, posts, reader),
+        plan_tree(&TreeReport { root: None, ..tree.clone() }, posts, reader),
+        plan_tree(&tree, posts, reader),
+        plan_window(&window, posts, reader).map(|plan| plan.statement),
+        plan_window(&WindowReport { compute: vec![], ..window }, posts, reader).map(|plan| plan.statement),
+    ];
+    all.into_iter().flatten().collect()
+}
+
 /// Runs so many queries and gives the share of those that could be read, and of those that could be planned.
 fn run(cases: u32, seed: u64) -> (f64, f64) {
-    static SCHEMA: LazyLock<Schema> = LazyLock::new(shop);
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(searched);
     let (admin, guarded) = (Access::admin(), guarded());
     let me = Some(Uuid::from_u128(7));
     let now = OffsetDateTime::UNIX_EPOCH;
@@ -218,11 +278,13 @@ fn run(cases: u32, seed: u64) -> (f64, f64) {
         let plans = [
             plan_read(&query, posts, reader).map(|plan| plan.statement).ok(),
             plan_stream(&query, posts, reader).map(|plan| plan.items).ok(),
-            plan_read_one(&key, &query, posts, reader).map(|plan| plan.statement).ok(),
+            plan_read_one(&query, posts, reader).map(|plan| plan.keyless().clone()).ok(),
             plan_read_keys(std::slice::from_ref(&key), &query, posts, reader).map(|plan| plan.statement).ok(),
         ];
         planned += u32::from(plans[0].is_some());
-        for statement in plans.into_iter().flatten() {
+        // They are many: each eighth query is enough for them.
+        let further = if read % 8 == 0 { pages_and_reports(&query, &key, reader) } else { Vec::new() };
+        for statement in plans.into_iter().flatten().chain(further) {
             let sql = &statement.sql;
             assert!(!sql.contains(MARK) && !sql.contains('\0'), "{query:?}\n{sql}");
             assert!(

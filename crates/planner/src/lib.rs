@@ -28,6 +28,7 @@ mod shape;
 mod stamp;
 mod statement;
 mod stream;
+mod tree;
 mod update;
 mod value;
 
@@ -42,13 +43,17 @@ pub use read::{ReadOne, ReadPlan, plan_estimate, plan_keys, plan_read, plan_read
 pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use report::{plan_tree, plan_window};
+pub use search::search_index_parts;
 pub use stamp::Stamp;
-pub use statement::{Binding, STATEMENT_NAMES, Statement};
+pub use statement::{Binding, STATEMENT_NAMES, Statement, Uses};
 pub use stream::{StreamPlan, is_large, plan_stream};
+pub use tree::{Tree, tree};
 pub use update::{UpdateChange, plan_update};
 pub use value::{KeyText, has_nul, parse_key};
 
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod measured;
 #[cfg(test)]
 mod snapshots;

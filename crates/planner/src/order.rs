@@ -9,6 +9,7 @@ use crate::link::target_key;
 use crate::read::table;
 use crate::reader::Reader;
 use crate::rights::and;
+use crate::search::{Sought, is_relevance};
 use crate::shape::readable_field;
 use crate::statement::Builder;
 
@@ -68,8 +69,12 @@ pub(crate) fn order_by(
         let path = Path::parse(&sort.field)?;
         reader.limits.check_depth(path.steps.len() + 1)?;
         has_key |= path.steps.is_empty() && path.function.is_none() && path.last.name == *key;
-        let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
-        let value = way.value(collection, source, reader, &mut order.joins, b)?;
+        let value = if is_relevance(&path, collection) {
+            Sought::of(query.search.as_deref(), collection, reader, source)?.relevance(b)
+        } else {
+            let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
+            way.value(collection, source, reader, &mut order.joins, b)?
+        };
         order.push(value, sort.descending, Of::Asked(path));
     }
     let by_itself = sort_field.or(collection.sort_field.as_deref());

@@ -36,6 +36,11 @@ pub(crate) fn page(
     let order = order_by(query, collection, reader, (alias, *sort_field), b)?;
     let window = Window::of(query, reader.limits)?.sql();
     let table = table(collection);
+    if query.search.is_some() && collection.has_search_indexes() {
+        // A wall: on the way through another index, which has the order, the words of every item would be taken anew.
+        let found = format!("(SELECT {alias}.* FROM {table} {alias}{filtered} OFFSET 0)");
+        return Ok(format!("SELECT {columns} FROM {found} {alias}{}{}{window}", order.joins, order.by()));
+    }
     Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by()))
 }
 
@@ -62,7 +67,7 @@ pub(crate) fn fitting(
         all.push(conditions.write(filter, b)?);
     }
     if let Some(text) = &query.search {
-        all.push(search::condition(text, collection, reader, alias, b));
+        all.push(search::condition(text, collection, reader, alias, b)?);
     }
     Ok(all)
 }

@@ -24,11 +24,33 @@ pub struct ReadPlan {
     pub statement: Statement,
 }
 
-/// How to answer for one item: one statement with the column `item text`; no row = no such item.
+/// How to answer for one item, whichever it is: one statement with the column `item text`; no row = no such item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadOne {
-    /// The one statement.
-    pub statement: Statement,
+    /// The statement, without a key.
+    statement: Statement,
+    /// Which binding the key is.
+    key: usize,
+}
+
+impl ReadOne {
+    /// The statement for the item with this key (its text). A malformed key is 403, as a missing item is.
+    ///
+    /// # Errors
+    /// The key is malformed.
+    pub fn of(&self, key: &str, collection: &Collection) -> Result<Statement, Error> {
+        let key = parse_key(key, key_field(collection)?)?;
+        let mut statement = self.statement.clone();
+        if let Some(binding) = statement.bindings.get_mut(self.key) {
+            *binding = Binding::Text(Some(key));
+        }
+        Ok(statement)
+    }
+
+    /// The statement, for whom any key will do.
+    pub fn keyless(&self) -> &Statement {
+        &self.statement
+    }
 }
 
 /// Plans a list, or the figures over it.
@@ -134,25 +156,20 @@ fn unwritten(fields: &[&Field], collection: &Collection) -> String {
     format!("(SELECT {item} FROM (SELECT {none}{}) {SOURCE})", values.join(", "))
 }
 
-/// Plans the read of one item by its key's text. A malformed key is 403, as a missing item is.
-pub fn plan_read_one(
-    key: &str,
-    query: &Query,
-    collection: &Collection,
-    reader: Reader<'_>,
-) -> Result<ReadOne, Error> {
+/// Plans the read of one item, to be named afterwards ([`ReadOne::of`]).
+pub fn plan_read_one(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ReadOne, Error> {
     check_collection(collection, reader.access, Action::Read)?;
     reader.limits.check(query)?;
     let key_field = key_field(collection)?;
-    let key = parse_key(key, key_field)?;
     let mut builder = Builder::default();
     let item = answer(query, collection, reader, SOURCE, &mut builder)?;
     builder.push(&format!("SELECT {item}::text AS item FROM {} {SOURCE} WHERE ", table(collection)));
     builder.push(&format!("{SOURCE}.{} = ", quote_identifier(&key_field.name)));
-    builder.push_bind(Binding::Text(Some(key))).push(&format!("::text::{}", sql_type(key_field)));
+    let key = builder.bound();
+    builder.push_bind(Binding::Text(None)).push(&format!("::text::{}", sql_type(key_field)));
     let seen = and(reader.reach(collection, Action::Read, SOURCE, &mut builder));
     builder.push(&seen);
-    Ok(ReadOne { statement: builder.finish("items.read_one") })
+    Ok(ReadOne { statement: builder.finish("items.read_one"), key })
 }
 
 /// Plans the read of items by their keys, in key order, as [`plan_read`] without counts.

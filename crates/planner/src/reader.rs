@@ -7,6 +7,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::limits::Limits;
+use crate::statement::Builder;
 
 /// Who reads, and what there is to read.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +48,8 @@ pub struct Variables {
 impl Variables {
     /// Those of one who acts.
     pub fn of(accountability: &Accountability, now: OffsetDateTime) -> Self {
-        let Accountability { user, role, roles, policies, .. } = accountability.clone();
-        Self { now, user, role, roles, policies }
+        let Accountability { user, role, roles, policies, .. } = accountability;
+        Self { now, user: *user, role: *role, roles: roles.clone(), policies: policies.clone() }
     }
 }
 
@@ -64,20 +65,22 @@ pub(crate) enum Variable {
 }
 
 impl Variables {
-    /// What a text stands for; nothing when it is only a text.
+    /// What a text stands for; nothing when it is only a text. The statement remembers what it was made with.
     ///
     /// # Errors
     /// `INVALID_QUERY`: an adjustment that can't be read.
-    pub(crate) fn resolve(&self, text: &str) -> Result<Option<Variable>, Error> {
+    pub(crate) fn resolve(&self, text: &str, b: &mut Builder) -> Result<Option<Variable>, Error> {
         if !text.starts_with('$') {
             return Ok(None);
         }
         if text == "$NOW" {
+            b.uses.now = true;
             return self.instant(Duration::ZERO).map(Some);
         }
         if let Some(adjustment) = text.strip_prefix("$NOW(").and_then(|rest| rest.strip_suffix(')')) {
             let by = duration(adjustment)
                 .ok_or_else(|| Error::invalid_query(format!("\"{text}\" is not a time that can be read")))?;
+            b.uses.now = true;
             return self.instant(by).map(Some);
         }
         let (name, path) = text.split_once('.').map_or((text, None), |(name, path)| (name, Some(path)));
@@ -89,6 +92,7 @@ impl Variables {
             "$CURRENT_POLICIES" => ("directus_policies", self.policies.clone()),
             _ => return Ok(None),
         };
+        b.uses.caller = true;
         Ok(Some(match path {
             Some(path) => Variable::Of { collection, ids, path: path.to_owned() },
             None => Variable::Ids(ids),
@@ -130,13 +134,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::{Variable, Variables, duration};
+    use crate::statement::{Builder, Uses};
 
     #[test]
     fn variables_stand_for_values() {
         let now = OffsetDateTime::UNIX_EPOCH;
         let me = Uuid::from_u128(7);
         let variables = Variables { now, user: Some(me), role: None, roles: vec![me], policies: Vec::new() };
-        let resolve = |text: &str| variables.resolve(text);
+        let resolve = |text: &str| variables.resolve(text, &mut Builder::default());
         assert_eq!(resolve("$NOW").unwrap(), Some(Variable::Instant("1970-01-01T00:00:00Z".to_owned())));
         assert_eq!(
             resolve("$NOW(+2 hours)").unwrap(),
@@ -151,6 +156,16 @@ mod tests {
         }
         resolve("$NOW(1 eon)").unwrap_err();
         resolve("$NOW(90000 years)").unwrap_err();
+        for (text, now, caller) in [
+            ("$NOW", true, false),
+            ("$NOW(1 day)", true, false),
+            ("$CURRENT_ROLES.name", false, true),
+            ("x", false, false),
+        ] {
+            let mut b = Builder::default();
+            variables.resolve(text, &mut b).unwrap();
+            assert_eq!(b.uses, Uses { now, caller }, "{text}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(crate) mod tests {
             generated: false,
             special: Vec::new(),
             searchable: true,
+            search: None,
             link: None,
         }
     }

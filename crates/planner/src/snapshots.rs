@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::shape::tests::{articles, notes, shop};
 use crate::{
-    CreateNeeds, Deletion, Limits, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads,
-    plan_create, plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
+    Binding, CreateNeeds, Deletion, Limits, Reader, Stamp, Statement, UpdateChange, Variables,
+    parse_payloads, plan_create, plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 
 fn stamp() -> Stamp {
@@ -30,11 +30,11 @@ fn stamp() -> Stamp {
     }
 }
 
-fn query(text: &str) -> Query {
+pub(crate) fn query(text: &str) -> Query {
     Query::from_query_string(text).unwrap()
 }
 
-fn shown(statement: &Statement) -> String {
+pub(crate) fn shown(statement: &Statement) -> String {
     format!("{}\n{:?}", statement.sql, statement.bindings)
 }
 
@@ -53,7 +53,7 @@ fn variables() -> &'static Variables {
 }
 
 /// An admin before a shop: authors of articles, tags by a junction, blocks of several kinds.
-fn admin() -> Reader<'static> {
+pub(crate) fn admin() -> Reader<'static> {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(shop);
     Reader { schema: &SCHEMA, access: &ADMIN, variables: variables(), limits: Limits::default() }
 }
@@ -108,8 +108,15 @@ fn names_of_fields_do_not_meet_names_of_ours() {
 
 #[test]
 fn one_item_is_found_by_its_key() {
-    let plan = plan_read_one("7", &query(""), &articles(), admin()).unwrap();
-    insta::assert_snapshot!(shown(&plan.statement));
+    let plan = plan_read_one(&query(""), &articles(), admin()).unwrap();
+    insta::assert_snapshot!(shown(&plan.of("7", &articles()).unwrap()));
+    let other = plan.of("8", &articles()).unwrap();
+    assert_eq!(
+        (&other.sql, other.bindings),
+        (&plan.keyless().sql, vec![Binding::Text(Some("8".to_owned()))])
+    );
+    assert_eq!(plan.keyless().bindings, [Binding::Text(None)]);
+    assert_eq!(plan.of("x", &articles()).unwrap_err().code, ErrorCode::Forbidden);
 }
 
 #[test]
@@ -180,7 +187,7 @@ fn refusals_come_before_any_statement() {
 fn nobody_but_an_admin_gets_a_plan() {
     let none = Reader { access: &NONE, ..admin() };
     assert_eq!(plan_read(&query(""), &articles(), none).unwrap_err().code, ErrorCode::Forbidden);
-    assert_eq!(plan_read_one("1", &query(""), &articles(), none).unwrap_err().code, ErrorCode::Forbidden);
+    assert_eq!(plan_read_one(&query(""), &articles(), none).unwrap_err().code, ErrorCode::Forbidden);
     assert!(plan_delete(Deletion::Whole, &[], &[], None, &articles(), none, &stamp()).is_err());
 }
 
@@ -330,6 +337,9 @@ mod reading {
         ));
         insta::assert_snapshot!(posts("fields=id&sort=-tags.tags_id.name,children&limit=1"));
         insta::assert_snapshot!(posts("aggregate[countDistinct]=title&search=zzz"));
+        insta::assert_snapshot!(posts(
+            "fields=id,tags.id&deep[tags][_aggregate][count]=*&deep[tags][_group]=tags_id&deep[tags][_filter][id][_gt]=1&deep[tags][_limit]=2"
+        ));
     }
 
     #[test]
@@ -354,7 +364,7 @@ mod reading {
             ("aggregate[sum]=*", "InvalidQuery"),
             ("groupBy=tags", "Forbidden"),
             ("groupBy=title&sort=price", "InvalidQuery"),
-            ("deep[tags][_aggregate][count]=*&fields=tags.id", "InvalidQuery"),
+            ("deep[author][_aggregate][count]=*&fields=author.id", "InvalidQuery"),
         ] {
             let said = posts(text);
             assert!(said.starts_with(expected), "{text}: {said}");

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 17] = [
+pub const STATEMENT_NAMES: [&str; 18] = [
     "items.create",
     "items.update",
     "items.delete",
@@ -22,6 +23,7 @@ pub const STATEMENT_NAMES: [&str; 17] = [
     "items.lock",
     "items.referring",
     "items.remove",
+    "items.explain",
     "reports.tree",
     "reports.window",
 ];
@@ -32,9 +34,30 @@ pub struct Statement {
     /// Name for spans and metrics, one of [`STATEMENT_NAMES`].
     pub name: &'static str,
     /// Text; holds no value of a client. Equal shapes give equal texts, so that prepared statements are found again.
-    pub sql: String,
+    pub sql: Arc<str>,
     /// Values of `$1`, `$2` ...
     pub bindings: Vec<Binding>,
+    /// What text and bindings depend on beside query, schema and access.
+    pub uses: Uses,
+}
+
+/// Dynamic variables that a statement was made with. Who keeps a statement for later must look at them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// The time.
+    pub now: bool,
+    /// Who asks: user, role, roles or policies.
+    pub caller: bool,
+}
+
+impl Statement {
+    /// How PostgreSQL would run it, as JSON in its one column; with `analyze` it is run, and what it took is told.
+    #[must_use]
+    pub fn explained(&self, analyze: bool) -> Self {
+        let more = if analyze { ", ANALYZE, BUFFERS" } else { "" };
+        let sql = format!("EXPLAIN (FORMAT JSON{more}) {}", self.sql).into();
+        Self { name: "items.explain", sql, bindings: self.bindings.clone(), uses: self.uses }
+    }
 }
 
 /// A value of a statement.
@@ -58,12 +81,42 @@ pub enum Binding {
     Bool(bool),
 }
 
+impl Binding {
+    /// Its type, as PostgreSQL calls it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Texts(_) => "text[]",
+            Self::Uuid(_) => "uuid",
+            Self::Uuids(_) => "uuid[]",
+            Self::Bools(_) => "boolean[]",
+            Self::BigInt(_) => "bigint",
+            Self::SmallInt(_) => "smallint",
+            Self::Bool(_) => "boolean",
+        }
+    }
+
+    /// About how many bytes its value takes in memory.
+    pub fn weight(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let own = match self {
+            Self::Text(value) => text(value),
+            Self::Texts(values) => values.iter().map(|value| size_of::<Option<String>>() + text(value)).sum(),
+            Self::Uuids(values) => size_of_val(values.as_slice()),
+            Self::Bools(values) => values.len(),
+            Self::Uuid(_) | Self::BigInt(_) | Self::SmallInt(_) | Self::Bool(_) => 0,
+        };
+        size_of::<Self>() + own
+    }
+}
+
 /// Grows a statement.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     pub(crate) sql: String,
     bindings: Vec<Binding>,
     aliases: u32,
+    pub(crate) uses: Uses,
     /// Conditions of rules that stand in the statement already, by the alias and the filters they are of.
     pub(crate) rules: BTreeMap<(String, Vec<usize>), String>,
 }
@@ -96,9 +149,14 @@ impl Builder {
         self
     }
 
+    /// How many values it has.
+    pub(crate) fn bound(&self) -> usize {
+        self.bindings.len()
+    }
+
     /// The finished statement.
     pub(crate) fn finish(self, name: &'static str) -> Statement {
         debug_assert!(STATEMENT_NAMES.contains(&name), "{name} is not listed");
-        Statement { name, sql: self.sql, bindings: self.bindings }
+        Statement { name, sql: self.sql.into(), bindings: self.bindings, uses: self.uses }
     }
 }

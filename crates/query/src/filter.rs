@@ -3,7 +3,9 @@
 //! Several keys hold together; `_and`/`_or` take lists; a bare value means `_eq`; logic may also stand below a
 //! field (`{price: {_or: [{_lt: 1}, {_gt: 9}]}}`).
 
-use model::{Error, Filter, Operator, Quantifier};
+mod json;
+
+use model::{Error, Filter, Function, Operator, Quantifier};
 use serde_json::{Map, Value};
 
 use crate::path::{Path, Step};
@@ -11,7 +13,7 @@ use crate::values::{coerce, entries};
 
 /// Objects within objects.
 const DEPTH_LIMIT: usize = 24;
-/// Conditions and groups in all.
+/// Conditions and groups in all; their budget is counted when the whole query is there.
 const NODE_LIMIT: usize = 500;
 
 /// The filter that an object describes.
@@ -46,6 +48,7 @@ impl Reader {
                 ("_or", _) => Filter::Or(self.list(field, key, value, depth)?),
                 ("_some", Some(field)) => self.related(field, Quantifier::Some, key, value, depth)?,
                 ("_none", Some(field)) => self.related(field, Quantifier::None, key, value, depth)?,
+                ("_json", Some(field)) => self.inside(field, value, depth)?,
                 (key, Some(field)) if key.starts_with('_') => compare(field, key, value)?,
                 (key, Some(field)) => {
                     let Step { name, scope } = step(field)?;
@@ -86,15 +89,7 @@ impl Reader {
         value: &Value,
         depth: usize,
     ) -> Result<Vec<Filter>, Error> {
-        let refused = || Error::invalid_query(format!("\"{key}\" must be an array of objects"));
-        let members = match value {
-            Value::Object(map) if map.is_empty() => Vec::new(),
-            _ => entries(key, value)?.ok_or_else(refused)?,
-        };
-        members
-            .into_iter()
-            .map(|member| self.group(field, member.as_object().ok_or_else(refused)?, depth + 1))
-            .collect()
+        members(key, value)?.into_iter().map(|member| self.group(field, member, depth + 1)).collect()
     }
 
     fn field(&mut self, name: &str, value: &Value, depth: usize) -> Result<Filter, Error> {
@@ -122,9 +117,32 @@ fn step(name: &str) -> Result<Step, Error> {
     Err(Error::invalid_query(format!("\"{name}\" leads to no other items")))
 }
 
+/// The members of `_and` and `_or`.
+fn members<'v>(key: &str, value: &'v Value) -> Result<Vec<&'v Map<String, Value>>, Error> {
+    let refused = || Error::invalid_query(format!("\"{key}\" must be an array of objects"));
+    let members = match value {
+        Value::Object(map) if map.is_empty() => Vec::new(),
+        _ => entries(key, value)?.ok_or_else(refused)?,
+    };
+    members.into_iter().map(|member| member.as_object().ok_or_else(refused)).collect()
+}
+
 fn compare(name: &str, operator: &str, value: &Value) -> Result<Filter, Error> {
+    let (operator, value) = comparison(name, operator, value)?;
+    let path = Path::parse(name)?;
+    if !path.steps.is_empty() {
+        return Err(Error::invalid_query(format!("\"{name}\" must be written as nested objects")));
+    }
+    if matches!(path.function, Some(Function::Json(_))) {
+        return Err(Error::invalid_query("json() can only be used in fields"));
+    }
+    Ok(Filter::Compare { field: path.last.name, function: path.function, operator, value })
+}
+
+/// An operator with its value, in the form that suits it.
+fn comparison(name: &str, operator: &str, value: &Value) -> Result<(Operator, Value), Error> {
     let Some(known) = Operator::parse(operator) else { return Err(unknown(name, operator)) };
-    let (operator, value) = match known {
+    Ok(match known {
         _ if known.takes_list() => (known, list_value(operator, value)?),
         _ if known.takes_flag() => (known, flag(operator, value)?),
         _ if known.takes_object() => (known, object_value(operator, value)?),
@@ -143,12 +161,7 @@ fn compare(name: &str, operator: &str, value: &Value) -> Result<Filter, Error> {
             Value::Null => return Err(not_scalar(operator)),
             other => (known, other),
         },
-    };
-    let path = Path::parse(name)?;
-    if !path.steps.is_empty() {
-        return Err(Error::invalid_query(format!("\"{name}\" must be written as nested objects")));
-    }
-    Ok(Filter::Compare { field: path.last.name, function: path.function, operator, value })
+    })
 }
 
 fn unknown(field: &str, name: &str) -> Error {
@@ -170,8 +183,7 @@ fn scalar(name: &str, value: &Value) -> Result<Value, Error> {
 }
 
 fn object_value(name: &str, value: &Value) -> Result<Value, Error> {
-    let what = if name == "_json" { "an object" } else { "a valid GeoJSON object" };
-    let refused = || Error::invalid_query(format!("\"{name}\" has to be {what}"));
+    let refused = || Error::invalid_query(format!("\"{name}\" has to be a valid GeoJSON object"));
     match value {
         Value::Object(_) => Ok(value.clone()),
         Value::String(text) => crate::json::parse(text).filter(Value::is_object).ok_or_else(refused),

@@ -4,6 +4,7 @@
 //! A name is only a name here: whether a field exists and an operator suits its type is the planner's to say.
 
 mod aggregate;
+pub mod budget;
 mod export;
 mod filter;
 mod json;
@@ -154,12 +155,16 @@ impl Query {
     /// The inverse of [`Query::to_bytes`].
     ///
     /// # Errors
-    /// `INVALID_QUERY` when the bytes are not a query.
+    /// `INVALID_QUERY` when the bytes are not a query, or one that costs too much.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        serde_json::from_slice(bytes).map_err(|_| Error::invalid_query("The query is malformed"))
+        let query: Self =
+            serde_json::from_slice(bytes).map_err(|_| Error::invalid_query("The query is malformed"))?;
+        // Who calls by himself may send what no parser of ours has seen.
+        budget::Cost::of(&query).check()?;
+        Ok(query)
     }
 }
 

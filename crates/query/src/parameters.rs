@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use model::{Error, Filter};
 use serde_json::{Map, Value};
 
+use crate::budget::{self, Cost};
 use crate::values::{coerce, names};
 use crate::{Meta, Path, Query, Sort, aggregate, filter, json};
 
@@ -31,8 +32,6 @@ const KNOWN: [&str; 15] = [
 const REFUSED: [&str; 2] = ["version", "versionRaw"];
 /// What is read elsewhere: see [`crate::Export`].
 const EXPORT: &str = "export";
-/// Levels of `deep`.
-const DEPTH_LIMIT: usize = 10;
 /// Bytes of a cursor.
 const CURSOR_LIMIT: usize = 8_192;
 /// Bytes of an alias: it is the name of a column.
@@ -48,7 +47,9 @@ pub fn is_known(name: &str) -> bool {
 /// # Errors
 /// `INVALID_QUERY` with a reason.
 pub fn read(parameters: &Map<String, Value>) -> Result<Query, Error> {
-    read_at(parameters, 0)
+    let query = read_at(parameters, 0)?;
+    Cost::of(&query).check()?;
+    Ok(query)
 }
 
 fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error> {
@@ -148,8 +149,9 @@ fn group(value: &Value) -> Result<Vec<String>, Error> {
 
 /// `{rel: {_limit: 5, nested: {..}}}`: what has an underscore is a parameter, the rest leads on.
 fn deep(object: &Map<String, Value>, depth: usize) -> Result<BTreeMap<String, Query>, Error> {
-    if depth > DEPTH_LIMIT {
-        return Err(Error::invalid_query(format!("\"deep\" is nested deeper than {DEPTH_LIMIT} levels")));
+    if depth > budget::DEPTH {
+        let reason = format!("\"deep\" is nested deeper than {} levels", budget::DEPTH);
+        return Err(Error::invalid_query(reason));
     }
     let mut queries = BTreeMap::new();
     for (name, value) in object.iter().filter(|(name, _)| !name.starts_with('_')) {

@@ -75,12 +75,16 @@ impl Path {
 fn call<'a>(name: &str, inner: &'a str) -> Option<(&'a str, Function)> {
     if name == "json" {
         let (field, path) = inner.split_once(',')?;
-        let steps = json_steps(path).len();
-        let plain = !path.contains(['$', '*', '?', '@', '\0']) && !path.contains("[]");
-        return (plain && (1..=JSON_LIMIT).contains(&steps))
-            .then(|| (field, Function::Json(path.trim().to_owned())));
+        return Some((field, inside(path)?));
     }
     Some((inner, Function::parse(name)?))
+}
+
+/// A value inside json; nothing when the path is none, or too deep.
+pub(crate) fn inside(path: &str) -> Option<Function> {
+    let plain = !path.contains(['$', '*', '?', '@', '\0']) && !path.contains("[]");
+    let fits = plain && (1..=JSON_LIMIT).contains(&json_steps(path).len());
+    fits.then(|| Function::Json(path.trim().to_owned()))
 }
 
 fn malformed(text: &str) -> Error {

@@ -24,6 +24,26 @@ fn body(text: &str) -> String {
 }
 
 #[test]
+fn values_inside_json_have_paths() {
+    let read = |filter: serde_json::Value| shown(Query::from_json(&json!({ "filter": filter })));
+    assert_snapshot!(read(json!({"meta": {"_json": {"a.b[0]": {"_gt": 5, "_nnull": true}}}})), @r#"{"filter":{"and":[{"compare":{"field":"meta","function":{"json":"a.b[0]"},"operator":"_gt","value":5}},{"compare":{"field":"meta","function":{"json":"a.b[0]"},"operator":"_nnull","value":true}}]}}"#);
+    assert_snapshot!(read(json!({"author": {"meta": {"_json": {"_or": [{"a": "x"}, {"b": {"c": {"_in": "1,2"}}}]}}}})), @r#"{"filter":{"related":{"field":"author","filter":{"or":[{"compare":{"field":"meta","function":{"json":"a"},"operator":"_eq","value":"x"}},{"compare":{"field":"meta","function":{"json":"b.c"},"operator":"_in","value":["1","2"]}}]}}}}"#);
+    assert_snapshot!(text(r#"filter[meta][_json][a][_eq]=1&filter[other][_json]={"_x":null}"#), @r#"{"filter":{"and":[{"compare":{"field":"meta","function":{"json":"a"},"operator":"_eq","value":"1"}},{"compare":{"field":"other","function":{"json":"_x"},"operator":"_null","value":true}}]}}"#);
+    let deep = (0..30).fold(json!("x"), |inner, _| json!({ "a": inner }));
+    for wrong in [
+        json!({"meta": {"_json": []}}),
+        json!({"meta": {"_json": {"_and": 5}}}),
+        json!({"meta": {"_json": {"": 5}}}),
+        json!({"meta": {"_json": {"a": {"_json": {"b": 1}}}}}),
+        json!({"year(at)": {"_json": {"a": 1}}}),
+        json!({"meta": {"_json": deep}}),
+        json!({"meta": {"_json": {"_or": vec![json!({"a": 1}); 501]}}}),
+    ] {
+        assert!(read(wrong.clone()).starts_with("400"), "{wrong}: {}", read(wrong.clone()));
+    }
+}
+
+#[test]
 fn nothing_asked() {
     assert_snapshot!(text(""), @"{}");
     assert_snapshot!(text("&&access_token=x&utm[a=1&cb=%ff"), @"{}");
@@ -200,14 +220,16 @@ fn limits() {
         let open = r#"{"_and":["#.repeat(depth);
         format!(r#"{{"filter":{open}{{}}{}}}"#, "]}".repeat(depth))
     };
-    assert!(Query::from_json_text(&nested(15)).is_ok());
+    assert!(Query::from_json_text(&nested(9)).is_ok());
+    assert_snapshot!(body(&nested(15)), @"400 The query has 16 levels in a filter: its budget is 10");
     assert_snapshot!(body(&nested(16)), @"400 Invalid JSON for query object");
     let wrapped = (0..24).fold(json!({}), |inner, _| json!({"_and": [inner]}));
     assert_snapshot!(shown(Query::from_json(&json!({"filter": wrapped}))), @r#"400 "filter" is nested deeper than 24 levels"#);
     assert_snapshot!(body(&nested(100_000)), @"400 Invalid JSON for query object");
     assert_snapshot!(text(&format!("filter{}=1", "[_and][0]".repeat(20))), @r#"400 Parameter "filter[_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0][_and][0]" is malformed"#);
     let wide = |count: usize| json!({ "filter": { "_or": vec![json!({ "id": 1 }); count] } });
-    assert!(Query::from_json(&wide(499)).is_ok());
+    assert!(Query::from_json(&wide(99)).is_ok());
+    assert_snapshot!(shown(Query::from_json(&wide(499))), @"400 The query has 500 conditions in filters: its budget is 100");
     assert_snapshot!(shown(Query::from_json(&wide(500))), @r#"400 "filter" has more than 500 conditions"#);
 }
 

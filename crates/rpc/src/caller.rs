@@ -74,6 +74,12 @@ pub fn caller<T>(request: &Request<T>) -> &Caller {
     request.extensions().get::<Caller>().unwrap_or(&PUBLIC)
 }
 
+/// Who calls, as [`caller`], and what is asked.
+pub fn called<T>(request: Request<T>) -> (Caller, T) {
+    let (_, mut extensions, message) = request.into_parts();
+    (extensions.remove::<Caller>().unwrap_or_default(), message)
+}
+
 /// Refuses all but admins (and processes of the fleet, which have every right).
 pub fn require_admin(caller: &Caller) -> Result<(), Status> {
     if caller.accountability.admin { Ok(()) } else { Err(status(model::Error::forbidden().into())) }

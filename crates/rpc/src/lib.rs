@@ -16,7 +16,7 @@ mod signer;
 mod status;
 
 pub use auth::{AuthClient, Authenticator};
-pub use caller::{Caller, caller, outgoing, require_admin, require_process};
+pub use caller::{Caller, called, caller, outgoing, require_admin, require_process};
 pub use channel::Channel;
 pub use door::Door;
 pub use error::Error;

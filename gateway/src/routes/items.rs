@@ -9,8 +9,8 @@ use bytes::Bytes;
 use model::Error;
 use proto::items::v1::update_items_request::Target;
 use proto::items::v1::{
-    CreateItemsRequest, DeleteItemsRequest, Keys, ReadItemRequest, ReadItemsRequest, UpdateItemsRequest,
-    delete_items_request,
+    CreateItemsRequest, DeleteItemsRequest, ExplainItemsRequest, Keys, ReadItemRequest, ReadItemsRequest,
+    UpdateItemsRequest, delete_items_request,
 };
 
 use super::other;
@@ -19,7 +19,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::export;
 use crate::failure::Failure;
-use crate::read_query::{ReadQuery, Wanted};
+use crate::read_query::{Explain, ReadQuery, Wanted};
 use crate::state::Gateway;
 use crate::streamed;
 
@@ -33,7 +33,11 @@ pub async fn list(
     caller: Caller,
     InCollection(collection): InCollection,
     wanted: Wanted,
+    explain: Explain,
 ) -> Answer {
+    if let Some(analyze) = explain.0 {
+        return explained(&gateway, &caller, (collection, wanted.query, None), analyze).await;
+    }
     read_items(&gateway, &caller, collection, wanted, None).await
 }
 
@@ -49,8 +53,12 @@ async fn search_items(gateway: &Gateway, request: Request) -> Answer {
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, gateway).await?;
     let InCollection(collection) = InCollection::from_request_parts(&mut parts, gateway).await?;
+    let explain = Explain::from_request_parts(&mut parts, gateway).await?;
     let body = JsonBody::from_request(Request::from_parts(parts, body), gateway).await?;
     let (wanted, keys) = target::search(&body)?;
+    if let Some(analyze) = explain.0 {
+        return explained(gateway, &caller, (collection, wanted.query, keys), analyze).await;
+    }
     read_items(gateway, &caller, collection, wanted, keys).await
 }
 
@@ -61,10 +69,10 @@ pub async fn read(
     Item { collection, key }: Item,
     wanted: Wanted,
 ) -> Answer {
-    let (name, query) = (collection.clone(), wanted.query);
-    let request = gateway.call(&caller, ReadItemRequest { collection, key, query });
+    let (name, query, tags) = (collection.clone(), wanted.query, caller.is_public());
+    let request = gateway.call(&caller, ReadItemRequest { collection, key, query, tags });
     let found = gateway.items().read_item(request).await?.into_inner();
-    export::answer(&gateway, wanted.export, &name, &found.item)
+    Ok(answer::tagged(export::answer(&gateway, wanted.export, &name, &found.item)?, &found.tags))
 }
 
 /// POST /items/:collection
@@ -145,6 +153,18 @@ pub async fn delete_many(
     delete_items(&gateway, &caller, collection, target).await
 }
 
+/// How a list would be made.
+async fn explained(
+    gateway: &Gateway,
+    caller: &Caller,
+    (collection, query, keys): (String, Bytes, Option<Keys>),
+    analyze: bool,
+) -> Answer {
+    let request = gateway.call(caller, ExplainItemsRequest { collection, query, keys, analyze });
+    let found = gateway.items().explain_items(request).await?.into_inner();
+    Ok(answer::of(&found.explanation))
+}
+
 /// Reads a list: as one document, or item by item where a file is wanted or where there may be many.
 pub async fn read_items(
     gateway: &Gateway,
@@ -153,7 +173,7 @@ pub async fn read_items(
     Wanted { query, export, many }: Wanted,
     keys: Option<Keys>,
 ) -> Answer {
-    let request = ReadItemsRequest { collection, query, keys };
+    let request = ReadItemsRequest { collection, query, keys, tags: caller.is_public() };
     if export.is_some() || many {
         return streamed::items(gateway, caller, request, export).await;
     }
@@ -161,7 +181,7 @@ pub async fn read_items(
     if found.too_many {
         return streamed::items(gateway, caller, request, None).await;
     }
-    Ok(answer::list(&found))
+    Ok(answer::tagged(answer::list(&found), &found.tags))
 }
 
 async fn delete_items(

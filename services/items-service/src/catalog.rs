@@ -3,13 +3,14 @@
 //! Built as a whole from what introspection read (`assemble`), never changed. Metadata stays the JSON that PostgreSQL
 //! made of its row; only what planning needs of it is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::FieldType;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub mod assemble;
+pub mod marks;
 pub mod openapi;
 pub mod rows;
 pub mod typescript;
@@ -24,6 +25,10 @@ pub struct Catalog {
     pub collections: BTreeMap<String, CollectionEntry>,
     /// PostGIS's type of geometries by its whole name, if it is installed.
     pub geometry: Option<String>,
+    /// PostgreSQL schema of pg_trgm, if it is installed.
+    pub trigrams: Option<String>,
+    /// Managed indexes for search that can be used, by name.
+    pub search_indexes: BTreeSet<String>,
 }
 
 impl Catalog {
@@ -118,6 +123,8 @@ pub struct FieldMeta {
     pub required: bool,
     /// `search` looks at it.
     pub searchable: bool,
+    /// Mark for full-text search; what is none is left out.
+    pub full_text: Option<marks::Mark>,
     /// Place among the collection's fields.
     pub sort: Option<i64>,
     /// Shipped with the platform.

@@ -16,6 +16,12 @@ pub struct Config {
     pub filter_deadline: Duration,
     /// `EVENTUS_RELAY_LEASE`, 10 s: a relay that is silent for so long is replaced.
     pub relay_lease: Duration,
+    /// `EVENTUS_USER_STATEMENT_TIMEOUT`, 10 s: a read of a user who is no administrator is stopped after that.
+    pub user_timeout: Duration,
+    /// `EVENTUS_PUBLIC_STATEMENT_TIMEOUT`, 5 s: the same for who has no credentials.
+    pub public_timeout: Duration,
+    /// `EVENTUS_SLOW_QUERY`, 1 s: a read that takes longer is a line in the log; 0 for none.
+    pub slow_query: Duration,
     /// `QUERY_LIMIT_DEFAULT`, `QUERY_LIMIT_MAX`, `MAX_RELATIONAL_DEPTH`: how much one query may ask for.
     pub limits: Limits,
     /// `EVENTUS_STREAM_TIMEOUT`, 10 min: a list that is streamed longer is broken off.
@@ -31,6 +37,9 @@ impl Default for Config {
         Self {
             filter_deadline: Duration::from_secs(5),
             relay_lease: Duration::from_secs(10),
+            user_timeout: Duration::from_secs(10),
+            public_timeout: Duration::from_secs(5),
+            slow_query: Duration::from_secs(1),
             limits: Limits::default(),
             stream_timeout: Duration::from_secs(600),
             stream_patience: Duration::from_secs(30),
@@ -49,6 +58,9 @@ impl Config {
         Ok(Self {
             filter_deadline: env.duration("EVENTUS_FILTER_DEADLINE", default.filter_deadline)?,
             relay_lease: env.duration("EVENTUS_RELAY_LEASE", default.relay_lease)?,
+            user_timeout: env.duration("EVENTUS_USER_STATEMENT_TIMEOUT", default.user_timeout)?,
+            public_timeout: env.duration("EVENTUS_PUBLIC_STATEMENT_TIMEOUT", default.public_timeout)?,
+            slow_query: env.duration("EVENTUS_SLOW_QUERY", default.slow_query)?,
             limits: limits(env)?,
             stream_timeout: env.duration("EVENTUS_STREAM_TIMEOUT", default.stream_timeout)?,
             stream_patience: env.duration("EVENTUS_STREAM_PATIENCE", default.stream_patience)?,

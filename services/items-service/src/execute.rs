@@ -1,5 +1,7 @@
 //! The one place where planned statements are run, and where PostgreSQL's refusals become the client's errors.
 
+use std::sync::Arc;
+
 use futures_util::stream::BoxStream;
 use model::{Error, ErrorCode};
 use planner::{Binding, Statement};
@@ -26,9 +28,22 @@ pub async fn rows(conn: &mut PgConnection, statement: &Statement) -> Result<Vec<
     observed(statement.name, prepared(statement).fetch_all(conn), |rows| Some(rows.len())).await
 }
 
+/// As [`rows`]; the text is not kept as a prepared statement.
+pub async fn rows_passing(conn: &mut PgConnection, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
+    let query = prepared(statement).persistent(false);
+    observed(statement.name, query.fetch_all(conn), |rows| Some(rows.len())).await
+}
+
 /// Runs a statement on any free connection, as a transaction of its own, and gives its rows.
 pub async fn rows_alone(db: &db::Db, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
     observed(statement.name, prepared(statement).fetch_all(db), |rows| Some(rows.len())).await
+}
+
+/// As [`rows_alone`], of a statement that gives one row at most. The connection keeps its text as a prepared statement
+/// where that pays.
+pub async fn row_alone(db: &db::Db, statement: &Statement, pays: bool) -> Result<Option<PgRow>, sqlx::Error> {
+    let query = prepared(statement).persistent(pays);
+    observed(statement.name, query.fetch_optional(db), |row| Some(row.iter().len())).await
 }
 
 /// Runs a statement and gives its rows one by one; PostgreSQL waits while none is taken.
@@ -41,7 +56,7 @@ pub fn row_by_row<'a>(
 
 /// Plan texts come from `planner` alone, which writes no value into them.
 fn prepared(statement: &Statement) -> Query<'_, Postgres, PgArguments> {
-    let mut query = sqlx::query(AssertSqlSafe(statement.sql.as_str()));
+    let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&statement.sql)));
     for binding in &statement.bindings {
         query = match binding {
             Binding::Text(value) => query.bind(value),

@@ -12,12 +12,15 @@ mod cascade;
 mod create;
 mod cursor;
 mod delete;
+mod explain;
 mod read;
 mod report;
 #[cfg(test)]
 mod rights;
 mod singleton;
+mod slow;
 mod stream;
+mod tags;
 mod update;
 mod write;
 
@@ -31,8 +34,8 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::ReadItemsRequest>,
     ) -> Result<Response<pb::ReadItemsResponse>, Status> {
-        let caller = rpc::caller(&request).clone();
-        read::items(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
+        let (caller, message) = rpc::called(request);
+        read::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
     type StreamItemsStream = stream::Parts;
@@ -49,8 +52,8 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::ReadItemRequest>,
     ) -> Result<Response<pb::ReadItemResponse>, Status> {
-        let caller = rpc::caller(&request).clone();
-        read::item(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
+        let (caller, message) = rpc::called(request);
+        read::item(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn read_report(
@@ -65,23 +68,31 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::CreateItemsRequest>,
     ) -> Result<Response<pb::WriteItemsResponse>, Status> {
-        let caller = rpc::caller(&request).clone();
-        create::items(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
+        let (caller, message) = rpc::called(request);
+        create::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn update_items(
         &self,
         request: Request<pb::UpdateItemsRequest>,
     ) -> Result<Response<pb::WriteItemsResponse>, Status> {
-        let caller = rpc::caller(&request).clone();
-        update::items(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
+        let (caller, message) = rpc::called(request);
+        update::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn delete_items(
         &self,
         request: Request<pb::DeleteItemsRequest>,
     ) -> Result<Response<pb::DeleteItemsResponse>, Status> {
-        let caller = rpc::caller(&request).clone();
-        delete::items(&self.0, &caller, request.into_inner()).await.map(Response::new).map_err(rpc::status)
+        let (caller, message) = rpc::called(request);
+        delete::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn explain_items(
+        &self,
+        request: Request<pb::ExplainItemsRequest>,
+    ) -> Result<Response<pb::ExplainItemsResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        explain::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 }

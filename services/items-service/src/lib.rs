@@ -21,6 +21,7 @@ mod execute;
 mod failure;
 mod filter;
 mod items;
+mod plans;
 pub mod relay;
 pub mod schema;
 mod snapshot;
@@ -78,6 +79,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         cursors: links.cursors,
         making: tokio::sync::Mutex::default(),
         wake: Wake::default(),
+        reading: state::Reading::new(&links.db, &config),
         db: links.db,
         bus: links.bus,
         clock: links.clock,

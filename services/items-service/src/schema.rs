@@ -18,10 +18,12 @@ mod ddl;
 mod definition;
 mod describe;
 mod fields;
+mod full_text;
 mod geometry;
 pub mod indexes;
 mod meta;
 mod relations;
+pub mod search_indexes;
 
 pub use blueprint::format::Format as DocumentFormat;
 pub use blueprint::offline;

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, Row as _};
 use tokio::sync::Mutex;
 
 use crate::catalog::{self, Catalog};
+use crate::plans::Plans;
 
 mod assemble;
 pub mod introspect;
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub filters: Vec<Registration>,
     /// Version of the control row `filters`.
     pub filters_version: i64,
+    /// Plans that were made against it.
+    pub plans: Plans,
 }
 
 impl Snapshot {
@@ -136,6 +139,7 @@ impl Snapshots {
             fingerprint,
             filters,
             filters_version: versions.try_get("filters")?,
+            plans: Plans::default(),
         });
         tracing::info!(
             schema_version = snapshot.schema.version,

@@ -1,6 +1,7 @@
 //! What every call of this process works with; built once, cheap to clone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::Access;
 use model::{Accountability, Clock, Error, Errors, Ids};
@@ -9,6 +10,7 @@ use rpc::Caller;
 use secrets::{Hasher, Sealer, Signet};
 use tokio::sync::{Mutex, Notify};
 
+use crate::config::Config;
 use crate::filter::Filters;
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::system::payload::Storing;
@@ -21,6 +23,8 @@ pub struct State(Arc<Inner>);
 pub struct Inner {
     /// PostgreSQL.
     pub db: db::Db,
+    /// The same, for reads.
+    pub reading: Reading,
     /// JetStream and pings.
     pub bus: bus::Bus,
     /// Schema and registrations.
@@ -45,6 +49,36 @@ pub struct Inner {
     pub ids: Arc<dyn Ids>,
 }
 
+/// PostgreSQL as readers see it: how long they may make it work.
+pub struct Reading {
+    admin: db::Db,
+    user: db::Db,
+    public: db::Db,
+    /// What takes longer is told; zero for nothing.
+    pub slow: Duration,
+}
+
+impl Reading {
+    /// With the limits of the settings.
+    pub fn new(db: &db::Db, config: &Config) -> Self {
+        Self {
+            admin: db.clone(),
+            user: db.limited(config.user_timeout),
+            public: db.limited(config.public_timeout),
+            slow: config.slow_query,
+        }
+    }
+
+    /// For one who acts.
+    pub fn of(&self, accountability: &Accountability) -> &db::Db {
+        match accountability {
+            Accountability { admin: true, .. } => &self.admin,
+            Accountability { user: Some(_), .. } => &self.user,
+            _ => &self.public,
+        }
+    }
+}
+
 /// Handles of the log's readers in this process.
 #[derive(Debug, Clone, Default)]
 pub struct Wake {
@@ -66,7 +100,8 @@ impl Wake {
 pub struct Asking {
     /// What he may do.
     pub access: Access,
-    variables: Variables,
+    /// Who he is.
+    pub variables: Variables,
     limits: Limits,
 }
 

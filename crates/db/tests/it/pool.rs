@@ -175,6 +175,51 @@ async fn nobody_waits_for_a_connection_that_rests() {
     assert_eq!(told(&db, 1).await.unwrap(), 1);
 }
 
+/// Every statement runs under its own limit, whatever the connection was used for before.
+#[tokio::test]
+async fn each_has_his_own_time() {
+    let (_database, db) = open().await;
+    let milliseconds = std::time::Duration::from_millis;
+    let limits = [db.clone(), db.limited(milliseconds(10_000)), db.limited(milliseconds(5_000))];
+    assert_eq!(limits.each_ref().map(|db| db.limit().as_secs()), [30, 10, 5]);
+    assert_eq!(db.limited(milliseconds(60_000)).limit().as_secs(), 30, "never more than the process allows");
+    assert_eq!(db.limited(milliseconds(0)).limit().as_secs(), 30);
+    let clients = (0..48_usize).map(|client| {
+        let (db, own) = (&limits[client % 3], ["30s", "10s", "5s"][client % 3]);
+        async move {
+            for round in 0..30 {
+                let sql = "SELECT current_setting('statement_timeout')";
+                let found: String = match (client + round) % 7 {
+                    0 => {
+                        let mut transaction = db.begin().await.unwrap();
+                        sqlx::query_scalar(sql).fetch_one(&mut *transaction).await.unwrap()
+                    }
+                    1 => {
+                        // Not to the end: the connection goes back to the pool with what it was set to.
+                        sqlx::query("SELECT 1 / 0").execute(db).await.unwrap_err();
+                        continue;
+                    }
+                    2 => sqlx::query_scalar(sql).fetch_one(&mut *db.acquire().await.unwrap()).await.unwrap(),
+                    _ => sqlx::query_scalar(sql).fetch_one(db).await.unwrap(),
+                };
+                assert_eq!(found, own);
+            }
+        }
+    });
+    tokio::time::timeout(DEADLINE, futures_util::future::join_all(clients)).await.unwrap();
+    let hasty = db.limited(milliseconds(50));
+    let sleep =
+        async |db: &db::Db, seconds: f64| sqlx::query("SELECT pg_sleep($1)").bind(seconds).execute(db).await;
+    let error = sleep(&hasty, 10.0).await.unwrap_err();
+    assert_eq!(Error::classify(&error), Class::Cancelled, "{error}");
+    assert_eq!(db::public(&error).code.status(), 408);
+    let mut transaction = hasty.begin().await.unwrap();
+    let error = sqlx::query("SELECT pg_sleep(10)").execute(&mut *transaction).await.unwrap_err();
+    assert_eq!(Error::classify(&error), Class::Cancelled, "{error}");
+    drop(transaction);
+    sleep(&db, 0.2).await.unwrap();
+}
+
 async fn told<'e>(db: impl sqlx::PgExecutor<'e>, number: i64) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT $1").bind(number).fetch_one(db).await
 }

@@ -26,12 +26,12 @@ enum Operand {
 }
 
 /// What is compared: an expression, and the type that values are read as.
-struct Subject<'f> {
-    sql: String,
-    cast: String,
-    field: &'f Field,
+pub(super) struct Subject<'f> {
+    pub(super) sql: String,
+    pub(super) cast: String,
+    pub(super) field: &'f Field,
     /// A number of ours, whatever the field is.
-    number: bool,
+    pub(super) number: bool,
 }
 
 impl Conditions<'_> {
@@ -44,6 +44,7 @@ impl Conditions<'_> {
         b: &mut Builder,
     ) -> Result<String, Error> {
         let subject = match function {
+            Some(Function::Json(path)) => return self.inside(field, path, operator, value, b),
             Some(function) => {
                 let sql = function_value(function, field, self.collection, self.source, &self.reader, b)?;
                 check_number(function, operator)?;
@@ -55,6 +56,17 @@ impl Conditions<'_> {
                 Subject { sql, cast: sql_type(field).to_owned(), field, number: false }
             }
         };
+        self.compared(&subject, operator, value, b)
+    }
+
+    /// A comparison that the subject takes.
+    pub(super) fn compared(
+        &self,
+        subject: &Subject<'_>,
+        operator: Operator,
+        value: &Value,
+        b: &mut Builder,
+    ) -> Result<String, Error> {
         let column = &subject.sql;
         let sign = match operator {
             Operator::Null | Operator::Nnull => {
@@ -68,8 +80,8 @@ impl Conditions<'_> {
                     false => format!("({column} IS NOT NULL AND {column}::text <> '')"),
                 });
             }
-            Operator::In | Operator::Nin => return self.one_of(&subject, operator, value, b),
-            Operator::Between | Operator::Nbetween => return self.between(&subject, operator, value, b),
+            Operator::In | Operator::Nin => return self.one_of(subject, operator, value, b),
+            Operator::Between | Operator::Nbetween => return self.between(subject, operator, value, b),
             // null compared is a question about null, as in the original.
             Operator::Eq if value.is_null() => return Ok(format!("{column} IS NULL")),
             Operator::Neq if value.is_null() => return Ok(format!("{column} IS NOT NULL")),
@@ -82,10 +94,12 @@ impl Conditions<'_> {
             Operator::Intersects
             | Operator::Nintersects
             | Operator::IntersectsBbox
-            | Operator::NintersectsBbox => return geometry::compare(column, field, operator, value, b),
-            _ => return like(&subject, operator, value, b),
+            | Operator::NintersectsBbox => {
+                return geometry::compare(column, subject.field, operator, value, b);
+            }
+            _ => return like(subject, operator, value, b),
         };
-        let operand = self.operand(&subject, value, b)?;
+        let operand = self.operand(subject, value, b)?;
         Ok(match (operand, self.whose.unresolved()) {
             (Operand::Value(operand), _) => format!("{column} {sign} {operand}"),
             (Operand::Looked(operand), _) => self.against(&operand, format!("{column} {sign} {operand}")),
@@ -98,16 +112,16 @@ impl Conditions<'_> {
     }
 
     /// The dynamic variable that a value names.
-    fn variable(&self, value: &Value) -> Result<Option<Variable>, Error> {
+    fn variable(&self, value: &Value, b: &mut Builder) -> Result<Option<Variable>, Error> {
         match value {
-            Value::String(text) => self.reader.variables.resolve(text),
+            Value::String(text) => self.reader.variables.resolve(text, b),
             _ => Ok(None),
         }
     }
 
     /// A value as an expression of the subject's type.
     fn operand(&self, subject: &Subject<'_>, value: &Value, b: &mut Builder) -> Result<Operand, Error> {
-        match self.variable(value)? {
+        match self.variable(value, b)? {
             None => bound(subject, value, b).map(Operand::Value),
             Some(Variable::Instant(text)) => self.instant(subject, &text, b).map(Operand::Value),
             Some(Variable::Ids(ids)) => match ids.first() {
@@ -175,7 +189,7 @@ impl Conditions<'_> {
         let (mut texts, mut parts, mut has_null) = (Vec::new(), Vec::new(), false);
         let (equal, glue) = if operator == Operator::In { ("= ANY", " OR ") } else { ("<> ALL", " AND ") };
         for value in list(subject, operator, value)? {
-            match self.variable(value)? {
+            match self.variable(value, b)? {
                 None if value.is_null() => has_null = true,
                 None => texts.push(Some(text_of(subject, value)?)),
                 Some(Variable::Instant(text)) => {
@@ -375,7 +389,7 @@ fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
     if allowed { Ok(()) } else { Err(unfit(field.kind.as_str(), operator)) }
 }
 
-fn unfit(kind: &str, operator: Operator) -> Error {
+pub(super) fn unfit(kind: &str, operator: Operator) -> Error {
     // Of the geometries the original names no kind.
     let (kind, name) = (kind.split('.').next().unwrap_or_default(), operator.as_str());
     Error::invalid_query(format!("\"{kind}\" field type does not contain the \"{name}\" filter operator"))

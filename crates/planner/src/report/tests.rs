@@ -116,7 +116,7 @@ mod access_holds {
 
     fn shown(report: Result<Report, model::Error>) -> String {
         planned(&report.unwrap(), &reader())
-            .map_or_else(|error| format!("{:?}", error.code), |statement| statement.sql)
+            .map_or_else(|error| format!("{:?}", error.code), |statement| statement.sql.to_string())
     }
 
     #[test]

@@ -61,7 +61,8 @@ async fn ask(gateway: &Gateway) -> Result<Value, Errors> {
     let fields = FIELDS.iter().map(|field| (*field).to_owned()).collect();
     let query = Query { fields: Some(fields), limit: Some(1), ..Query::default() };
     let collection = "directus_settings".to_owned();
-    let request = gateway.own(ReadItemsRequest { collection, query: query.to_bytes().into(), keys: None });
+    let query = query.to_bytes().into();
+    let request = gateway.own(ReadItemsRequest { collection, query, keys: None, tags: false });
     let found = gateway.items().read_items(request).await.map_err(rpc::errors)?.into_inner();
     Ok(first(&found.items))
 }

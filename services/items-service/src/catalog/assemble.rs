@@ -7,6 +7,7 @@ use model::{FieldType, GeometryColumn, GeometryKind, Special};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::marks::{self, MEMBER, Mark};
 use super::rows::{CollectionRow, ColumnRow, FieldRow, ForeignKeyRow, RelationRow, Rows};
 use super::{
     Catalog, CollectionEntry, CollectionMeta, FieldEntry, FieldMeta, RelationEntry, RelationMeta, TableEntry,
@@ -36,7 +37,8 @@ pub fn catalog(rows: Rows) -> Catalog {
     name_geometries(&mut columns, rows.geometry.as_deref());
     fields(&mut collections, columns, rows.fields);
     relations(&mut collections, rows.keys, rows.relations);
-    Catalog { collections, geometry: rows.geometry }
+    let search_indexes = rows.search_indexes.into_iter().collect();
+    Catalog { collections, geometry: rows.geometry, trigrams: rows.trigrams, search_indexes }
 }
 
 /// Columns of PostGIS's types are called after what they hold. `geometry` is its type of geometries.
@@ -95,6 +97,7 @@ fn fields(collections: &mut BTreeMap<String, CollectionEntry>, columns: Vec<Colu
     for (row, system) in all {
         let key = (row.collection.clone(), row.field.clone());
         order.push(key.clone());
+        let full_text = marked(row.meta.get());
         metas.entry(key).or_insert(FieldMeta {
             json: row.meta,
             special: row.special.unwrap_or_default(),
@@ -102,6 +105,7 @@ fn fields(collections: &mut BTreeMap<String, CollectionEntry>, columns: Vec<Colu
             searchable: row.searchable.unwrap_or(true),
             sort: row.sort,
             system,
+            full_text,
         });
     }
     for column in columns {
@@ -119,6 +123,15 @@ fn fields(collections: &mut BTreeMap<String, CollectionEntry>, columns: Vec<Colu
             entry.fields.push(FieldEntry { name: key.1, kind: FieldType::Alias, column: None, meta });
         }
     }
+}
+
+/// The mark for full-text search in a field's metadata. Few have one: the others are not read for it.
+fn marked(meta: &str) -> Option<Mark> {
+    if !meta.contains(MEMBER) {
+        return None;
+    }
+    let meta: Value = serde_json::from_str(meta).ok()?;
+    marks::mark(&meta["options"]).ok().flatten()
 }
 
 fn relations(

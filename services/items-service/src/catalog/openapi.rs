@@ -111,7 +111,7 @@ fn refer(parameters: &[&str]) -> Value {
     parameters.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
 }
 
-const LIST: [&str; 8] = ["Fields", "Filter", "Sort", "Limit", "Offset", "Page", "Cursor", "Meta"];
+const LIST: [&str; 9] = ["Fields", "Filter", "Sort", "Limit", "Offset", "Page", "Cursor", "Meta", "Explain"];
 
 fn items_paths(paths: &mut Map<String, Value>, entry: &CollectionEntry, name: &str) {
     let one = json!({"$ref": format!("#/components/schemas/{name}")});
@@ -343,6 +343,7 @@ fn parameters() -> Value {
         "Page": query("page", json!({"type": "integer", "minimum": 1}), "Page of `limit` items, from 1"),
         "Cursor": query("cursor", json!({"type": "string"}), "Empty for the first page, then meta.next_cursor of the page before"),
         "Meta": meta,
+        "Explain": query("explain", json!({"enum": ["true", "analyze"]}), "For administrators: how the list would be answered, instead of the list; with `analyze` it is run for that"),
     })
 }
 

@@ -20,6 +20,10 @@ pub struct Rows {
     pub relations: Vec<RelationRow>,
     /// PostGIS's type of geometries by its whole name, if it is installed.
     pub geometry: Option<String>,
+    /// PostgreSQL schema of pg_trgm, if it is installed.
+    pub trigrams: Option<String>,
+    /// Managed indexes for search that can be used, by name.
+    pub search_indexes: Vec<String>,
 }
 
 /// A table.

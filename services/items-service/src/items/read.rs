@@ -1,12 +1,13 @@
 //! Reading: query -> plan -> one statement -> JSON bytes.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use bytes::Bytes;
 use model::{Collection, Error, ErrorCode, Errors, Filter, Operator};
-use planner::{Limits, Reader};
+use planner::{Limits, ReadPlan, Reader, Statement};
 use proto::items::v1 as pb;
-use query::Query;
+use query::{Meta, Query};
 use rpc::Caller;
 use serde_json::Value;
 use sqlx::Row as _;
@@ -15,9 +16,12 @@ use sqlx::postgres::PgRow;
 use super::cursor::Cursor;
 use super::update::checked_keys;
 use super::write::Tries;
+use super::{slow, tags};
 use crate::execute;
 use crate::failure::Failure;
-use crate::state::State;
+use crate::plans::{Asked, Kept, ListPlan, Plan, Ready};
+use crate::snapshot::Snapshot;
+use crate::state::{Asking, State};
 
 /// The query of a request; absent means the default one.
 pub fn query(bytes: &[u8]) -> Result<Query, Error> {
@@ -81,6 +85,69 @@ fn limited(query: &Query, keys: &[String], collection: &Collection) -> Result<Qu
     Ok(Query { filter: Some(Filter::And(filter)), ..query.clone() })
 }
 
+/// The plan of a list without a cursor. Only after the plan it is said that there may be many: who may not read learns
+/// nothing.
+pub fn list(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ListPlan, Error> {
+    let plan = planner::plan_read(query, collection, reader)?;
+    let is_large = planner::is_large(query, collection, reader.limits)?;
+    Ok(ListPlan { plan, meta: query.meta, is_large })
+}
+
+/// What one statement reads, and what is told of it.
+struct Reading<'a> {
+    state: &'a State,
+    caller: &'a Caller,
+    snapshot: &'a Snapshot,
+    asking: &'a Asking,
+    collection: &'a Collection,
+    query: &'a [u8],
+}
+
+impl<'a> Reading<'a> {
+    fn reader(&self) -> Reader<'a> {
+        bounds(self.asking.reader(self.snapshot), self.collection)
+    }
+
+    /// The plan for what is asked, perhaps from before; nothing when `make` makes none that may be kept.
+    fn plan(
+        &self,
+        one: bool,
+        query: Option<&Bytes>,
+        make: impl FnOnce() -> Result<Option<Plan>, Error>,
+    ) -> Result<Option<Ready>, Error> {
+        let Some(query) = query else { return make().map(|_| None) };
+        let Asking { access, variables, .. } = self.asking;
+        let asked = Asked { one, collection: &self.collection.name, query, access, variables };
+        self.snapshot.plans.of(&asked, make)
+    }
+
+    async fn row(&self, statement: &Statement, prepared: bool) -> Result<Option<PgRow>, sqlx::Error> {
+        let db = self.state.reading.of(&self.caller.accountability);
+        let begun = Instant::now();
+        let row = execute::row_alone(db, statement, prepared).await;
+        let slow = self.state.reading.slow;
+        if !slow.is_zero() && begun.elapsed() >= slow {
+            slow::tell(statement.name, begun.elapsed(), self.query, self.collection, self.reader());
+        }
+        row
+    }
+
+    fn tags(&self, wanted: bool, kept: Option<&Kept>, answer: &str) -> Vec<String> {
+        if !wanted {
+            return Vec::new();
+        }
+        let find = || -> Vec<String> {
+            let query = query(self.query).unwrap_or_default();
+            planner::tree(&query, self.collection, self.reader()).collections.into_iter().collect()
+        };
+        let schema = &self.snapshot.schema;
+        match kept {
+            Some(kept) => tags::of(answer, kept.collections.get_or_init(find), self.collection, schema),
+            None => tags::of(answer, &find(), self.collection, schema),
+        }
+    }
+}
+
 /// A count, where the query asked for it.
 pub fn count(row: &PgRow, wanted: bool, name: &str) -> Result<Option<i64>, sqlx::Error> {
     wanted.then(|| row.try_get(name)).transpose()
@@ -106,47 +173,104 @@ pub fn expected(rows: &[PgRow]) -> Result<i64, Failure> {
     plan[0]["Plan"]["Plan Rows"].as_i64().ok_or_else(|| Error::internal().into())
 }
 
+/// The answer of a list, as one document.
+fn document(
+    reading: &Reading<'_>,
+    request: &pb::ReadItemsRequest,
+    row: &PgRow,
+    (kept, meta): (Option<&Kept>, Meta),
+) -> Result<pb::ReadItemsResponse, Failure> {
+    let items: String = row.try_get("items")?;
+    Ok(pb::ReadItemsResponse {
+        tags: reading.tags(request.tags, kept, &items),
+        items: Bytes::from(items),
+        total_count: count(row, meta.total_count, "total_count")?,
+        filter_count: count(row, meta.filter_count, "filter_count")?,
+        ..pb::ReadItemsResponse::default()
+    })
+}
+
+/// A list whose plan was kept, or may be.
+async fn again(
+    reading: &Reading<'_>,
+    request: &pb::ReadItemsRequest,
+    ready: &Ready,
+) -> Result<pb::ReadItemsResponse, Failure> {
+    let Plan::List(ListPlan { plan, meta, is_large }) = &ready.kept.plan else {
+        return Err(Error::internal().into());
+    };
+    if *is_large {
+        return Ok(pb::ReadItemsResponse { too_many: true, ..pb::ReadItemsResponse::default() });
+    }
+    let row = reading.row(&plan.statement, ready.prepared).await?.ok_or_else(Error::internal)?;
+    document(reading, request, &row, (Some(&ready.kept), *meta))
+}
+
+/// A list with something that is of this request alone: keys, a cursor, an estimate.
+async fn once(
+    reading: &Reading<'_>,
+    request: &pb::ReadItemsRequest,
+    wanted: &Wanted,
+) -> Result<pb::ReadItemsResponse, Failure> {
+    let (state, collection, reader) = (reading.state, reading.collection, reading.reader());
+    let query = wanted.query(collection)?;
+    let cursor = Cursor::of(&query, collection, reader, &state.cursors)?;
+    let plan: ReadPlan = match &cursor {
+        Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,
+        None => {
+            let ListPlan { plan, is_large, .. } = list(&query, collection, reader)?;
+            if is_large {
+                return Ok(pb::ReadItemsResponse { too_many: true, ..pb::ReadItemsResponse::default() });
+            }
+            plan
+        }
+    };
+    let filter_count_estimate = estimate(state, &query, collection, reader).await?;
+    let row = reading.row(&plan.statement, true).await?.ok_or_else(Error::internal)?;
+    let next_cursor = cursor.map(|cursor| cursor.next(&row, &state.cursors)).transpose()?;
+    let answer = document(reading, request, &row, (None, query.meta))?;
+    Ok(pb::ReadItemsResponse { filter_count_estimate, next_cursor, ..answer })
+}
+
+async fn attempt(
+    state: &State,
+    caller: &Caller,
+    asking: &Asking,
+    request: &pb::ReadItemsRequest,
+) -> Result<pb::ReadItemsResponse, Failure> {
+    let snapshot = &*state.snapshots.present();
+    let collection = snapshot.collection(&request.collection)?;
+    let reading = Reading { state, caller, snapshot, asking, collection, query: &request.query };
+    let mut special = None;
+    let ready = reading.plan(false, request.keys.is_none().then_some(&request.query), || {
+        let (query, keys) = (query(&request.query)?, request.keys.clone());
+        let wanted = Wanted { collection: request.collection.clone(), query, keys };
+        if wanted.keys.is_some() || wanted.query.cursor.is_some() || wanted.query.meta.filter_count_estimate {
+            special = Some(wanted);
+            return Ok(None);
+        }
+        list(&*wanted.query(collection)?, collection, reading.reader()).map(|plan| Some(Plan::List(plan)))
+    })?;
+    match (ready, special) {
+        (Some(ready), _) => again(&reading, request, &ready).await,
+        (None, Some(wanted)) => once(&reading, request, &wanted).await,
+        (None, None) => Err(Error::internal().into()),
+    }
+}
+
 /// Answers a list.
 pub async fn items(
     state: &State,
     caller: &Caller,
     request: pb::ReadItemsRequest,
 ) -> Result<pb::ReadItemsResponse, Errors> {
-    let query = query(&request.query)?;
-    let wanted = Wanted { collection: request.collection, query, keys: request.keys };
     let asking = state.asking(caller);
     let mut tries = Tries::default();
     loop {
-        let attempt = async {
-            let snapshot = state.snapshots.present();
-            let collection = snapshot.collection(&wanted.collection)?;
-            let reader = bounds(asking.reader(&snapshot), collection);
-            let query = wanted.query(collection)?;
-            let cursor = Cursor::of(&query, collection, reader, &state.cursors)?;
-            let plan = match &cursor {
-                Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,
-                None => planner::plan_read(&query, collection, reader)?,
-            };
-            // Only after the plan: who may not read learns nothing.
-            if cursor.is_none() && planner::is_large(&query, collection, reader.limits)? {
-                return Ok(pb::ReadItemsResponse { too_many: true, ..pb::ReadItemsResponse::default() });
-            }
-            let estimate = estimate(state, &query, collection, reader).await?;
-            let rows = execute::rows_alone(&state.db, &plan.statement).await?;
-            let row = rows.first().ok_or_else(Error::internal)?;
-            Ok(pb::ReadItemsResponse {
-                items: Bytes::from(row.try_get::<String, _>("items").map_err(Failure::Sql)?),
-                total_count: count(row, query.meta.total_count, "total_count")?,
-                filter_count: count(row, query.meta.filter_count, "filter_count")?,
-                too_many: false,
-                filter_count_estimate: estimate,
-                next_cursor: cursor.map(|cursor| cursor.next(row, &state.cursors)).transpose()?,
-            })
-        };
-        match attempt.await {
+        match attempt(state, caller, &asking, &request).await {
             Ok(done) => return Ok(done),
             Err(failure) => {
-                tries.after(failure, state, &wanted.collection).await.map_err(of_the_query)?;
+                tries.after(failure, state, &request.collection).await.map_err(of_the_query)?;
             }
         }
     }
@@ -158,18 +282,28 @@ pub async fn item(
     caller: &Caller,
     request: pb::ReadItemRequest,
 ) -> Result<pb::ReadItemResponse, Errors> {
-    let query = query(&request.query)?;
     let asking = state.asking(caller);
     let mut tries = Tries::default();
     loop {
         let attempt = async {
-            let snapshot = state.snapshots.present();
-            let reader = asking.reader(&snapshot);
+            let snapshot = &*state.snapshots.present();
             let collection = snapshot.collection(&request.collection)?;
-            let plan = planner::plan_read_one(&request.key, &query, collection, reader)?;
-            let rows = execute::rows_alone(&state.db, &plan.statement).await?;
-            let row = rows.first().ok_or_else(Error::forbidden)?;
-            Ok(pb::ReadItemResponse { item: Bytes::from(row.try_get::<String, _>("item")?) })
+            let reading =
+                Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
+            let ready = reading.plan(true, Some(&request.query), || {
+                let query = query(&request.query)?;
+                planner::plan_read_one(&query, collection, reading.reader()).map(|plan| Some(Plan::One(plan)))
+            })?;
+            let ready = ready.ok_or_else(Error::internal)?;
+            let Plan::One(plan) = &ready.kept.plan else { return Err(Error::internal().into()) };
+            let statement = plan.of(&request.key, collection)?;
+            let row = reading.row(&statement, ready.prepared).await?.ok_or_else(Error::forbidden)?;
+            let item: String = row.try_get("item")?;
+            let mut tags = reading.tags(request.tags, Some(&ready.kept), &item);
+            // Who asked for it knows its key.
+            let key = collection.key().and_then(|field| planner::parse_key(&request.key, field).ok());
+            tags.extend(key.filter(|key| request.tags && !tags.contains(key)));
+            Ok::<_, Failure>(pb::ReadItemResponse { tags, item: Bytes::from(item) })
         };
         match attempt.await {
             Ok(done) => return Ok(done),

@@ -19,6 +19,7 @@ mod fields;
 mod items;
 mod pages;
 mod relations;
+mod search;
 mod variables;
 mod writes;
 
@@ -143,8 +144,8 @@ impl Shop {
     /// One item, if he may see it.
     async fn item(&self, asker: &Asker, collection: &str, key: &str) -> Option<Value> {
         let found = self.snapshot.collection(collection).unwrap();
-        let plan = planner::plan_read_one(key, &Query::default(), found, self.reader(asker)).unwrap();
-        let rows = execute::rows_alone(&self.servers.db, &plan.statement).await.unwrap();
+        let plan = planner::plan_read_one(&Query::default(), found, self.reader(asker)).unwrap();
+        let rows = execute::rows_alone(&self.servers.db, &plan.of(key, found).unwrap()).await.unwrap();
         rows.first().map(|row| serde_json::from_str(row.get("item")).unwrap())
     }
 

@@ -1,5 +1,7 @@
 //! Making, changing and deleting fields.
 
+pub mod metadata;
+
 use model::{Error, Errors, FieldType, quote_identifier};
 use rpc::Caller;
 use serde_json::{Map, Value};
@@ -8,10 +10,10 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::change::{Change, Entry};
 use super::definition::{self, ColumnDefinition, FieldDefinition};
 use super::meta;
-use super::{ddl, describe, geometry, indexes};
-use crate::catalog::assemble::ALIASES;
+use super::{ddl, describe, geometry, indexes, search_indexes};
+use crate::catalog::assemble::is_system;
 use crate::catalog::rows::ColumnRow;
-use crate::catalog::{Catalog, CollectionEntry, FieldEntry, wire};
+use crate::catalog::{Catalog, CollectionEntry, FieldEntry, marks, wire};
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -84,51 +86,12 @@ pub async fn finish(
     for sql in ddl::after_column(collection, field) {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
-    let Some(mut members) = row(field)? else { return Ok(()) };
+    let system = is_system(collection);
+    let Some(mut members) = metadata::row(conn, field, system).await? else { return Ok(()) };
     if let Some(place) = place.filter(|_| members.get("sort").is_none_or(Value::is_null)) {
         members.insert("sort".to_owned(), Value::from(place));
     }
     meta::write(conn, &snapshot.catalog, meta::FIELDS, &[collection, &field.field], &members).await
-}
-
-/// The row of a field's metadata; none when it has none.
-pub(super) fn row(field: &FieldDefinition) -> Result<Option<Map<String, Value>>, Error> {
-    let mut members = field.meta.clone().unwrap_or_default();
-    mark_type(&mut members, field.kind.as_deref(), field.is_alias())?;
-    if field.schema.as_ref().is_some_and(|column| column.is_primary_key == Some(true)) && hides(&members) {
-        return Err(Error::invalid_payload("A primary key can't be hidden"));
-    }
-    Ok((field.meta.is_some() || !members.is_empty()).then_some(members))
-}
-
-/// The specials as the table keeps them; some types are told apart by their special alone.
-fn mark_type(members: &mut Map<String, Value>, kind: Option<&str>, alias: bool) -> Result<(), Error> {
-    let given = members.contains_key("special");
-    let mut special = definition::special(members)?;
-    let wanted: &[&str] = match kind {
-        Some("csv") => &["cast-csv"],
-        // A hash that is to be seen says only "hash".
-        Some("hash") if !special.iter().any(|name| name == "hash") => &["hash", "conceal"],
-        _ if alias && !special.iter().any(|name| ALIASES.contains(&name.as_str())) => &["alias", "no-data"],
-        _ => &[],
-    };
-    let encrypted = special.iter().any(|name| name == "encrypt");
-    if encrypted && kind.is_some_and(|kind| !matches!(kind, "string" | "text")) {
-        return Err(Error::invalid_payload("Only a string or text can be encrypted").with("field", "special"));
-    }
-    let missing = wanted.iter().filter(|name| !special.iter().any(|present| present == *name));
-    special.extend(missing.map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    if !special.is_empty() || given {
-        let text = if special.is_empty() { Value::Null } else { Value::from(special.join(",")) };
-        members.insert("special".to_owned(), text);
-    }
-    Ok(())
-}
-
-/// Values would be shown as a mask.
-fn hides(members: &Map<String, Value>) -> bool {
-    let special = members.get("special").and_then(Value::as_str).unwrap_or_default();
-    special.split(',').any(|name| matches!(name, "hash" | "conceal" | "encrypt"))
 }
 
 /// `PATCH /fields/:collection/:field`: column and metadata.
@@ -218,12 +181,7 @@ pub(super) async fn change(
             return Err(Error::invalid_payload(reason).into());
         }
     }
-    if members.contains_key("special") {
-        mark_type(&mut members, kind, field.column.is_none())?;
-        if field.column.as_ref().is_some_and(|column| column.primary_key) && hides(&members) {
-            return Err(Error::invalid_payload("A primary key can't be hidden").into());
-        }
-    }
+    metadata::changed(conn, &mut members, owner, field, kind).await?;
     if column.is_some() || kind.is_some() {
         alter_column(conn, &snapshot.catalog, owner, field, kind, column.unwrap_or_default()).await?;
     }
@@ -270,6 +228,10 @@ async fn alter_column(
     let (mut change, retype) = completed(&change, column, present, wanted);
     let (collection, name) = (owner.name.as_str(), field.name.as_str());
     let mut statements = ddl::alter_column(collection, name, wanted, retype, &change)?;
+    if retype {
+        let marked = marks::wanted(owner, catalog).into_iter().filter(|index| index.field == name);
+        search_indexes::drop_of(conn, marked.map(|index| index.name)).await?;
+    }
     // Geometries have indexes of another kind: one that is there is made anew.
     let renewed = retype && column.indexed && ddl::is_geometry(present) != ddl::is_geometry(wanted);
     if renewed {

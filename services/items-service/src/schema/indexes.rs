@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::change::{Change, Entry};
 use super::ddl;
 use super::definition::FieldDefinition;
+use super::search_indexes::{self, Failed};
 use crate::failure::Failure;
 use crate::state::State;
 
@@ -75,10 +76,12 @@ pub fn start(state: &State, runtime: &Runtime) {
 }
 
 async fn hold(state: State, soft: CancellationToken) -> Result<(), BoxError> {
+    let mut failed = Failed::default();
     loop {
-        let made = tokio::select! {
+        let made = async { Ok(next(&state).await? || search_indexes::next(&state, &mut failed).await?) };
+        let made: Result<bool, sqlx::Error> = tokio::select! {
             () = soft.cancelled() => return Ok(()),
-            made = next(&state) => made,
+            made = made => made,
         };
         match made {
             Ok(true) => continue,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Collection, Field, FieldType, KeySource, Link, Schema, Special};
+use model::{Collection, Field, FieldType, KeySource, Link, Schema, SearchIndex, Special};
 
 use crate::catalog::assemble::field_type;
+use crate::catalog::marks;
 use crate::catalog::rows::ColumnRow;
 use crate::catalog::{Catalog, CollectionEntry, FieldEntry, RelationEntry};
 
@@ -28,6 +29,7 @@ pub fn schema(catalog: &Catalog, version: i64) -> Schema {
         let Some(key) = entry.key() else { continue };
         let Some(column) = &key.column else { continue };
         let meta = entry.meta.as_ref();
+        let searched = search_indexes(entry, catalog);
         let collection = Collection {
             name: entry.name.clone(),
             view: VIEWS.iter().find(|(name, _)| *name == entry.name).map(|(_, view)| (*view).to_owned()),
@@ -38,6 +40,7 @@ pub fn schema(catalog: &Catalog, version: i64) -> Schema {
                 .fields
                 .iter()
                 .filter_map(|described| field(entry, described, catalog, &back))
+                .map(|field| Field { search: searched.get(&field.name).cloned(), ..field })
                 .collect(),
             singleton: meta.is_some_and(|meta| meta.singleton),
             sort_field: meta.and_then(|meta| meta.sort_field.clone()),
@@ -46,6 +49,13 @@ pub fn schema(catalog: &Catalog, version: i64) -> Schema {
         collections.insert(entry.name.clone(), Arc::new(collection));
     }
     Schema { version, collections }
+}
+
+/// The managed indexes for search, by field. As long as one is missing there are none: what it would find would be
+/// missing, too.
+fn search_indexes(entry: &CollectionEntry, catalog: &Catalog) -> BTreeMap<String, SearchIndex> {
+    let there = marks::wanted(entry, catalog).into_iter().filter(|_| marks::is_complete(entry, catalog));
+    there.map(|index| (index.field.to_owned(), index.index)).collect()
 }
 
 /// Clients may read items of it.
@@ -122,6 +132,7 @@ fn field(
         generated: column.generated.is_some(),
         special,
         searchable: meta.is_none_or(|meta| meta.searchable),
+        search: None,
         link: held.and_then(|held| link(held, catalog)),
     })
 }
@@ -138,6 +149,7 @@ fn alias(name: &str, link: Link) -> Field {
         generated: false,
         special: Vec::new(),
         searchable: false,
+        search: None,
         link: Some(link),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgExecutor, Row as _};
 
+use crate::catalog::marks::PREFIX;
 use crate::catalog::rows::{CollectionRow, ColumnRow, FieldRow, ForeignKeyRow, RelationRow, Rows, TableRow};
 
 /// Wraps a statement so that its rows come as one JSON array.
@@ -24,8 +25,26 @@ pub async fn all(conn: &mut PgConnection) -> Result<Rows, sqlx::Error> {
         fields: fields(conn).await?,
         relations: rows::<RelationRow>(conn, RELATIONS).await?,
         geometry: geometry(conn).await?,
+        trigrams: trigrams(conn).await?,
+        search_indexes: sqlx::query_scalar(SEARCH_INDEXES)
+            .persistent(false)
+            .bind(PREFIX)
+            .fetch_all(conn)
+            .await?,
     })
 }
+
+/// PostgreSQL schema that pg_trgm stands in; none when it is not installed.
+pub async fn trigrams(conn: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(TRIGRAMS).persistent(false).fetch_optional(conn).await
+}
+
+const TRIGRAMS: &str =
+    "SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+    WHERE e.extname = 'pg_trgm'";
+
+const SEARCH_INDEXES: &str = "SELECT c.relname::text FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND starts_with(c.relname::text, $1) AND i.indisvalid";
 
 /// PostGIS's type of geometries by its whole name, wherever the extension stands; none when it is not installed.
 pub async fn geometry(conn: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
@@ -101,7 +120,7 @@ WITH tables AS MATERIALIZED (
     UNION ALL SELECT 7, collection, xmin::text FROM directus_collections
     UNION ALL SELECT 8, id::text, xmin::text FROM directus_fields
     UNION ALL SELECT 9, id::text, xmin::text FROM directus_relations
-    UNION ALL SELECT 10, oid::text, xmin::text FROM pg_extension WHERE extname = 'postgis'
+    UNION ALL SELECT 10, oid::text, xmin::text FROM pg_extension WHERE extname IN ('postgis', 'pg_trgm')
 )
 SELECT coalesce(sum(hashtextextended(id || ':' || stamp, kind))::text, '') FROM stamps";
 

@@ -1,6 +1,7 @@
 //! The items service through its gRPC door, in process, on real PostgreSQL and NATS.
 
 mod cursor_plan;
+mod search;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -222,7 +223,7 @@ async fn text_is_only_text() {
         let items: Value = serde_json::from_slice(&made.items).unwrap();
         assert_eq!(items, json!([{"id": key, "body": key}]));
         let read =
-            ReadItemRequest { collection: "texts".to_owned(), key: key.to_owned(), query: Vec::new().into() };
+            ReadItemRequest { collection: "texts".to_owned(), key: key.to_owned(), ..Default::default() };
         let item = service.items().read_item(service.ask(read)).await.unwrap().into_inner().item;
         assert_eq!(serde_json::from_slice::<Value>(&item).unwrap()["body"], key);
         service.update("texts", keys(&[key]), json!({"body": null})).await.unwrap();

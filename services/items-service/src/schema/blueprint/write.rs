@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::apply::{Work, at};
 use super::{Members, compare, native};
+use crate::catalog::assemble::is_system;
 use crate::failure::Failure;
 use crate::schema::change::Entry;
 use crate::schema::definition::{self, FieldDefinition, ForeignKeyDefinition, RelationDefinition};
@@ -30,7 +31,8 @@ pub async fn make(
         let collection = work.key.0.as_str();
         let mut definition = at(work, definition_of(work).map_err(Failure::from))?;
         at(work, geometry::place(conn, &snapshot.catalog, &mut definition).await)?;
-        if let Some(members) = fields::row(&definition)? {
+        let system = is_system(collection);
+        if let Some(members) = at(work, fields::metadata::row(conn, &definition, system).await)? {
             rows.push(keyed(members, &[("collection", collection), ("field", &work.key.1)]));
         }
         if names.contains(collection) {
