@@ -6,6 +6,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use http::{HeaderValue, StatusCode};
+use proto::items::v1::ReadItemsResponse;
 use serde::Serialize;
 
 /// Content type of every JSON answer.
@@ -16,15 +17,56 @@ pub fn of(json: &[u8]) -> Response {
     respond(enveloped(b"{\"data\":", json))
 }
 
-/// 200 with a list and the counts that were asked for.
-pub fn list(items: &[u8], total_count: Option<i64>, filter_count: Option<i64>) -> Response {
-    let counts = [("total_count", total_count), ("filter_count", filter_count)];
-    let counts: Vec<String> =
+/// What stands beside a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// `total_count`
+    pub total_count: Option<i64>,
+    /// `filter_count`
+    pub filter_count: Option<i64>,
+    /// `filter_count_estimate`
+    pub estimate: Option<i64>,
+    /// `next_cursor`; empty behind the last page.
+    pub next_cursor: Option<&'a str>,
+}
+
+/// 200 with a list, the counts that were asked for and the cursor of the next page.
+pub fn list(found: &ReadItemsResponse) -> Response {
+    let beside = Beside {
+        total_count: found.total_count,
+        filter_count: found.filter_count,
+        estimate: found.filter_count_estimate,
+        next_cursor: found.next_cursor.as_deref(),
+    };
+    respond(enveloped(opening(beside).as_bytes(), &found.items))
+}
+
+/// What stands before the items.
+pub fn opening(beside: Beside<'_>) -> String {
+    let counts = [
+        ("total_count", beside.total_count),
+        ("filter_count", beside.filter_count),
+        ("filter_count_estimate", beside.estimate),
+    ];
+    let mut meta: Vec<String> =
         counts.iter().filter_map(|(name, count)| Some(format!("\"{name}\":{}", (*count)?))).collect();
-    if counts.is_empty() {
-        return of(items);
+    meta.extend(beside.next_cursor.map(|cursor| match cursor {
+        "" => "\"next_cursor\":null".to_owned(),
+        // Letters, digits, `-` and `_`.
+        cursor => format!("\"next_cursor\":\"{cursor}\""),
+    }));
+    if meta.is_empty() {
+        return "{\"data\":".to_owned();
     }
-    respond(enveloped(format!("{{\"meta\":{{{}}},\"data\":", counts.join(",")).as_bytes(), items))
+    format!("{{\"meta\":{{{}}},\"data\":", meta.join(","))
+}
+
+/// 200 with a JSON text as `data` and another one before it as `meta`, unless that is empty.
+pub fn with_meta(json: &[u8], meta: &[u8]) -> Response {
+    if meta.is_empty() {
+        return of(json);
+    }
+    respond(enveloped(&[b"{\"meta\":", meta, b",\"data\":"].concat(), json))
 }
 
 /// 200 with the only entry of a JSON array as `data`; 204 when it has none (or nothing at all came back).
@@ -56,7 +98,12 @@ pub fn empty() -> Response {
 
 /// 200 with a whole JSON body.
 pub fn respond(body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Body::from(body.into()));
+    streamed(Body::from(body.into()))
+}
+
+/// 200 with a JSON body that may still be on its way.
+pub fn streamed(body: Body) -> Response {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     mark(&mut response);
     response
@@ -82,6 +129,8 @@ mod tests {
     use axum::response::Response;
     use http_body_util::BodyExt;
 
+    use proto::items::v1::ReadItemsResponse;
+
     use super::{list, of, only, written};
 
     fn text(response: Response) -> String {
@@ -94,11 +143,26 @@ mod tests {
     #[test]
     fn envelopes() {
         assert_eq!(text(of(b"{\"id\":1}")), r#"200 {"data":{"id":1}}"#);
-        assert_eq!(text(list(b"[]", None, None)), r#"200 {"data":[]}"#);
-        assert_eq!(text(list(b"[]", Some(3), None)), r#"200 {"meta":{"total_count":3},"data":[]}"#);
+        let mut found = ReadItemsResponse { items: "[]".into(), ..ReadItemsResponse::default() };
+        assert_eq!(text(list(&found)), r#"200 {"data":[]}"#);
+        found.total_count = Some(3);
+        assert_eq!(text(list(&found)), r#"200 {"meta":{"total_count":3},"data":[]}"#);
+        found.filter_count = Some(2);
+        found.next_cursor = Some(String::new());
         assert_eq!(
-            text(list(b"[1]", Some(3), Some(2))),
-            r#"200 {"meta":{"total_count":3,"filter_count":2},"data":[1]}"#
+            text(list(&found)),
+            r#"200 {"meta":{"total_count":3,"filter_count":2,"next_cursor":null},"data":[]}"#
+        );
+        let (items, next_cursor) = ("[1]".into(), Some("a-_9".to_owned()));
+        let found = ReadItemsResponse {
+            items,
+            next_cursor,
+            filter_count_estimate: Some(9),
+            ..ReadItemsResponse::default()
+        };
+        assert_eq!(
+            text(list(&found)),
+            r#"200 {"meta":{"filter_count_estimate":9,"next_cursor":"a-_9"},"data":[1]}"#
         );
         assert_eq!(text(only(b" [{\"a\":[1]}] ")), r#"200 {"data":{"a":[1]}}"#);
         assert_eq!(text(only(b"[]")), "204 ");

@@ -35,6 +35,8 @@ pub struct Config {
     pub connections: usize,
     /// `EVENTUS_SSE_CONNECTIONS`, 256: event streams at a time; more are refused.
     pub streams: usize,
+    /// `QUERY_LIMIT_DEFAULT`, 100, and `QUERY_LIMIT_MAX`, -1: what `/server/info` says of them; items keeps to them.
+    pub query_limits: (i64, i64),
     /// `EVENTUS_TOKEN_CACHE_SIZE`, 10000: tokens whose accountability is remembered.
     pub tokens: usize,
 }
@@ -78,6 +80,7 @@ impl Config {
             timeout: env.duration("EVENTUS_REQUEST_TIMEOUT", Duration::from_secs(30))?,
             connections: positive(env, "EVENTUS_HTTP_CONNECTIONS", 8_192)?,
             streams: env.parse("EVENTUS_SSE_CONNECTIONS", 256)?,
+            query_limits: (env.parse("QUERY_LIMIT_DEFAULT", 100)?, env.parse("QUERY_LIMIT_MAX", -1)?),
             tokens: positive(env, "EVENTUS_TOKEN_CACHE_SIZE", 10_000)?,
             public_url,
         })

@@ -14,6 +14,7 @@ mod cookie;
 mod cors;
 mod document;
 mod edge;
+mod export;
 mod failure;
 mod listen;
 mod origin;
@@ -21,6 +22,7 @@ mod path;
 mod read_query;
 mod routes;
 mod state;
+mod streamed;
 mod token;
 
 use std::sync::Arc;

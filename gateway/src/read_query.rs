@@ -2,25 +2,68 @@
 
 use std::convert::Infallible;
 
+use crate::failure::Failure;
+use crate::state::Gateway;
 use axum::extract::FromRequestParts;
 use bytes::Bytes;
 use http::request::Parts;
 use model::Error;
-use query::Query;
+use query::{Export, LARGEST_DOCUMENT, Query};
 
-use crate::failure::Failure;
-use crate::state::Gateway;
+/// What is to be read, and the form of the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The canonical bytes of the query.
+    pub query: Bytes,
+    /// The form, where the answer is to be a file.
+    pub export: Option<Export>,
+    /// The query itself says that there may be many.
+    pub many: bool,
+}
 
-/// The canonical bytes of the query string's query.
+impl Wanted {
+    /// A query in a form.
+    pub fn new(query: &Query, export: Option<Export>) -> Self {
+        let many = query.limit.is_some_and(|limit| !(0..=LARGEST_DOCUMENT).contains(&limit));
+        let many = many && query.cursor.is_none();
+        Self { query: query.to_bytes().into(), export, many }
+    }
+}
+
+impl FromRequestParts<Gateway> for Wanted {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Failure> {
+        let text = parts.uri.query().unwrap_or_default();
+        Ok(Self::new(&Query::from_query_string(text)?, Export::from_query_string(text)?))
+    }
+}
+
+/// The form of an answer that no query shapes.
+#[derive(Debug, Clone, Copy)]
+pub struct Form(pub Option<Export>);
+
+impl FromRequestParts<Gateway> for Form {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Failure> {
+        Ok(Self(Export::from_query_string(parts.uri.query().unwrap_or_default())?))
+    }
+}
+
+/// The canonical bytes of the query string's query, where the answer has but one form.
 #[derive(Debug, Clone)]
 pub struct ReadQuery(pub Bytes);
 
 impl FromRequestParts<Gateway> for ReadQuery {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Failure> {
-        let query = Query::from_query_string(parts.uri.query().unwrap_or_default())?;
-        Ok(Self(query.to_bytes().into()))
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
+        let wanted = Wanted::from_request_parts(parts, gateway).await?;
+        if wanted.export.is_some() {
+            return Err(Error::invalid_query("\"export\" is for reading").into());
+        }
+        Ok(Self(wanted.query))
     }
 }
 

@@ -8,6 +8,7 @@ mod fields;
 mod hooks;
 mod items;
 mod relations;
+mod reports;
 mod schema;
 pub mod server;
 mod system;
@@ -47,6 +48,8 @@ fn content() -> Router<Gateway> {
     Router::new()
         .route("/items/{collection}", searchable(collection, "POST,SEARCH,GET,HEAD,PATCH,DELETE"))
         .route("/items/{collection}/{key}", only(item, "GET,HEAD,PATCH,DELETE"))
+        .route("/reports/{collection}/tree", only(get(reports::tree), "GET,HEAD"))
+        .route("/reports/{collection}/window", only(get(reports::window), "GET,HEAD"))
 }
 
 fn definitions() -> Router<Gateway> {

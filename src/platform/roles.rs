@@ -75,6 +75,8 @@ pub(super) fn start(
             hooks: wiring.channel(Role::Hooks)?,
             sealer: secrets::Sealer::try_new(&settings.secret)
                 .map_err(|error| Error::part("SECRET", error))?,
+            cursors: secrets::Signet::try_new(&settings.secret, "cursors")
+                .map_err(|error| Error::part("SECRET", error))?,
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -77,6 +78,14 @@ impl Api {
     /// The gateway's address.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// A GET whose answer is read as it comes.
+    pub async fn open(&self, path: &str) -> http::Response<Incoming> {
+        let token = self.token.as_deref().unwrap_or_default();
+        let request =
+            Request::get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {token}"));
+        self.client.request(request.body(Full::default()).unwrap()).await.unwrap()
     }
 
     /// A call with headers and raw body. `Err` when no answer came.

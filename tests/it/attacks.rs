@@ -1,5 +1,6 @@
 //! Attacks through the public doors: the sentences of the security checklist that touch what is built.
 
+mod bounds;
 mod credentials;
 mod injection;
 mod outbound;
@@ -11,13 +12,16 @@ use crate::api::{Answer, Api};
 use crate::world::{Options, World};
 
 /// Everything that only an administrator may do: method, path, body.
-const DOORS: [(&str, &str, &str); 31] = [
+const DOORS: [(&str, &str, &str); 34] = [
     ("GET", "/items/secrets", ""),
     ("GET", "/items/secrets/1", ""),
     ("GET", "/items/secrets?fields=nope", ""),
     ("GET", "/items/secrets?filter[word][_contains]=a&meta=*&limit=0", ""),
     ("GET", "/items/secrets?sort=word", ""),
     ("SEARCH", "/items/secrets", "{}"),
+    ("SEARCH", "/items/secrets", "{\"query\":{\"limit\":-1}}"),
+    ("GET", "/items/secrets?export=csv&limit=-1", ""),
+    ("GET", "/items/secrets/1?export=json", ""),
     ("POST", "/items/secrets", "{\"word\":1}"),
     ("POST", "/items/secrets", "[]"),
     ("PATCH", "/items/secrets/1", "{\"word\":\"x\"}"),

@@ -2,8 +2,10 @@
 //! role. A test starts its fleet in `shape!()`.
 
 mod attacks;
+mod cursors;
 mod encrypted;
 mod events_doc;
+mod export;
 mod faults;
 mod geometry;
 pub mod grpc;
@@ -14,6 +16,7 @@ mod lives;
 mod operations_doc;
 mod reading;
 mod relay;
+mod reports;
 mod road;
 mod schema;
 mod schema_apply;

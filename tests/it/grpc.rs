@@ -2,6 +2,7 @@
 
 pub mod clients;
 mod errors;
+mod streams;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -198,6 +199,12 @@ async fn the_door() {
     refusals(&world).await;
     queries_and_sizes(&world).await;
     subscription(&world).await;
+}
+
+#[tokio::test]
+async fn many_items_are_streamed() {
+    let world = world(shape!(), false).await;
+    streams::streams(&world).await;
 }
 
 #[tokio::test]

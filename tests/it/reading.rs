@@ -2,9 +2,9 @@
 //!
 //! What differs is listed by request and class in the fixture's `differences.tsv`, and explained in its README: a
 //! request that differs and is not listed fails the test, as does one that is listed and no longer differs. With
-//! EVENTUS_TEST_RECORD=1 the list is written anew instead.
+//! EVENTUS_TEST_RECORD=1 the list is written anew instead. Exports are compared byte by byte, in `export`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use http::Method;
@@ -14,10 +14,11 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::takeover::{self, restore};
 use crate::api::{Answer, Api};
+use crate::world::{Options, World};
 
-const FIXTURE: &str = "directus-11.17.4-reading";
+pub const FIXTURE: &str = "directus-11.17.4-reading";
 /// The collection that has a field of XML.
-const WITH_XML: &str = "natives";
+pub const WITH_XML: &str = "natives";
 
 /// A request and what the original answered to it.
 #[derive(Deserialize)]
@@ -114,8 +115,8 @@ fn is_recording() -> bool {
     std::env::var_os("EVENTUS_TEST_RECORD").is_some()
 }
 
-fn listed() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(restore::file(FIXTURE, "differences.tsv")).unwrap_or_default();
+fn listed(name: &str) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(restore::file(FIXTURE, name)).unwrap_or_default();
     text.lines()
         .filter_map(|line| line.split_once('\t'))
         .map(|(id, class)| (id.into(), class.into()))
@@ -125,24 +126,53 @@ fn listed() -> BTreeMap<String, String> {
 #[tokio::test]
 async fn answers_are_those_of_the_original() {
     let world = takeover::over(FIXTURE).await;
-    let text = restore::unzipped(FIXTURE, "answers.jsonl.gz");
+    compare(&world, "answers.jsonl.gz", "differences.tsv").await;
+}
+
+/// The same where the limits are set to 5 items by default, 20 at most, and paths of 3 names.
+#[tokio::test]
+async fn limits_are_those_of_the_original() {
+    let options = Options::default()
+        .set("QUERY_LIMIT_DEFAULT", "5")
+        .set("QUERY_LIMIT_MAX", "20")
+        .set("MAX_RELATIONAL_DEPTH", "3");
+    let world = takeover::over_with(FIXTURE, options).await;
+    compare(&world, "limits.jsonl.gz", "differences-limits.tsv").await;
+    let info = world.api.get("/server/info").await.expect(200).data();
+    assert_eq!(info["queryLimit"], serde_json::json!({"default": 5, "max": 20}));
+}
+
+/// Asks all requests of a file; what is answered otherwise must be listed.
+async fn compare(world: &World, answers: &str, differences: &str) {
+    let text = restore::unzipped(FIXTURE, answers);
     let mut recorded: Vec<Recorded> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let mut connection = PgConnection::connect(&world.database.url).await.unwrap();
-    if !restore::has_xml(&mut connection).await {
+    if !has_xml(world).await {
         recorded.retain(|each| !each.is_about(WITH_XML));
     }
-    let asked = futures_util::stream::iter(&recorded).map(|each| asked(&world.api, each)).buffer_unordered(8);
+    let api = &world.api;
+    let asked = futures_util::stream::iter(&recorded).map(|each| asked(api, each)).buffer_unordered(8);
     let found: BTreeMap<String, String> = asked.filter_map(std::future::ready).collect().await;
     let compared = recorded.iter().filter(|each| each.status != 500).count();
     println!("{} of {compared} are equal", compared - found.len());
+    settle(&found, &recorded.iter().map(|each| each.id.as_str()).collect(), differences);
+}
+
+/// The fixture's one field of XML was restored as such.
+pub async fn has_xml(world: &World) -> bool {
+    let mut connection = PgConnection::connect(&world.database.url).await.unwrap();
+    restore::has_xml(&mut connection).await
+}
+
+/// The differences are those that are listed, no more and no fewer.
+pub fn settle(found: &BTreeMap<String, String>, asked: &BTreeSet<&str>, name: &str) {
     if is_recording() {
         let lines: String = found.iter().map(|(id, class)| format!("{id}\t{class}\n")).collect();
-        std::fs::write(restore::file(FIXTURE, "differences.tsv"), lines).unwrap();
+        std::fs::write(restore::file(FIXTURE, name), lines).unwrap();
         return;
     }
-    let listed = listed();
+    let listed = listed(name);
     let new: Vec<_> = found.iter().filter(|(id, class)| listed.get(*id) != Some(class)).collect();
-    let was_asked = |id: &String| recorded.iter().any(|each| each.id == *id);
+    let was_asked = |id: &String| asked.contains(id.as_str());
     let gone: Vec<_> = listed.keys().filter(|id| was_asked(id) && !found.contains_key(*id)).collect();
     assert!(new.is_empty() && gone.is_empty(), "differ anew: {new:#?}\ndiffer no longer: {gone:#?}");
 }

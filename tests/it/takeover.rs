@@ -19,9 +19,14 @@ pub async fn taken_over() -> World {
 
 /// The same of another fixture.
 pub async fn over(fixture: &str) -> World {
+    over_with(fixture, Options::default()).await
+}
+
+/// The same with settings.
+pub async fn over_with(fixture: &str, options: Options) -> World {
     let database = testkit::empty_database().await;
     restore::into(&database.url, fixture).await;
-    let mut world = World::over(shape!(), Options::default(), database).await;
+    let mut world = World::over(shape!(), options, database).await;
     world.api = Api::new(world.api.base().to_owned(), Some(ADMIN));
     world
 }

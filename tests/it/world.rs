@@ -203,6 +203,11 @@ impl World {
         }
     }
 
+    /// The id of a process that runs.
+    pub fn pid(&self, index: usize) -> u32 {
+        self.processes[index].child.as_ref().unwrap().id()
+    }
+
     /// kill -9 of every process.
     pub fn kill9_all(&mut self) {
         (0..self.processes.len()).for_each(|index| self.kill9(index));

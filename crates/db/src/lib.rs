@@ -10,6 +10,7 @@ mod kept;
 pub mod leases;
 mod migrations;
 mod pool;
+mod reading;
 
 pub use config::Config;
 pub use error::{Class, Error, public};
@@ -17,3 +18,4 @@ pub use kept::{Connection, Transaction};
 pub use leases::Lease;
 pub use migrations::{Applied, MIGRATIONS, Migration, migrate, migrate_url, migrated, wait_migrated};
 pub use pool::{Db, connect};
+pub use reading::Reading;

@@ -79,7 +79,7 @@ impl Db {
     }
 
     /// How many connections there may be.
-    pub(crate) fn max_connections(&self) -> u32 {
+    pub fn max_connections(&self) -> u32 {
         self.kept.pool().options().get_max_connections()
     }
 

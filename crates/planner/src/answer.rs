@@ -22,8 +22,6 @@ use crate::search::{Sought, is_excerpt};
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
-/// Relations within relations (`MAX_RELATIONAL_DEPTH`).
-pub(crate) const DEPTH_LIMIT: usize = 10;
 /// Sub-selects of one answer.
 const BUDGET: usize = 500;
 
@@ -167,6 +165,8 @@ impl Answers<'_> {
             let chosen = name_is_chosen || matches!(function, Some(Function::Json(_)));
             put(&mut columns, Column { name, field, function, below, wild: false, chosen });
         }
+        // As in the original: what is of other items stands last.
+        columns.sort_by_key(Column::leads_on);
         Ok(columns)
     }
 
@@ -240,9 +240,7 @@ impl Answers<'_> {
     /// One more relation, `depth` of them above it; `deeper` when fields of its items are named.
     fn spend(&mut self, depth: usize, deeper: bool) -> Result<(), Error> {
         self.spent += 1;
-        if depth + 1 + usize::from(deeper) > DEPTH_LIMIT {
-            return Err(Error::invalid_query("Max relational depth exceeded"));
-        }
+        self.reader.limits.check_depth(depth + 1 + usize::from(deeper))?;
         if self.spent > BUDGET {
             return Err(Error::invalid_query(format!("The query asks for more than {BUDGET} relations")));
         }

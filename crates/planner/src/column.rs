@@ -27,6 +27,8 @@ pub(crate) fn answer_of(field: &Field, column: &str) -> String {
         }
         FieldType::DateTime => format!("to_char({column}, 'YYYY-MM-DD\"T\"HH24:MI:SS')"),
         FieldType::Date => format!("to_char({column}, 'YYYY-MM-DD')"),
+        // There is no form to give to a time with a zone.
+        FieldType::Time if field.column_type.ends_with("with time zone") => format!("{column}::text"),
         FieldType::Time => format!("to_char({column}, 'HH24:MI:SS')"),
         FieldType::Csv => format!("string_to_array({column}, ',')"),
         // JSON that stands in a text column (special cast-json), as far as it is JSON.
@@ -48,6 +50,14 @@ pub fn sql_type(field: &Field) -> &str {
             _ => head.trim(),
         },
         None => declared,
+    }
+}
+
+/// The type that a whole value is cast to: `character` alone would be one letter.
+pub(crate) fn whole_type(field: &Field) -> &str {
+    match sql_type(field) {
+        "character" => "bpchar",
+        named => named,
     }
 }
 

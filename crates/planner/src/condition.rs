@@ -7,7 +7,6 @@ use access::Action;
 use model::{Collection, Error, Field, Filter, Link, Operator, Quantifier, quote_identifier};
 use serde_json::Value;
 
-use crate::answer::DEPTH_LIMIT;
 use crate::link::{target_key, to_any};
 use crate::read::{key_field, table};
 use crate::reader::Reader;
@@ -174,9 +173,7 @@ impl Conditions<'_> {
         filter: &Filter,
         b: &mut Builder,
     ) -> Result<String, Error> {
-        if self.depth + 1 >= DEPTH_LIMIT {
-            return Err(Error::invalid_query("Max relational depth exceeded"));
-        }
+        self.reader.limits.check_depth(self.depth + 2)?;
         let whose = if quantifier == Quantifier::None { self.whose.against() } else { self.whose };
         let below = Conditions { collection: related, source: alias, depth: self.depth + 1, whose, ..*self };
         let condition = below.write(filter, b)?;

@@ -43,7 +43,11 @@ pub(crate) fn figures(
     if groups > 0 {
         let numbers: Vec<String> = (1..=groups).map(|number| number.to_string()).collect();
         let order = order(query, &columns, groups)?;
-        rows.push_str(&format!(" GROUP BY {}{order}{}", numbers.join(", "), Window::of(query)?.sql()));
+        rows.push_str(&format!(
+            " GROUP BY {}{order}{}",
+            numbers.join(", "),
+            Window::of(query, reader.limits)?.sql()
+        ));
     }
     let shown = shown(&query.aggregate, &columns, groups);
     Ok(format!("SELECT (SELECT row_to_json(r.*) FROM (SELECT {shown}) r) AS j FROM ({rows}) g"))

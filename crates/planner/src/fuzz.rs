@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::shape::tests::{field, shop};
-use crate::{Reader, Variables, plan_read, plan_read_keys, plan_read_one};
+use crate::{Limits, Reader, Variables, plan_read, plan_read_keys, plan_read_one, plan_stream};
 
 /// Stands in every text of the client that is not the name of a field.
 const MARK: &str = "zqmarkqz";
@@ -239,10 +239,11 @@ fn run(cases: u32, seed: u64) -> (f64, f64) {
         read += 1;
         assert_eq!(Query::from_bytes(&query.to_bytes()).unwrap(), query, "what travels is what was asked");
         let access = if dice.once_in(2) { &admin } else { &guarded };
-        let reader = Reader { schema: &SCHEMA, access, variables: &variables };
+        let reader = Reader { schema: &SCHEMA, access, variables: &variables, limits: Limits::default() };
         let key = text(&mut dice);
         let plans = [
             plan_read(&query, posts, reader).map(|plan| plan.statement).ok(),
+            plan_stream(&query, posts, reader).map(|plan| plan.items).ok(),
             plan_read_one(&key, &query, posts, reader).map(|plan| plan.statement).ok(),
             plan_read_keys(std::slice::from_ref(&key), &query, posts, reader).map(|plan| plan.statement).ok(),
         ];

@@ -1,7 +1,7 @@
 //! `ORDER BY`, with the joins of those that order by a related item's field.
 
 use access::Action;
-use model::{Collection, Error, FieldType, Link, quote_identifier};
+use model::{Collection, Error, Field, FieldType, Link, quote_identifier};
 use query::{Path, Query, Step};
 
 use crate::function::function_value;
@@ -18,8 +18,42 @@ use crate::statement::Builder;
 pub(crate) struct Order {
     /// ` LEFT JOIN ..` of related items.
     pub(crate) joins: String,
+    /// What it goes by, the first thing first.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One thing that an order goes by.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The expression.
+    pub(crate) value: String,
+    /// Greatest first; null counts as greater than everything.
+    pub(crate) descending: bool,
+    /// What it is of.
+    pub(crate) of: Of,
+}
+
+/// What a part of an order is of.
+#[derive(Debug)]
+pub(crate) enum Of {
+    /// What the query names.
+    Asked(Path),
+    /// A field of the collection, which stands there by itself.
+    Own(String),
+    /// How well an item fits what is searched.
+    Relevance,
+}
+
+impl Order {
     /// ` ORDER BY ..`
-    pub(crate) by: String,
+    pub(crate) fn by(&self) -> String {
+        let part = |part: &Part| format!("{}{}", part.value, if part.descending { " DESC" } else { "" });
+        format!(" ORDER BY {}", self.parts.iter().map(part).collect::<Vec<_>>().join(", "))
+    }
+
+    fn push(&mut self, value: String, descending: bool, of: Of) {
+        self.parts.push(Part { value, descending, of });
+    }
 }
 
 /// The order of a query, with the key as the last word, so that pages never overlap.
@@ -32,31 +66,32 @@ pub(crate) fn order_by(
 ) -> Result<Order, Error> {
     let key = &collection.primary_key;
     let mut order = Order::default();
-    let mut parts: Vec<String> = Vec::with_capacity(query.sort.len() + 1);
     let mut has_key = false;
     for sort in &query.sort {
         let path = Path::parse(&sort.field)?;
+        reader.limits.check_depth(path.steps.len() + 1)?;
         has_key |= path.steps.is_empty() && path.function.is_none() && path.last.name == *key;
-        let value = if is_relevance(&path, collection) {
-            Sought::of(query.search.as_deref(), collection, reader, source)?.relevance(b)
-        } else {
-            let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
-            way.value(collection, source, reader, &mut order.joins, b)?
-        };
-        parts.push(format!("{value}{}", if sort.descending { " DESC" } else { "" }));
+        if is_relevance(&path, collection) {
+            let sought = Sought::of(query.search.as_deref(), collection, reader, source)?;
+            order.push(sought.relevance(b), sort.descending, Of::Relevance);
+            continue;
+        }
+        let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
+        let value = way.value(collection, source, reader, &mut order.joins, b)?;
+        order.push(value, sort.descending, Of::Asked(path));
     }
-    let ordered = |name: &&str| {
-        collection.field(name).is_some_and(|field| field.is_stored() && field.kind != FieldType::Json)
-    };
-    let by_itself = sort_field.or(collection.sort_field.as_deref()).filter(ordered);
-    if let (true, Some(sort_field)) = (parts.is_empty(), by_itself) {
-        has_key |= sort_field == key;
-        parts.push(format!("{source}.{}", quote_identifier(sort_field)));
+    let by_itself = sort_field.or(collection.sort_field.as_deref());
+    let by_itself = by_itself.and_then(|name| readable_field(name, collection, reader.access).ok());
+    let ordered =
+        |field: &&Field| field.is_stored() && !field.is_concealed() && field.kind != FieldType::Json;
+    if let (true, Some(field)) = (order.parts.is_empty(), by_itself.filter(ordered)) {
+        has_key |= field.name == *key;
+        let value = reader.column(field, collection, source, b);
+        order.push(value, false, Of::Own(field.name.clone()));
     }
     if !has_key {
-        parts.push(target_key(collection, source));
+        order.push(target_key(collection, source), false, Of::Own(key.clone()));
     }
-    order.by = format!(" ORDER BY {}", parts.join(", "));
     Ok(order)
 }
 

@@ -5,14 +5,12 @@ use model::{Collection, Error};
 use query::Query;
 
 use crate::condition::{Conditions, Whose};
+use crate::limits::Limits;
 use crate::order::order_by;
 use crate::read::table;
 use crate::reader::Reader;
 use crate::search;
 use crate::statement::Builder;
-
-/// Items per page when the query names no limit.
-const DEFAULT_LIMIT: i64 = 100;
 
 /// What a page is of.
 pub(crate) struct Page<'a> {
@@ -36,14 +34,20 @@ pub(crate) fn page(
 ) -> Result<String, Error> {
     let Page { filtered, sort_field, alias, columns } = page;
     let order = order_by(query, collection, reader, (alias, *sort_field), b)?;
-    let window = Window::of(query)?.sql();
+    let window = Window::of(query, reader.limits)?.sql();
     let table = table(collection);
-    if query.search.is_some() && collection.has_search_indexes() {
-        // A wall: on the way through another index, which has the order, the words of every item would be taken anew.
-        let found = format!("(SELECT {alias}.* FROM {table} {alias}{filtered} OFFSET 0)");
-        return Ok(format!("SELECT {columns} FROM {found} {alias}{}{}{window}", order.joins, order.by));
+    if let Some(found) = found(query, collection, alias, filtered) {
+        return Ok(format!("SELECT {columns} FROM {found}{}{}{window}", order.joins, order.by()));
     }
-    Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by))
+    Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by()))
+}
+
+/// The items that are found by managed indexes, read as `alias`; nothing where none is asked. A wall: on the way through
+/// another index, one that has the order, the words of every item would be taken anew.
+pub(crate) fn found(query: &Query, collection: &Collection, alias: &str, filtered: &str) -> Option<String> {
+    let by_index = query.search.is_some() && collection.has_search_indexes();
+    by_index
+        .then(|| format!("(SELECT {alias}.* FROM {} {alias}{filtered} OFFSET 0) {alias}", table(collection)))
 }
 
 /// ` WHERE ..` of these conditions, or nothing.
@@ -89,8 +93,8 @@ impl Window {
     }
 
     /// That of a query.
-    pub(crate) fn of(query: &Query) -> Result<Self, Error> {
-        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    pub(crate) fn of(query: &Query, limits: Limits) -> Result<Self, Error> {
+        let limit = limits.items(query)?.unwrap_or(-1);
         let too_far = || Error::invalid_query("\"offset\" is too large");
         let offset = match (query.page, query.offset) {
             (Some(page @ 1..), _) if limit >= 0 => {

@@ -14,7 +14,7 @@ use crate::statement::{Binding, Builder, Statement};
 use crate::value::parse_key;
 
 /// The alias that items are read under.
-const SOURCE: &str = "t";
+pub(crate) const SOURCE: &str = "t";
 
 /// How to answer a list: one statement with the column `items text`, and `total_count bigint`, `filter_count bigint`
 /// where the query asks for them. Of a singleton `items` is its one item, an object.
@@ -34,18 +34,11 @@ pub struct ReadOne {
 /// Plans a list, or the figures over it.
 pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ReadPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
+    reader.limits.check(query)?;
     let mut b = Builder::default();
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
-    let table = table(collection);
-    let all_seen =
-        filtered(&reader.reach(collection, Action::Read, SOURCE, &mut b).into_iter().collect::<Vec<_>>());
     let fits = filtered(&conditions);
-    let count = |wanted: bool, condition: &str, name: &str| match wanted {
-        true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
-        false => String::new(),
-    };
-    let counts = count(query.meta.total_count, &all_seen, "total_count")
-        + &count(query.meta.filter_count, &fits, "filter_count");
+    let counts = counts(query, collection, reader, &fits, &mut b);
     let all = |b: &mut Builder, rows: &str| {
         b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items");
         b.push(&format!("{counts} FROM ({rows}) p"));
@@ -59,16 +52,55 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
     let columns = format!("{SOURCE}.*");
     let wanted = Page { filtered: &fits, sort_field: None, alias: SOURCE, columns: &columns };
     if collection.singleton {
-        let first = Query { limit: Some(1), offset: None, page: None, ..query.clone() };
-        let first = page(&first, collection, reader, &wanted, &mut b)?;
-        b.push(&format!("SELECT coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), "));
-        let fields = unwritten_fields(query, collection, reader.access)?;
-        b.push(&unwritten(&fields, collection)).push(&format!("::text) AS items{counts}"));
+        let item = singleton(query, collection, reader, (&item, &wanted), &mut b)?;
+        b.push(&format!("SELECT {item} AS items{counts}"));
     } else {
         let page = page(query, collection, reader, &wanted, &mut b)?;
         all(&mut b, &format!("SELECT {item} AS j FROM ({page}) {SOURCE}"));
     }
     Ok(ReadPlan { statement: b.finish("items.read") })
+}
+
+/// The text of a singleton's one item, read from a page of one; of its defaults while it was never written.
+pub(crate) fn singleton(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    (item, wanted): (&str, &Page<'_>),
+    b: &mut Builder,
+) -> Result<String, Error> {
+    let first = Query { limit: Some(1), offset: None, page: None, ..query.clone() };
+    let first = page(&first, collection, reader, wanted, b)?;
+    let fields = unwritten_fields(query, collection, reader.access)?;
+    let unwritten = unwritten(&fields, collection);
+    Ok(format!("coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), {unwritten}::text)"))
+}
+
+/// The columns of the counts that a query wants.
+pub(crate) fn counts(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    fits: &str,
+    b: &mut Builder,
+) -> String {
+    let table = table(collection);
+    let all_seen: Vec<String> = reader.reach(collection, Action::Read, SOURCE, b).into_iter().collect();
+    let count = |wanted: bool, condition: &str, name: &str| match wanted {
+        true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
+        false => String::new(),
+    };
+    count(query.meta.total_count, &filtered(&all_seen), "total_count")
+        + &count(query.meta.filter_count, fits, "filter_count")
+}
+
+/// Plans the look at how many items PostgreSQL expects to fit a query: one row, one column of JSON, its plan.
+pub fn plan_estimate(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<Statement, Error> {
+    check_collection(collection, reader.access, Action::Read)?;
+    let mut b = Builder::default();
+    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
+    b.push(&format!("EXPLAIN (FORMAT JSON) SELECT FROM {} {SOURCE}{filtered}", table(collection)));
+    Ok(b.finish("items.estimate"))
 }
 
 /// Fields of a singleton that was never written: those of its own that are asked for.
@@ -110,6 +142,7 @@ pub fn plan_read_one(
     reader: Reader<'_>,
 ) -> Result<ReadOne, Error> {
     check_collection(collection, reader.access, Action::Read)?;
+    reader.limits.check(query)?;
     let key_field = key_field(collection)?;
     let key = parse_key(key, key_field)?;
     let mut builder = Builder::default();
@@ -156,6 +189,9 @@ pub fn plan_keys(
     action: Action,
 ) -> Result<Statement, Error> {
     check_collection(collection, reader.access, action)?;
+    if query.cursor.is_some() {
+        return Err(Error::invalid_query("\"cursor\" is only for reading lists"));
+    }
     let key_field = key_field(collection)?;
     let mut b = Builder::default();
     let mut conditions = fitting(query, collection, reader, SOURCE, &mut b)?;

@@ -6,6 +6,8 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::limits::Limits;
+
 /// Who reads, and what there is to read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
@@ -15,6 +17,8 @@ pub struct Reader<'a> {
     pub access: &'a Access,
     /// What dynamic variables stand for.
     pub variables: &'a Variables,
+    /// How much at most.
+    pub limits: Limits,
 }
 
 impl<'a> Reader<'a> {

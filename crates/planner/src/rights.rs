@@ -4,6 +4,7 @@ use access::{Access, Action, Reach};
 use model::{Collection, Error, Field, Filter, quote_identifier};
 
 use crate::condition::{Conditions, Whose};
+use crate::limits::Limits;
 use crate::reader::Reader;
 use crate::statement::Builder;
 
@@ -78,7 +79,8 @@ impl Reader<'_> {
         if let Some(condition) = b.rules.get(&known) {
             return condition.clone();
         }
-        let reader = Reader { access: &EVERYTHING, ..*self };
+        // The limits are about what callers ask for.
+        let reader = Reader { access: &EVERYTHING, limits: Limits::default(), ..*self };
         let conditions = Conditions { reader, collection, source, depth: 0, whose: Whose::Rule };
         let one = |filter: &&Filter| match conditions.write(filter, b) {
             Ok(condition) => condition,

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::shape::tests::{articles, notes, shop};
 use crate::{
-    CreateNeeds, Deletion, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads, plan_create,
-    plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
+    CreateNeeds, Deletion, Limits, Reader, Stamp, Statement, UpdateChange, Variables, parse_payloads,
+    plan_create, plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 
 fn stamp() -> Stamp {
@@ -55,7 +55,7 @@ fn variables() -> &'static Variables {
 /// An admin before a shop: authors of articles, tags by a junction, blocks of several kinds.
 pub(crate) fn admin() -> Reader<'static> {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(shop);
-    Reader { schema: &SCHEMA, access: &ADMIN, variables: variables() }
+    Reader { schema: &SCHEMA, access: &ADMIN, variables: variables(), limits: Limits::default() }
 }
 
 fn read(text: &str) -> String {

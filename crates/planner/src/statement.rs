@@ -6,18 +6,24 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 11] = [
+pub const STATEMENT_NAMES: [&str; 17] = [
     "items.create",
     "items.update",
     "items.delete",
     "items.read",
+    "items.page",
+    "items.estimate",
     "items.figures",
+    "items.counts",
+    "items.stream",
     "items.read_one",
     "items.read_keys",
     "items.keys",
     "items.lock",
     "items.referring",
     "items.remove",
+    "reports.tree",
+    "reports.window",
 ];
 
 /// One SQL statement with the values it is run with.

@@ -4,22 +4,29 @@
 //! A name is only a name here: whether a field exists and an operator suits its type is the planner's to say.
 
 mod aggregate;
+mod export;
 mod filter;
 mod json;
 mod parameters;
 mod path;
 mod query_string;
+mod report;
 mod selection;
 mod values;
 
 use std::collections::BTreeMap;
 
 pub use aggregate::{Aggregate, AggregateFunction};
+pub use export::Export;
 use model::{Error, Filter};
 pub use path::{Path, Step, json_steps, result_name};
+pub use report::{Compute, Figure, Report, Shape, TreeReport, WindowReport};
 pub use selection::{Below, Selected, select};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// Items that are answered as one document at most; more are streamed.
+pub const LARGEST_DOCUMENT: i64 = 1_000;
 
 /// What a reader wants to know of a collection. The default asks for everything the collection gives by itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +54,9 @@ pub struct Query {
     /// Page from 1, of `limit` items; 0 means the same as `None`. Meaningless with limit -1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<u64>,
+    /// Pages by place instead of by number: empty for the first, else what the page before gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
     /// Counts wanted beside the items.
     #[serde(skip_serializing_if = "Meta::is_empty")]
     pub meta: Meta,
@@ -87,12 +97,15 @@ pub struct Meta {
     /// Those of them that fit the filter.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub filter_count: bool,
+    /// About how many fit: what PostgreSQL expects, without counting.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub filter_count_estimate: bool,
 }
 
 impl Meta {
     /// Nothing is wanted.
     pub fn is_empty(&self) -> bool {
-        !self.total_count && !self.filter_count
+        *self == Self::default()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::values::{coerce, names};
 use crate::{Meta, Path, Query, Sort, aggregate, filter, json};
 
 /// Parameters of the language.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "fields",
     "filter",
     "search",
@@ -18,6 +18,7 @@ const KNOWN: [&str; 14] = [
     "limit",
     "offset",
     "page",
+    "cursor",
     "meta",
     "aggregate",
     "groupBy",
@@ -27,15 +28,19 @@ const KNOWN: [&str; 14] = [
     "backlink",
 ];
 /// Parameters of the language that we refuse for now: ignoring them would answer another question.
-const REFUSED: [&str; 3] = ["export", "version", "versionRaw"];
+const REFUSED: [&str; 2] = ["version", "versionRaw"];
+/// What is read elsewhere: see [`crate::Export`].
+const EXPORT: &str = "export";
 /// Levels of `deep`.
 const DEPTH_LIMIT: usize = 10;
+/// Bytes of a cursor.
+const CURSOR_LIMIT: usize = 8_192;
 /// Bytes of an alias: it is the name of a column.
 const ALIAS_LIMIT: usize = 50;
 
 /// A parameter that [`read`] looks at.
 pub fn is_known(name: &str) -> bool {
-    KNOWN.contains(&name) || REFUSED.contains(&name)
+    KNOWN.contains(&name) || REFUSED.contains(&name) || name == EXPORT
 }
 
 /// The query that the parameters describe.
@@ -51,15 +56,21 @@ fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error
         return Err(Error::invalid_query(format!("Parameter \"{name}\" is not supported yet")));
     }
     let get = |name: &str| parameters.get(name).filter(|value| !value.is_null());
+    let cursor = get("cursor").map(|value| cursor(value, depth)).transpose()?;
+    if let (Some(_), Some(name)) = (&cursor, ["page", "offset"].into_iter().find(|name| get(name).is_some()))
+    {
+        return Err(Error::invalid_query(format!("\"{name}\" can't be used together with \"cursor\"")));
+    }
     let object_of = |name: &str| get(name).filter(|value| value.as_str() != Some(""));
     Ok(Query {
         fields: get("fields").map(fields).transpose()?.flatten(),
         filter: get("filter").map(filter_of).transpose()?.flatten(),
         search: get("search").map(search).transpose()?.flatten(),
-        sort: get("sort").map(sort).transpose()?.unwrap_or_default(),
+        sort: get("sort").map(|value| sort("sort", value)).transpose()?.unwrap_or_default(),
         limit: get("limit").map(|value| integer("limit", value, -1)).transpose()?,
         offset: get("offset").map(|value| natural("offset", value)).transpose()?,
         page: get("page").map(|value| natural("page", value)).transpose()?,
+        cursor,
         meta: get("meta").map(meta).transpose()?.unwrap_or_default(),
         aggregate: object_of("aggregate")
             .map(|value| aggregate::read(&*object("aggregate", value)?))
@@ -119,6 +130,14 @@ fn search(value: &Value) -> Result<Option<String>, Error> {
         Value::Number(number) => Ok(Some(number.to_string())),
         _ => Err(Error::invalid_query("\"search\" must be a string")),
     }
+}
+
+fn cursor(value: &Value, depth: usize) -> Result<String, Error> {
+    if depth > 0 {
+        return Err(Error::invalid_query("\"deep\" does not support \"_cursor\""));
+    }
+    let text = value.as_str().filter(|text| text.len() <= CURSOR_LIMIT);
+    text.map(str::to_owned).ok_or_else(|| Error::invalid_query("\"cursor\" is not one that was given out"))
 }
 
 fn group(value: &Value) -> Result<Vec<String>, Error> {
@@ -181,13 +200,14 @@ fn filter_of(value: &Value) -> Result<Option<Filter>, Error> {
     }
 }
 
-fn sort(value: &Value) -> Result<Vec<Sort>, Error> {
+/// The keys of an order: names, `-` before those that begin with the greatest.
+pub(crate) fn sort(parameter: &str, value: &Value) -> Result<Vec<Sort>, Error> {
     let mut sort: Vec<Sort> = Vec::new();
-    for name in names("sort", value)? {
+    for name in names(parameter, value)? {
         let (field, descending) =
             name.strip_prefix('-').map_or((name.as_str(), false), |field| (field, true));
         if field.is_empty() {
-            return Err(Error::invalid_query("\"sort\" must be a list of names"));
+            return Err(Error::invalid_query(format!("\"{parameter}\" must be a list of names")));
         }
         Path::parse(field)?;
         sort.push(Sort { field: field.to_owned(), descending });
@@ -197,13 +217,21 @@ fn sort(value: &Value) -> Result<Vec<Sort>, Error> {
 
 fn meta(value: &Value) -> Result<Meta, Error> {
     let names = names("meta", value)?;
-    let known = |name: &String| matches!(name.as_str(), "total_count" | "filter_count" | "*");
+    let known = |name: &String| {
+        matches!(name.as_str(), "total_count" | "filter_count" | "filter_count_estimate" | "*")
+    };
     if let Some(at) = names.iter().position(|name| !known(name)) {
-        let reason = format!("\"meta[{at}]\" must be one of [total_count, filter_count]");
+        let reason =
+            format!("\"meta[{at}]\" must be one of [total_count, filter_count, filter_count_estimate]");
         return Err(Error::invalid_query(reason));
     }
     let asks = |name: &str| names.iter().any(|asked| asked == name || asked == "*");
-    Ok(Meta { total_count: asks("total_count"), filter_count: asks("filter_count") })
+    Ok(Meta {
+        total_count: asks("total_count"),
+        filter_count: asks("filter_count"),
+        // Beyond the original, so that its `*` stays what it is.
+        filter_count_estimate: names.iter().any(|asked| asked == "filter_count_estimate"),
+    })
 }
 
 fn natural(name: &str, value: &Value) -> Result<u64, Error> {
@@ -211,7 +239,8 @@ fn natural(name: &str, value: &Value) -> Result<u64, Error> {
     integer(name, value, 0).map(i64::unsigned_abs)
 }
 
-fn integer(name: &str, value: &Value, least: i64) -> Result<i64, Error> {
+/// A whole number of at least `least`.
+pub(crate) fn integer(name: &str, value: &Value, least: i64) -> Result<i64, Error> {
     let refused = |what: &str| Error::invalid_query(format!("\"{name}\" must be {what}"));
     let exact = match value {
         Value::Number(number) => number.as_i64(),

@@ -18,6 +18,11 @@ const COUNT_LIMIT: usize = 1_000;
 
 /// Parameters by name; bracket forms become objects (index objects too), arrays come from `[]` and repeated names.
 pub fn parse(text: &str) -> Result<Map<String, Value>, Error> {
+    parse_with(text, &[])
+}
+
+/// The same with further parameters that are looked at.
+pub fn parse_with(text: &str, further: &[&str]) -> Result<Map<String, Value>, Error> {
     let mut parameters = Map::new();
     for (count, pair) in text.split('&').filter(|pair| !pair.is_empty()).enumerate() {
         if count == COUNT_LIMIT {
@@ -26,7 +31,7 @@ pub fn parse(text: &str) -> Result<Map<String, Value>, Error> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decode(name);
         let (root, brackets) = name.split_at(name.find('[').unwrap_or(name.len()));
-        if is_known(root) {
+        if is_known(root) || further.contains(&root) {
             let slot = parameters.entry(root).or_insert(Value::Null);
             put(slot, brackets, decode(value).into_owned(), 0)
                 .ok_or_else(|| Error::invalid_query(format!("Parameter \"{name}\" is malformed")))?;

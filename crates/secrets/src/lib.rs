@@ -5,11 +5,13 @@
 mod hashing;
 mod random;
 mod sealed;
+mod signet;
 mod static_token;
 
 pub use hashing::{HashCost, Hasher};
 pub use random::{random, random_text};
 pub use sealed::Sealer;
+pub use signet::Signet;
 pub use static_token::{hashed_static, hex, stored_forms};
 
 /// What can go wrong.

@@ -10,15 +10,21 @@ use proto::schema::v1::{
 use crate::answer;
 use crate::body::JsonBody;
 use crate::caller::Caller;
+use crate::export;
 use crate::failure::Failure;
 use crate::path::Names;
-use crate::read_query::ConcurrentIndexes;
+use crate::read_query::{ConcurrentIndexes, Form};
 use crate::state::Gateway;
 
 /// GET /collections
-pub async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Response, Failure> {
+pub async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Form(form): Form,
+) -> Result<Response, Failure> {
     let request = gateway.call(&caller, ListCollectionsRequest {});
-    Ok(answer::of(&gateway.schema().list_collections(request).await?.into_inner().json))
+    let found = gateway.schema().list_collections(request).await?.into_inner();
+    export::answer(&gateway, form, export::OF_SCHEMA, &found.json)
 }
 
 /// GET /collections/:collection

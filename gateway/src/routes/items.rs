@@ -17,9 +17,11 @@ use super::other;
 use crate::answer;
 use crate::body::JsonBody;
 use crate::caller::Caller;
+use crate::export;
 use crate::failure::Failure;
-use crate::read_query::ReadQuery;
+use crate::read_query::{ReadQuery, Wanted};
 use crate::state::Gateway;
+use crate::streamed;
 
 pub use place::{InCollection, Item, Of};
 
@@ -30,9 +32,9 @@ pub async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
     InCollection(collection): InCollection,
-    ReadQuery(query): ReadQuery,
+    wanted: Wanted,
 ) -> Answer {
-    read_items(&gateway, &caller, ReadItemsRequest { collection, query, keys: None }).await
+    read_items(&gateway, &caller, collection, wanted, None).await
 }
 
 /// SEARCH /items/:collection, and what the route says to unknown methods.
@@ -48,8 +50,8 @@ async fn search_items(gateway: &Gateway, request: Request) -> Answer {
     let caller = Caller::from_request_parts(&mut parts, gateway).await?;
     let InCollection(collection) = InCollection::from_request_parts(&mut parts, gateway).await?;
     let body = JsonBody::from_request(Request::from_parts(parts, body), gateway).await?;
-    let (query, keys) = target::search(&body)?;
-    read_items(gateway, &caller, ReadItemsRequest { collection, query, keys }).await
+    let (wanted, keys) = target::search(&body)?;
+    read_items(gateway, &caller, collection, wanted, keys).await
 }
 
 /// GET /items/:collection/:key
@@ -57,11 +59,12 @@ pub async fn read(
     State(gateway): State<Gateway>,
     caller: Caller,
     Item { collection, key }: Item,
-    ReadQuery(query): ReadQuery,
+    wanted: Wanted,
 ) -> Answer {
+    let (name, query) = (collection.clone(), wanted.query);
     let request = gateway.call(&caller, ReadItemRequest { collection, key, query });
     let found = gateway.items().read_item(request).await?.into_inner();
-    Ok(answer::of(&found.item))
+    export::answer(&gateway, wanted.export, &name, &found.item)
 }
 
 /// POST /items/:collection
@@ -142,10 +145,23 @@ pub async fn delete_many(
     delete_items(&gateway, &caller, collection, target).await
 }
 
-async fn read_items(gateway: &Gateway, caller: &Caller, request: ReadItemsRequest) -> Answer {
-    let request = gateway.call(caller, request);
-    let found = gateway.items().read_items(request).await?.into_inner();
-    Ok(answer::list(&found.items, found.total_count, found.filter_count))
+/// Reads a list: as one document, or item by item where a file is wanted or where there may be many.
+pub async fn read_items(
+    gateway: &Gateway,
+    caller: &Caller,
+    collection: String,
+    Wanted { query, export, many }: Wanted,
+    keys: Option<Keys>,
+) -> Answer {
+    let request = ReadItemsRequest { collection, query, keys };
+    if export.is_some() || many {
+        return streamed::items(gateway, caller, request, export).await;
+    }
+    let found = gateway.items().read_items(gateway.call(caller, request.clone())).await?.into_inner();
+    if found.too_many {
+        return streamed::items(gateway, caller, request, None).await;
+    }
+    Ok(answer::list(&found))
 }
 
 async fn delete_items(

@@ -7,23 +7,27 @@ use proto::schema::v1::{CreateRelationRequest, FieldRequest, ListFieldsRequest, 
 use crate::answer;
 use crate::body::JsonBody;
 use crate::caller::Caller;
+use crate::export;
 use crate::failure::Failure;
 use crate::path::Names;
+use crate::read_query::Form;
 use crate::state::Gateway;
 
 /// GET /relations
-pub async fn list(gateway: State<Gateway>, caller: Caller) -> Result<Response, Failure> {
-    list_of(gateway, caller, Names(String::new())).await
+pub async fn list(gateway: State<Gateway>, caller: Caller, form: Form) -> Result<Response, Failure> {
+    list_of(gateway, caller, form, Names(String::new())).await
 }
 
 /// GET /relations/:collection
 pub async fn list_of(
     State(gateway): State<Gateway>,
     caller: Caller,
+    Form(form): Form,
     Names(collection): Names<String>,
 ) -> Result<Response, Failure> {
     let request = gateway.call(&caller, ListFieldsRequest { collection });
-    Ok(answer::of(&gateway.schema().list_relations(request).await?.into_inner().json))
+    let found = gateway.schema().list_relations(request).await?.into_inner();
+    export::answer(&gateway, form, export::OF_SCHEMA, &found.json)
 }
 
 /// POST /relations

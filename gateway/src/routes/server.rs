@@ -33,7 +33,8 @@ pub async fn info(State(gateway): State<Gateway>, caller: Caller) -> Result<Resp
         info["rateLimit"] = Value::Bool(false);
         info["rateLimitGlobal"] = Value::Bool(false);
         info["extensions"] = json!({ "limit": null });
-        info["queryLimit"] = json!({ "default": 100, "max": -1 });
+        let (default, max) = gateway.config.query_limits;
+        info["queryLimit"] = json!({ "default": default, "max": max });
         info["websocket"] = Value::Bool(false);
     }
     if caller.accountability.admin {

@@ -3,29 +3,30 @@
 use axum::extract::State;
 use axum::response::Response;
 use model::{Error, ErrorCode, Filter, Operator};
-use proto::items::v1::{ReadItemRequest, ReadItemsRequest};
-use query::Query;
+use proto::items::v1::ReadItemRequest;
+use query::{Meta, Query};
 use serde_json::{Value, json};
 
 use super::items::{self, Item};
 use crate::answer;
 use crate::body::JsonBody;
 use crate::caller::Caller;
+use crate::export;
 use crate::failure::Failure;
-use crate::read_query::ReadQuery;
+use crate::read_query::{ReadQuery, Wanted};
 use crate::state::Gateway;
 
 /// GET /users/me: the caller's own item, or his id alone when he may not read it.
 pub async fn me(
     State(gateway): State<Gateway>,
     caller: Caller,
-    ReadQuery(query): ReadQuery,
+    Wanted { query, export, .. }: Wanted,
 ) -> Result<Response, Failure> {
     let user = himself(&caller)?;
     let collection = "directus_users".to_owned();
     let request = gateway.call(&caller, ReadItemRequest { collection, key: user.clone(), query });
     match gateway.items().read_item(request).await.map_err(Failure::from) {
-        Ok(found) => Ok(answer::of(&found.into_inner().item)),
+        Ok(found) => export::answer(&gateway, export, "directus_users", &found.into_inner().item),
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {
             Ok(answer::value(&json!({ "id": user })))
         }
@@ -51,7 +52,7 @@ pub async fn update_me(
 pub async fn my_roles(
     State(gateway): State<Gateway>,
     caller: Caller,
-    ReadQuery(query): ReadQuery,
+    Wanted { query, export, .. }: Wanted,
 ) -> Result<Response, Failure> {
     if caller.accountability.user.is_none() {
         return Err(Error::forbidden().into());
@@ -62,14 +63,13 @@ pub async fn my_roles(
         Filter::Compare { field: "id".to_owned(), function: None, operator: Operator::In, value: json!(ids) };
     query.filter = Some(Filter::And(query.filter.into_iter().chain([own]).collect()));
     let collection = "directus_roles".to_owned();
-    let request =
-        gateway.call(&caller, ReadItemsRequest { collection, query: query.to_bytes().into(), keys: None });
-    match gateway.items().read_items(request).await.map_err(Failure::from) {
-        Ok(found) => Ok(answer::of(&found.into_inner().items)),
+    query.meta = Meta::default();
+    let wanted = Wanted::new(&query, export);
+    match items::read_items(&gateway, &caller, collection, wanted, None).await {
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {
             Ok(answer::value(&ids.into_iter().map(|id| json!({ "id": id })).collect::<Value>()))
         }
-        Err(failure) => Err(failure),
+        answered => answered,
     }
 }
 

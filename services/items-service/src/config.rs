@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use chassis::{ConfigError, Env};
+use planner::Limits;
 use secrets::HashCost;
+
+/// Names in a path that the parsers take.
+const DEEPEST: usize = 20;
 
 /// Configuration of the items service.
 #[derive(Debug, Clone)]
@@ -12,6 +16,12 @@ pub struct Config {
     pub filter_deadline: Duration,
     /// `EVENTUS_RELAY_LEASE`, 10 s: a relay that is silent for so long is replaced.
     pub relay_lease: Duration,
+    /// `QUERY_LIMIT_DEFAULT`, `QUERY_LIMIT_MAX`, `MAX_RELATIONAL_DEPTH`: how much one query may ask for.
+    pub limits: Limits,
+    /// `EVENTUS_STREAM_TIMEOUT`, 10 min: a list that is streamed longer is broken off.
+    pub stream_timeout: Duration,
+    /// `EVENTUS_STREAM_PATIENCE`, 30 s: so is one of which nothing is read for so long.
+    pub stream_patience: Duration,
     /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
     pub hash_cost: HashCost,
 }
@@ -21,6 +31,9 @@ impl Default for Config {
         Self {
             filter_deadline: Duration::from_secs(5),
             relay_lease: Duration::from_secs(10),
+            limits: Limits::default(),
+            stream_timeout: Duration::from_secs(600),
+            stream_patience: Duration::from_secs(30),
             hash_cost: HashCost::default(),
         }
     }
@@ -36,7 +49,58 @@ impl Config {
         Ok(Self {
             filter_deadline: env.duration("EVENTUS_FILTER_DEADLINE", default.filter_deadline)?,
             relay_lease: env.duration("EVENTUS_RELAY_LEASE", default.relay_lease)?,
+            limits: limits(env)?,
+            stream_timeout: env.duration("EVENTUS_STREAM_TIMEOUT", default.stream_timeout)?,
+            stream_patience: env.duration("EVENTUS_STREAM_PATIENCE", default.stream_patience)?,
             hash_cost: HashCost::from_env(env)?,
         })
+    }
+}
+
+/// -1 means without a limit, as in Directus.
+fn limits(env: &Env) -> Result<Limits, ConfigError> {
+    let default = Limits::default();
+    let items = |key: &str, number: i64, least: u32| match number {
+        -1 => Ok(None),
+        number => match u32::try_from(number).ok().filter(|number| *number >= least) {
+            Some(number) => Ok(Some(number)),
+            None => Err(ConfigError::invalid(key, format!("-1, or a number of items from {least}"))),
+        },
+    };
+    let depth = env.parse("MAX_RELATIONAL_DEPTH", default.depth)?;
+    if !(1..=DEEPEST).contains(&depth) {
+        return Err(ConfigError::invalid("MAX_RELATIONAL_DEPTH", format!("a number from 1 to {DEEPEST}")));
+    }
+    Ok(Limits {
+        default: items("QUERY_LIMIT_DEFAULT", env.parse("QUERY_LIMIT_DEFAULT", 100)?, 0)?,
+        max: items("QUERY_LIMIT_MAX", env.parse("QUERY_LIMIT_MAX", -1)?, 1)?,
+        depth,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::Env;
+    use planner::Limits;
+
+    use super::limits;
+
+    #[test]
+    fn limits_are_read() {
+        let of = |pairs: &[(&str, &str)]| {
+            limits(&Env::from_pairs(pairs.iter().map(|(key, value)| (key.to_string(), value.to_string()))))
+        };
+        assert_eq!(of(&[("A", "b")]).unwrap(), Limits::default());
+        let all = [("QUERY_LIMIT_DEFAULT", "-1"), ("QUERY_LIMIT_MAX", "20"), ("MAX_RELATIONAL_DEPTH", "3")];
+        assert_eq!(of(&all).unwrap(), Limits { default: None, max: Some(20), depth: 3 });
+        for (key, value) in [
+            ("QUERY_LIMIT_DEFAULT", "-2"),
+            ("QUERY_LIMIT_MAX", "0"),
+            ("QUERY_LIMIT_MAX", "x"),
+            ("MAX_RELATIONAL_DEPTH", "0"),
+            ("MAX_RELATIONAL_DEPTH", "99"),
+        ] {
+            assert!(of(&[(key, value)]).unwrap_err().to_string().contains(key), "{key} {value}");
+        }
     }
 }

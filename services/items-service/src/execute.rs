@@ -1,5 +1,6 @@
 //! The one place where planned statements are run, and where PostgreSQL's refusals become the client's errors.
 
+use futures_util::stream::BoxStream;
 use model::{Error, ErrorCode};
 use planner::{Binding, Statement};
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow};
@@ -8,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 mod observed;
 
-use observed::observed;
+pub use observed::observed;
 
 /// Begins a transaction.
 pub async fn begin(db: &db::Db) -> Result<db::Transaction, db::Error> {
@@ -28,6 +29,14 @@ pub async fn rows(conn: &mut PgConnection, statement: &Statement) -> Result<Vec<
 /// Runs a statement on any free connection, as a transaction of its own, and gives its rows.
 pub async fn rows_alone(db: &db::Db, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
     observed(statement.name, prepared(statement).fetch_all(db), |rows| Some(rows.len())).await
+}
+
+/// Runs a statement and gives its rows one by one; PostgreSQL waits while none is taken.
+pub fn row_by_row<'a>(
+    conn: &'a mut PgConnection,
+    statement: &'a Statement,
+) -> BoxStream<'a, Result<PgRow, sqlx::Error>> {
+    prepared(statement).fetch(conn)
 }
 
 /// Plan texts come from `planner` alone, which writes no value into them.

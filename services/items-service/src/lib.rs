@@ -48,6 +48,8 @@ pub struct Links {
     pub hooks: Channel,
     /// Encrypts values at rest.
     pub sealer: secrets::Sealer,
+    /// Signs the cursors that clients carry from page to page.
+    pub cursors: secrets::Signet,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -72,6 +74,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         snapshots: snapshot::Snapshots::new(links.db.clone()),
         hasher: secrets::Hasher::try_new(config.hash_cost)?,
         sealer: links.sealer,
+        limits: config.limits,
+        cursors: links.cursors,
         making: tokio::sync::Mutex::default(),
         wake: Wake::default(),
         db: links.db,
@@ -86,10 +90,12 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     relay::start(&state, &config, &runtime);
     schema::indexes::start(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
+    let tasks = runtime.tasks.clone();
+    let streams = items::Streams::new(&state.db, tasks, config.stream_timeout, config.stream_patience);
     let max = rpc::MAX_MESSAGE;
     let server = rpc::Server::new(guard)
         .service(
-            ItemsServiceServer::new(items::Items(state.clone()))
+            ItemsServiceServer::new(items::Items(state.clone(), streams))
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(max),
         )

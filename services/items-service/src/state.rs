@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use access::Access;
 use model::{Accountability, Clock, Error, Errors, Ids};
-use planner::{Reader, Stamp, Variables};
+use planner::{Limits, Reader, Stamp, Variables};
 use rpc::Caller;
-use secrets::{Hasher, Sealer};
+use secrets::{Hasher, Sealer, Signet};
 use tokio::sync::{Mutex, Notify};
 
 use crate::filter::Filters;
@@ -29,8 +29,12 @@ pub struct Inner {
     pub filters: Filters,
     /// Password hashes.
     pub hasher: Hasher,
+    /// How much one query may ask for.
+    pub limits: Limits,
     /// Encrypted fields.
     pub sealer: Sealer,
+    /// Cursors of lists.
+    pub cursors: Signet,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
     /// Wakes the log's readers in this process.
@@ -63,12 +67,14 @@ pub struct Asking {
     /// What he may do.
     pub access: Access,
     variables: Variables,
+    limits: Limits,
 }
 
 impl Asking {
     /// Against this schema.
     pub fn reader<'a>(&'a self, snapshot: &'a Snapshot) -> Reader<'a> {
-        Reader { schema: &snapshot.schema, access: &self.access, variables: &self.variables }
+        let (schema, variables) = (&snapshot.schema, &self.variables);
+        Reader { schema, access: &self.access, variables, limits: self.limits }
     }
 }
 
@@ -121,6 +127,7 @@ impl State {
         Asking {
             access: Access::of(&caller.accountability),
             variables: Variables::of(&caller.accountability, self.clock.now()),
+            limits: self.limits,
         }
     }
 

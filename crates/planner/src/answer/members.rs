@@ -1,6 +1,6 @@
 //! The members of an answer: columns of one object, and how they are written.
 
-use model::{Field, Function, quote_identifier};
+use model::{Field, Function, Link, quote_identifier};
 use query::{Below, Selected};
 
 use crate::search::EXCERPT;
@@ -20,6 +20,16 @@ pub(super) struct Column<'a> {
 }
 
 impl Column<'_> {
+    /// It shows other items, or their keys, and no value of this one.
+    pub(super) fn leads_on(&self) -> bool {
+        self.function.is_none()
+            && match self.field.link {
+                Some(Link::Many { .. }) => true,
+                Some(_) => !self.below.is_empty(),
+                None => false,
+            }
+    }
+
     /// The fields that are wanted, of items of this collection.
     pub(super) fn fields(&self, scope: Option<&str>) -> Vec<Selected> {
         let fits = |below: &&Below| below.scope.is_none() || below.scope.as_deref() == scope;

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use model::Error;
 use proto::items::v1::update_items_request::Target;
 use proto::items::v1::{Keys, delete_items_request};
-use query::Query;
+use query::{Export, Query};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::body::JsonBody;
+use crate::read_query::Wanted;
 
 #[derive(Deserialize)]
 struct Batch<'a> {
@@ -73,18 +74,20 @@ pub fn update(body: &JsonBody) -> Result<Update, Error> {
     Ok(Update { target: Some(target), payload, singleton: Some(whole) })
 }
 
-/// The query of a SEARCH, and the keys that it is limited to.
+/// What a SEARCH wants, and the keys that it is limited to.
 ///
 /// # Errors
 /// 400.
-pub fn search(body: &JsonBody) -> Result<(Bytes, Option<Keys>), Error> {
+pub fn search(body: &JsonBody) -> Result<(Wanted, Option<Keys>), Error> {
     if body.is_array() {
         return Err(Error::invalid_payload("\"value\" must be of type object"));
     }
     let batch: Batch = body.parse()?;
-    let query =
-        batch.query.map_or_else(|| Ok(Query::default()), |query| Query::from_json_text(query.get()))?;
-    Ok((query.to_bytes().into(), batch.keys.map(listed).transpose()?))
+    let wanted = match batch.query.map(RawValue::get) {
+        Some(text) => Wanted::new(&Query::from_json_text(text)?, Export::from_json_text(text)?),
+        None => Wanted::default(),
+    };
+    Ok((wanted, batch.keys.map(listed).transpose()?))
 }
 
 /// The member `keys`.
@@ -166,10 +169,13 @@ mod tests {
 
     #[test]
     fn searches() {
-        let (query, keys) = search(&body(r#"{"query":{"limit":1}}"#)).unwrap();
-        assert_eq!((&query[..], keys), (&br#"{"limit":1}"#[..], None));
-        let (query, keys) = search(&body(r#"{"keys":[1,"a"]}"#)).unwrap();
-        assert_eq!((&query[..], keys.unwrap().keys), (&b""[..], vec!["1".to_owned(), "a".to_owned()]));
+        let (wanted, keys) = search(&body(r#"{"query":{"limit":1}}"#)).unwrap();
+        assert_eq!((&wanted.query[..], keys), (&br#"{"limit":1}"#[..], None));
+        let (wanted, keys) = search(&body(r#"{"keys":[1,"a"]}"#)).unwrap();
+        assert_eq!((&wanted.query[..], keys.unwrap().keys), (&b""[..], vec!["1".to_owned(), "a".to_owned()]));
+        let (wanted, _) = search(&body(r#"{"query":{"limit":-1,"export":"xml"}}"#)).unwrap();
+        assert!(wanted.many && wanted.export.is_some());
+        assert!(search(&body(r#"{"query":{"export":"pdf"}}"#)).is_err());
         assert!(search(&body(r#"{"keys":1}"#)).is_err());
         assert!(search(&body("[1]")).is_err());
     }

@@ -1,5 +1,7 @@
 //! The schema as an OpenAPI 3.1 document. Pure.
 
+mod reports;
+
 use model::FieldType;
 use serde_json::{Map, Value, json};
 
@@ -24,8 +26,9 @@ pub fn document(catalog: &Catalog, about: &About) -> Value {
     let mut schemas = fixed_schemas();
     let mut tags = vec![json!({"name": "Authentication"}), json!({"name": "Server"})];
     if about.everything {
-        tags.push(json!({"name": "Schema"}));
+        tags.extend([json!({"name": "Schema"}), json!({"name": "Reports"})]);
         schema_paths(&mut paths);
+        reports::paths(&mut paths);
         let usable =
             catalog.collections.values().filter(|entry| entry.table.is_some() && entry.key().is_some());
         for entry in usable.filter(|entry| !entry.system) {
@@ -108,7 +111,7 @@ fn refer(parameters: &[&str]) -> Value {
     parameters.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
 }
 
-const LIST: [&str; 7] = ["Fields", "Filter", "Sort", "Limit", "Offset", "Page", "Meta"];
+const LIST: [&str; 8] = ["Fields", "Filter", "Sort", "Limit", "Offset", "Page", "Cursor", "Meta"];
 
 fn items_paths(paths: &mut Map<String, Value>, entry: &CollectionEntry, name: &str) {
     let one = json!({"$ref": format!("#/components/schemas/{name}")});
@@ -325,7 +328,8 @@ fn parameters() -> Value {
     let names = json!({"type": "array", "items": {"type": "string"}});
     let mut fields = query("fields", names.clone(), "Fields of the answer");
     let mut sort = query("sort", names.clone(), "Order; `-` before a name turns it around");
-    let mut meta = query("meta", names, "Counts beside the items: total_count, filter_count");
+    let mut meta =
+        query("meta", names, "Counts beside the items: total_count, filter_count, filter_count_estimate");
     for list in [&mut fields, &mut sort, &mut meta] {
         list["style"] = json!("form");
         list["explode"] = json!(false);
@@ -337,6 +341,7 @@ fn parameters() -> Value {
         "Limit": query("limit", json!({"type": "integer", "minimum": -1}), "How many at most; -1 = all"),
         "Offset": query("offset", json!({"type": "integer", "minimum": 0}), "How many to skip"),
         "Page": query("page", json!({"type": "integer", "minimum": 1}), "Page of `limit` items, from 1"),
+        "Cursor": query("cursor", json!({"type": "string"}), "Empty for the first page, then meta.next_cursor of the page before"),
         "Meta": meta,
     })
 }

@@ -21,7 +21,7 @@ static SECONDS: LazyLock<Vec<(&'static str, Histogram)>> = LazyLock::new(|| {
 });
 
 /// Does the work of the statement `name`. `rows` says how many came back, where that is known.
-pub(super) async fn observed<T, E>(
+pub async fn observed<T, E>(
     name: &'static str,
     work: impl Future<Output = Result<T, E>>,
     rows: impl FnOnce(&T) -> Option<usize>,

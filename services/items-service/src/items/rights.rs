@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use access::{Access, Action, Fields, Rule};
 use model::{ErrorCode, Filter};
-use planner::{Reader, Variables};
+use planner::{Limits, Reader, Variables};
 use query::Query;
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -17,6 +17,7 @@ use crate::snapshot::{Snapshot, Snapshots};
 
 mod fields;
 mod items;
+mod pages;
 mod relations;
 mod search;
 mod variables;
@@ -104,7 +105,8 @@ impl Shop {
     }
 
     fn reader<'a>(&'a self, asker: &'a Asker) -> Reader<'a> {
-        Reader { schema: &self.snapshot.schema, access: &asker.access, variables: &asker.variables }
+        let (schema, variables) = (&self.snapshot.schema, &asker.variables);
+        Reader { schema, access: &asker.access, variables, limits: Limits::default() }
     }
 
     async fn list_with(&self, asker: &Asker, collection: &str, query: &Query) -> Result<Value, model::Error> {

@@ -1,5 +1,6 @@
 //! The items service through its gRPC door, in process, on real PostgreSQL and NATS.
 
+mod cursor_plan;
 mod search;
 
 use std::sync::Arc;
@@ -43,6 +44,8 @@ impl Service {
             auth: nobody.clone(),
             hooks: nobody,
             sealer: secrets::Sealer::try_new("a secret of more than 32 characters for tests").unwrap(),
+            cursors: secrets::Signet::try_new("a secret of more than 32 characters for tests", "cursors")
+                .unwrap(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         };

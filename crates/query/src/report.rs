@@ -1,0 +1,359 @@
+//! Reports over a collection: a tree of its items, or figures over windows of them.
+//!
+//! What a report is asked for is a [`Query`] with a few parameters of its own; those of the language that mean nothing
+//! in it are refused.
+
+use model::Error;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::parameters::{integer, read, sort};
+use crate::values::names;
+use crate::{Path, Query, Sort, query_string};
+
+/// Levels of a tree: when none are named, and at most.
+const DEPTH: (i64, i64) = (10, 50);
+/// Items of a tree: when none are named, and at most.
+const NODES: (i64, i64) = (1_000, 10_000);
+/// Items of a frame, steps back or forth, parts of a window.
+const COUNT_LIMIT: u32 = 1_000;
+/// Figures of one report.
+const FIGURE_LIMIT: usize = 20;
+/// Fields that make the windows, or order them.
+const NAME_LIMIT: usize = 8;
+
+/// What is reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// Items below those that they refer to.
+    Tree(TreeReport),
+    /// Items with figures over those around them.
+    Window(WindowReport),
+}
+
+/// Items below those that they refer to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TreeReport {
+    /// The field that holds the key of the item above.
+    pub parent: String,
+    /// Key of the one item that the tree begins with; nothing: all that refer to no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// Levels at most, the first included.
+    pub depth: u32,
+    /// Items at most.
+    pub nodes: u32,
+    /// How items are laid out.
+    pub shape: Shape,
+    /// Which items, and what of them.
+    #[serde(default)]
+    pub query: Query,
+}
+
+/// How the items of a tree are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// Each within the one above it.
+    Nested,
+    /// One list; each after the one above it.
+    Flat,
+}
+
+/// Items with figures over those around them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WindowReport {
+    /// The figures.
+    pub compute: Vec<Compute>,
+    /// Fields whose equal values make a window; none: all items are one.
+    #[serde(default)]
+    pub partition: Vec<String>,
+    /// Order within a window.
+    pub order: Vec<Sort>,
+    /// Which items, in which order, and what of them.
+    #[serde(default)]
+    pub query: Query,
+}
+
+/// One figure of each item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compute {
+    /// How it is made.
+    pub figure: Figure,
+    /// Of which field; nothing for ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Items of the frame, steps back or forth, or parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+}
+
+/// How a figure is made of the items of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it; docs/REPORTS.md has them all")]
+pub enum Figure {
+    RunningSum,
+    RunningAvg,
+    RunningMin,
+    RunningMax,
+    RunningCount,
+    MovingSum,
+    MovingAvg,
+    MovingMin,
+    MovingMax,
+    RowNumber,
+    Rank,
+    DenseRank,
+    PercentRank,
+    CumeDist,
+    Ntile,
+    Lag,
+    Lead,
+    Difference,
+}
+
+/// What stands within the brackets of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Field,
+    FieldAndCount,
+    FieldPerhapsCount,
+    Count,
+}
+
+impl Figure {
+    const ALL: [(&'static str, Self, Takes); 18] = [
+        ("running_sum", Self::RunningSum, Takes::Field),
+        ("running_avg", Self::RunningAvg, Takes::Field),
+        ("running_min", Self::RunningMin, Takes::Field),
+        ("running_max", Self::RunningMax, Takes::Field),
+        ("running_count", Self::RunningCount, Takes::Nothing),
+        ("moving_sum", Self::MovingSum, Takes::FieldAndCount),
+        ("moving_avg", Self::MovingAvg, Takes::FieldAndCount),
+        ("moving_min", Self::MovingMin, Takes::FieldAndCount),
+        ("moving_max", Self::MovingMax, Takes::FieldAndCount),
+        ("row_number", Self::RowNumber, Takes::Nothing),
+        ("rank", Self::Rank, Takes::Nothing),
+        ("dense_rank", Self::DenseRank, Takes::Nothing),
+        ("percent_rank", Self::PercentRank, Takes::Nothing),
+        ("cume_dist", Self::CumeDist, Takes::Nothing),
+        ("ntile", Self::Ntile, Takes::Count),
+        ("lag", Self::Lag, Takes::FieldPerhapsCount),
+        ("lead", Self::Lead, Takes::FieldPerhapsCount),
+        ("difference", Self::Difference, Takes::FieldPerhapsCount),
+    ];
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, figure, _)| *figure == self).map_or("rank", |(name, ..)| name)
+    }
+}
+
+impl Compute {
+    /// As an answer names it: `running_sum_amount`, `moving_avg_amount_7`, `rank`.
+    pub fn name(&self) -> String {
+        let count = self.count.map(|count| count.to_string());
+        let parts = [Some(self.figure.as_str()), self.field.as_deref(), count.as_deref()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("_")
+    }
+
+    /// `running_sum(amount)`, `moving_avg(amount,7)`, `rank`.
+    fn parse(text: &str) -> Result<Self, Error> {
+        let refused = || Error::invalid_query(format!("\"{text}\" is not a figure of a window"));
+        let (name, inner) = match text.split_once('(') {
+            Some((name, rest)) => (name.trim(), rest.strip_suffix(')').ok_or_else(refused)?),
+            None => (text, ""),
+        };
+        let known = Figure::ALL.iter().find(|(wire, ..)| *wire == name);
+        let (_, figure, takes) = *known.ok_or_else(refused)?;
+        let arguments: Vec<&str> = inner.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        let count = |text: &str| {
+            let count = text.parse::<u32>().ok().filter(|count| (1..=COUNT_LIMIT).contains(count));
+            let reason = || format!("\"{name}\" takes a number from 1 to {COUNT_LIMIT}");
+            count.ok_or_else(|| Error::invalid_query(reason())).map(Some)
+        };
+        let (field, count) = match (takes, arguments.as_slice()) {
+            (Takes::Nothing, []) => (None, None),
+            (Takes::Field | Takes::FieldPerhapsCount, [field]) => (Some(*field), None),
+            (Takes::FieldAndCount | Takes::FieldPerhapsCount, [field, number]) => {
+                (Some(*field), count(number)?)
+            }
+            (Takes::Count, [number]) => (None, count(number)?),
+            _ => return Err(refused()),
+        };
+        Ok(Self { figure, field: field.map(str::to_owned), count })
+    }
+}
+
+impl Report {
+    /// The canonical JSON that travels between processes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Maps have string keys and numbers come from JSON: this cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The inverse of [`Report::to_bytes`].
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` when the bytes are not a report.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(bytes).map_err(|_| Error::invalid_query("The report is malformed"))
+    }
+
+    /// Reads a tree from the query part of a URL (without `?`).
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` with a reason.
+    pub fn tree(text: &str) -> Result<Self, Error> {
+        let parameters = query_string::parse_with(text, &["parent", "root", "depth", "shape"])?;
+        let query = of_items(&parameters, &["page", "offset", "meta"])?;
+        let within = |name: &str, (default, most): (i64, i64)| {
+            let given = parameters.get(name).map(|value| integer(name, value, -1)).transpose()?;
+            match given.map(|number| if number == -1 && name == "limit" { most } else { number }) {
+                None => Ok(u32::try_from(default).unwrap_or_default()),
+                Some(number) => {
+                    u32::try_from(number).ok().filter(|_| (1..=most).contains(&number)).ok_or_else(|| {
+                        Error::invalid_query(format!("\"{name}\" must be a number from 1 to {most}"))
+                    })
+                }
+            }
+        };
+        let shape = match one(&parameters, "shape")?.as_deref() {
+            None | Some("nested") => Shape::Nested,
+            Some("flat") => Shape::Flat,
+            Some(_) => return Err(Error::invalid_query("\"shape\" must be one of [nested, flat]")),
+        };
+        let parent = one(&parameters, "parent")?;
+        Ok(Self::Tree(TreeReport {
+            parent: parent.ok_or_else(|| Error::invalid_query("\"parent\" is required"))?,
+            root: one(&parameters, "root")?,
+            depth: within("depth", DEPTH)?,
+            nodes: within("limit", NODES)?,
+            shape,
+            query: Query { limit: None, ..query },
+        }))
+    }
+
+    /// Reads figures over windows from the query part of a URL (without `?`).
+    ///
+    /// # Errors
+    /// `INVALID_QUERY` with a reason.
+    pub fn window(text: &str) -> Result<Self, Error> {
+        let parameters = query_string::parse_with(text, &["compute", "partition", "order"])?;
+        let query = of_items(&parameters, &[])?;
+        let get = |name: &str| parameters.get(name).filter(|value| value.as_str() != Some(""));
+        let mut compute = Vec::new();
+        for text in get("compute").map(|value| names("compute", value)).transpose()?.unwrap_or_default() {
+            let figure = Compute::parse(&text)?;
+            if !compute.contains(&figure) {
+                compute.push(figure);
+            }
+        }
+        let partition =
+            get("partition").map(|value| names("partition", value)).transpose()?.unwrap_or_default();
+        partition.iter().try_for_each(|name| Path::parse(name).map(|_| ()))?;
+        let order = get("order").map(|value| sort("order", value)).transpose()?.unwrap_or_default();
+        for (name, count, most) in [
+            ("compute", compute.len(), FIGURE_LIMIT),
+            ("partition", partition.len(), NAME_LIMIT),
+            ("order", order.len(), NAME_LIMIT),
+        ] {
+            if count == 0 && name != "partition" {
+                return Err(Error::invalid_query(format!("\"{name}\" is required")));
+            }
+            if count > most {
+                return Err(Error::invalid_query(format!("\"{name}\" has more than {most} entries")));
+            }
+        }
+        Ok(Self::Window(WindowReport { compute, partition, order, query }))
+    }
+}
+
+/// The query about the items, without what no report knows and without these.
+fn of_items(parameters: &Map<String, Value>, refused: &[&str]) -> Result<Query, Error> {
+    let strange = ["cursor", "aggregate", "groupBy", "group"];
+    let asked = |name: &&&str| parameters.get(**name).is_some_and(|value| value.as_str() != Some(""));
+    match strange.iter().chain(refused).find(asked) {
+        Some(name) => Err(Error::invalid_query(format!("\"{name}\" means nothing in this report"))),
+        None => read(parameters),
+    }
+}
+
+/// A parameter that is one text.
+fn one(parameters: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
+    match parameters.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
+        Some(_) => Err(Error::invalid_query(format!("\"{name}\" must be one text"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+
+    fn shown(report: Result<Report, model::Error>) -> String {
+        match report {
+            Ok(report) => {
+                let bytes = report.to_bytes();
+                assert_eq!(Report::from_bytes(&bytes).unwrap(), report);
+                String::from_utf8(bytes).unwrap()
+            }
+            Err(error) => format!("400 {}", error.extensions["reason"].as_str().unwrap()),
+        }
+    }
+
+    fn tree(text: &str) -> String {
+        shown(Report::tree(text))
+    }
+
+    fn window(text: &str) -> String {
+        shown(Report::window(text))
+    }
+
+    #[test]
+    fn trees_are_read() {
+        insta::assert_snapshot!(tree("parent=parent"), @r#"{"tree":{"parent":"parent","depth":10,"nodes":1000,"shape":"nested","query":{}}}"#);
+        insta::assert_snapshot!(tree("parent=up&depth=3&root=a%2Fb&shape=flat&limit=-1&fields=id&sort=-id&filter[a]=1"), @r#"{"tree":{"parent":"up","root":"a/b","depth":3,"nodes":10000,"shape":"flat","query":{"fields":["id"],"filter":{"compare":{"field":"a","operator":"_eq","value":"1"}},"sort":[{"field":"id","descending":true}]}}}"#);
+        insta::assert_snapshot!(tree("depth=3"), @r#"400 "parent" is required"#);
+        insta::assert_snapshot!(tree("parent=a&parent=b"), @r#"400 "parent" must be one text"#);
+        insta::assert_snapshot!(tree("parent=a&depth=0"), @r#"400 "depth" must be a number from 1 to 50"#);
+        insta::assert_snapshot!(tree("parent=a&depth=-1"), @r#"400 "depth" must be a number from 1 to 50"#);
+        insta::assert_snapshot!(tree("parent=a&depth=x"), @r#"400 "depth" must be a number"#);
+        insta::assert_snapshot!(tree("parent=a&limit=10001"), @r#"400 "limit" must be a number from 1 to 10000"#);
+        insta::assert_snapshot!(tree("parent=a&shape=round"), @r#"400 "shape" must be one of [nested, flat]"#);
+        for strange in ["page=1", "offset=1", "cursor=x", "meta=*", "aggregate[count]=*", "groupBy=a"] {
+            assert!(
+                tree(&format!("parent=a&{strange}")).ends_with("means nothing in this report"),
+                "{strange}"
+            );
+        }
+    }
+
+    #[test]
+    fn windows_are_read() {
+        insta::assert_snapshot!(window("compute=running_sum(a),moving_avg(a,7),rank&order=-at"), @r#"{"window":{"compute":[{"figure":"running_sum","field":"a"},{"figure":"moving_avg","field":"a","count":7},{"figure":"rank"}],"partition":[],"order":[{"field":"at","descending":true}],"query":{}}}"#);
+        insta::assert_snapshot!(window("compute[]=lag(a)&compute[]=difference(a, 2),ntile(4),rank,rank&order=at&partition=b,year(at)&limit=5&page=2&meta=*"), @r#"{"window":{"compute":[{"figure":"lag","field":"a"},{"figure":"difference","field":"a","count":2},{"figure":"ntile","count":4},{"figure":"rank"}],"partition":["b","year(at)"],"order":[{"field":"at"}],"query":{"limit":5,"page":2,"meta":{"total_count":true,"filter_count":true}}}}"#);
+        insta::assert_snapshot!(window("order=a"), @r#"400 "compute" is required"#);
+        insta::assert_snapshot!(window("compute=rank"), @r#"400 "order" is required"#);
+        insta::assert_snapshot!(window("compute=rank&order=-"), @r#"400 "order" must be a list of names"#);
+        insta::assert_snapshot!(window("compute=median(a)&order=a"), @r#"400 "median(a)" is not a figure of a window"#);
+        insta::assert_snapshot!(window("compute=rank(a)&order=a"), @r#"400 "rank(a)" is not a figure of a window"#);
+        insta::assert_snapshot!(window("compute=moving_avg(a)&order=a"), @r#"400 "moving_avg(a)" is not a figure of a window"#);
+        insta::assert_snapshot!(window("compute=moving_avg(a,0)&order=a"), @r#"400 "moving_avg" takes a number from 1 to 1000"#);
+        insta::assert_snapshot!(window("compute=lag(a,1);x&order=a"), @r#"400 "lag(a,1);x" is not a figure of a window"#);
+        insta::assert_snapshot!(window("compute=rank&order=a&cursor=x"), @r#"400 "cursor" means nothing in this report"#);
+    }
+
+    #[test]
+    fn names_of_figures() {
+        let Ok(Report::Window(report)) = Report::window("compute=rank,lag(a),moving_sum(a,3)&order=a") else {
+            unreachable!("it is a window")
+        };
+        let names: Vec<String> = report.compute.iter().map(super::Compute::name).collect();
+        assert_eq!(names, ["rank", "lag_a", "moving_sum_a_3"]);
+    }
+}
