@@ -5,13 +5,16 @@ use std::time::Instant;
 
 use access::{Access, Action, Fields, Rule};
 use model::{FieldType, Filter, Operator, Schema, SearchIndex};
-use query::Query;
+use query::{Compute, Figure, Query, Shape, Sort, TreeReport, WindowReport};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::shape::tests::{field, shop};
-use crate::{Limits, Reader, Variables, plan_read, plan_read_keys, plan_read_one, plan_stream};
+use crate::{
+    Limits, Reader, Statement, Variables, plan_estimate, plan_page, plan_read, plan_read_keys, plan_read_one,
+    plan_stream, plan_tree, plan_window,
+};
 
 /// Stands in every text of the client that is not the name of a field.
 const MARK: &str = "zqmarkqz";
@@ -219,6 +222,37 @@ fn guarded() -> Access {
     Access::by(rules)
 }
 
+/// The other roads that such a query goes.
+fn pages_and_reports(query: &Query, key: &str, reader: Reader<'_>) -> Vec<Statement> {
+    let posts = reader.schema.collection("posts").unwrap();
+    let place = vec![Some(key.to_owned()); query.sort.len() + 1];
+    let name = query.sort.first().map_or("price", |sort| &sort.field).to_owned();
+    let tree = TreeReport {
+        parent: "parent".to_owned(),
+        root: Some(key.to_owned()),
+        depth: 3,
+        nodes: 10,
+        shape: Shape::Flat,
+        query: query.clone(),
+    };
+    let window = WindowReport {
+        compute: vec![Compute { figure: Figure::MovingSum, field: Some(name.clone()), count: Some(3) }],
+        partition: vec![name.clone()],
+        order: vec![Sort { field: name, descending: true }],
+        query: query.clone(),
+    };
+    let all = [
+        plan_page(query, posts, reader, None).map(|plan| plan.statement),
+        plan_page(query, posts, reader, Some(&place)).map(|plan| plan.statement),
+        plan_estimate(query, posts, reader),
+        plan_tree(&TreeReport { root: None, ..tree.clone() }, posts, reader),
+        plan_tree(&tree, posts, reader),
+        plan_window(&window, posts, reader).map(|plan| plan.statement),
+        plan_window(&WindowReport { compute: vec![], ..window }, posts, reader).map(|plan| plan.statement),
+    ];
+    all.into_iter().flatten().collect()
+}
+
 /// Runs so many queries and gives the share of those that could be read, and of those that could be planned.
 fn run(cases: u32, seed: u64) -> (f64, f64) {
     static SCHEMA: LazyLock<Schema> = LazyLock::new(searched);
@@ -248,7 +282,9 @@ fn run(cases: u32, seed: u64) -> (f64, f64) {
             plan_read_keys(std::slice::from_ref(&key), &query, posts, reader).map(|plan| plan.statement).ok(),
         ];
         planned += u32::from(plans[0].is_some());
-        for statement in plans.into_iter().flatten() {
+        // They are many: each eighth query is enough for them.
+        let further = if read % 8 == 0 { pages_and_reports(&query, &key, reader) } else { Vec::new() };
+        for statement in plans.into_iter().flatten().chain(further) {
             let sql = &statement.sql;
             assert!(!sql.contains(MARK) && !sql.contains('\0'), "{query:?}\n{sql}");
             assert!(

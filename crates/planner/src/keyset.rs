@@ -15,6 +15,7 @@ use crate::page::{filtered, fitting, found};
 use crate::read::{ReadPlan, SOURCE, counts, key_field, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
+use crate::search::is_relevance;
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
@@ -144,8 +145,9 @@ fn key(part: &Part, collection: &Collection, reader: Reader<'_>) -> Result<Key, 
     let (field, number) = match &part.of {
         // What is in a cursor can be read by whoever holds it.
         Of::Own(name) => (readable_field(name, collection, reader.access)?, false),
-        // It changes with the words of every other item.
-        Of::Relevance => return Err(Error::invalid_query("\"_relevance\" can't be used with \"cursor\"")),
+        Of::Asked(path) if is_relevance(path, collection) => {
+            return Err(Error::invalid_query(format!("\"{}\" can't be paged by", path.last.name)));
+        }
         Of::Asked(path) => (last_field(&path.steps, path, collection, reader)?, path.function.is_some()),
     };
     if field.is_concealed() {

@@ -40,8 +40,6 @@ pub(crate) enum Of {
     Asked(Path),
     /// A field of the collection, which stands there by itself.
     Own(String),
-    /// How well an item fits what is searched.
-    Relevance,
 }
 
 impl Order {
@@ -71,13 +69,12 @@ pub(crate) fn order_by(
         let path = Path::parse(&sort.field)?;
         reader.limits.check_depth(path.steps.len() + 1)?;
         has_key |= path.steps.is_empty() && path.function.is_none() && path.last.name == *key;
-        if is_relevance(&path, collection) {
-            let sought = Sought::of(query.search.as_deref(), collection, reader, source)?;
-            order.push(sought.relevance(b), sort.descending, Of::Relevance);
-            continue;
-        }
-        let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
-        let value = way.value(collection, source, reader, &mut order.joins, b)?;
+        let value = if is_relevance(&path, collection) {
+            Sought::of(query.search.as_deref(), collection, reader, source)?.relevance(b)
+        } else {
+            let way = Way { steps: &path.steps, path: &path, descending: sort.descending };
+            way.value(collection, source, reader, &mut order.joins, b)?
+        };
         order.push(value, sort.descending, Of::Asked(path));
     }
     let by_itself = sort_field.or(collection.sort_field.as_deref());

@@ -17,6 +17,8 @@ const DEPTH: (i64, i64) = (10, 50);
 const NODES: (i64, i64) = (1_000, 10_000);
 /// Items of a frame, steps back or forth, parts of a window.
 const COUNT_LIMIT: u32 = 1_000;
+/// Items of figures at most.
+const ITEMS: i64 = 10_000;
 /// Figures of one report.
 const FIGURE_LIMIT: usize = 20;
 /// Fields that make the windows, or order them.
@@ -160,6 +162,28 @@ impl Compute {
         parts.into_iter().flatten().collect::<Vec<_>>().join("_")
     }
 
+    /// It has what its figure takes, no more and no less.
+    fn check(&self) -> Result<(), Error> {
+        let known = Figure::ALL.iter().find(|(_, figure, _)| *figure == self.figure);
+        let takes = known.map_or(Takes::Nothing, |(.., takes)| *takes);
+        let fits = match (self.field.is_some(), self.count.is_some()) {
+            (true, true) => matches!(takes, Takes::FieldAndCount | Takes::FieldPerhapsCount),
+            (true, false) => matches!(takes, Takes::Field | Takes::FieldPerhapsCount),
+            (false, true) => takes == Takes::Count,
+            (false, false) => takes == Takes::Nothing,
+        };
+        let name = self.figure.as_str();
+        if !fits {
+            return Err(Error::invalid_query(format!("\"{name}\" does not have what it takes")));
+        }
+        match self.count {
+            Some(count) if !(1..=COUNT_LIMIT).contains(&count) => {
+                Err(Error::invalid_query(format!("\"{name}\" takes a number from 1 to {COUNT_LIMIT}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// `running_sum(amount)`, `moving_avg(amount,7)`, `rank`.
     fn parse(text: &str) -> Result<Self, Error> {
         let refused = || Error::invalid_query(format!("\"{text}\" is not a figure of a window"));
@@ -170,21 +194,20 @@ impl Compute {
         let known = Figure::ALL.iter().find(|(wire, ..)| *wire == name);
         let (_, figure, takes) = *known.ok_or_else(refused)?;
         let arguments: Vec<&str> = inner.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-        let count = |text: &str| {
-            let count = text.parse::<u32>().ok().filter(|count| (1..=COUNT_LIMIT).contains(count));
-            let reason = || format!("\"{name}\" takes a number from 1 to {COUNT_LIMIT}");
-            count.ok_or_else(|| Error::invalid_query(reason())).map(Some)
-        };
+        // What is no number is none that it takes.
+        let count = |text: &str| Some(text.parse::<u32>().unwrap_or_default());
         let (field, count) = match (takes, arguments.as_slice()) {
             (Takes::Nothing, []) => (None, None),
             (Takes::Field | Takes::FieldPerhapsCount, [field]) => (Some(*field), None),
             (Takes::FieldAndCount | Takes::FieldPerhapsCount, [field, number]) => {
-                (Some(*field), count(number)?)
+                (Some(*field), count(number))
             }
-            (Takes::Count, [number]) => (None, count(number)?),
+            (Takes::Count, [number]) => (None, count(number)),
             _ => return Err(refused()),
         };
-        Ok(Self { figure, field: field.map(str::to_owned), count })
+        let compute = Self { figure, field: field.map(str::to_owned), count };
+        compute.check()?;
+        Ok(compute)
     }
 }
 
@@ -198,9 +221,18 @@ impl Report {
     /// The inverse of [`Report::to_bytes`].
     ///
     /// # Errors
-    /// `INVALID_QUERY` when the bytes are not a report.
+    /// `INVALID_QUERY` when the bytes are not a report, or one that goes beyond its bounds.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(bytes).map_err(|_| Error::invalid_query("The report is malformed"))
+        let report: Self =
+            serde_json::from_slice(bytes).map_err(|_| Error::invalid_query("The report is malformed"))?;
+        match &report {
+            Self::Tree(tree) => {
+                within("depth", i64::from(tree.depth), DEPTH)?;
+                within("limit", i64::from(tree.nodes), NODES)?;
+            }
+            Self::Window(window) => window.check()?,
+        }
+        Ok(report)
     }
 
     /// Reads a tree from the query part of a URL (without `?`).
@@ -210,16 +242,10 @@ impl Report {
     pub fn tree(text: &str) -> Result<Self, Error> {
         let parameters = query_string::parse_with(text, &["parent", "root", "depth", "shape"])?;
         let query = of_items(&parameters, &["page", "offset", "meta"])?;
-        let within = |name: &str, (default, most): (i64, i64)| {
+        let number = |name: &str, bounds: (i64, i64)| {
             let given = parameters.get(name).map(|value| integer(name, value, -1)).transpose()?;
-            match given.map(|number| if number == -1 && name == "limit" { most } else { number }) {
-                None => Ok(u32::try_from(default).unwrap_or_default()),
-                Some(number) => {
-                    u32::try_from(number).ok().filter(|_| (1..=most).contains(&number)).ok_or_else(|| {
-                        Error::invalid_query(format!("\"{name}\" must be a number from 1 to {most}"))
-                    })
-                }
-            }
+            let given = given.map(|number| if number == -1 && name == "limit" { bounds.1 } else { number });
+            within(name, given.unwrap_or(bounds.0), bounds)
         };
         let shape = match one(&parameters, "shape")?.as_deref() {
             None | Some("nested") => Shape::Nested,
@@ -230,8 +256,8 @@ impl Report {
         Ok(Self::Tree(TreeReport {
             parent: parent.ok_or_else(|| Error::invalid_query("\"parent\" is required"))?,
             root: one(&parameters, "root")?,
-            depth: within("depth", DEPTH)?,
-            nodes: within("limit", NODES)?,
+            depth: number("depth", DEPTH)?,
+            nodes: number("limit", NODES)?,
             shape,
             query: Query { limit: None, ..query },
         }))
@@ -254,12 +280,20 @@ impl Report {
         }
         let partition =
             get("partition").map(|value| names("partition", value)).transpose()?.unwrap_or_default();
-        partition.iter().try_for_each(|name| Path::parse(name).map(|_| ()))?;
         let order = get("order").map(|value| sort("order", value)).transpose()?.unwrap_or_default();
+        let report = WindowReport { compute, partition, order, query };
+        report.check()?;
+        Ok(Self::Window(report))
+    }
+}
+
+impl WindowReport {
+    /// What can be said without the schema.
+    fn check(&self) -> Result<(), Error> {
         for (name, count, most) in [
-            ("compute", compute.len(), FIGURE_LIMIT),
-            ("partition", partition.len(), NAME_LIMIT),
-            ("order", order.len(), NAME_LIMIT),
+            ("compute", self.compute.len(), FIGURE_LIMIT),
+            ("partition", self.partition.len(), NAME_LIMIT),
+            ("order", self.order.len(), NAME_LIMIT),
         ] {
             if count == 0 && name != "partition" {
                 return Err(Error::invalid_query(format!("\"{name}\" is required")));
@@ -268,13 +302,26 @@ impl Report {
                 return Err(Error::invalid_query(format!("\"{name}\" has more than {most} entries")));
             }
         }
-        Ok(Self::Window(WindowReport { compute, partition, order, query }))
+        if self.query.limit.is_some_and(|limit| !(0..=ITEMS).contains(&limit)) {
+            return Err(Error::invalid_query(format!("\"limit\" must be a number from 0 to {ITEMS}")));
+        }
+        if self.query.meta.filter_count_estimate {
+            return Err(Error::invalid_query("\"filter_count_estimate\" means nothing in this report"));
+        }
+        self.partition.iter().try_for_each(|name| Path::parse(name).map(|_| ()))?;
+        self.compute.iter().try_for_each(Compute::check)
     }
+}
+
+/// A number between 1 and the greater of these.
+fn within(name: &str, number: i64, (_, most): (i64, i64)) -> Result<u32, Error> {
+    let fits = u32::try_from(number).ok().filter(|_| (1..=most).contains(&number));
+    fits.ok_or_else(|| Error::invalid_query(format!("\"{name}\" must be a number from 1 to {most}")))
 }
 
 /// The query about the items, without what no report knows and without these.
 fn of_items(parameters: &Map<String, Value>, refused: &[&str]) -> Result<Query, Error> {
-    let strange = ["cursor", "aggregate", "groupBy", "group"];
+    let strange = ["cursor", "aggregate", "groupBy", "group", "export"];
     let asked = |name: &&&str| parameters.get(**name).is_some_and(|value| value.as_str() != Some(""));
     match strange.iter().chain(refused).find(asked) {
         Some(name) => Err(Error::invalid_query(format!("\"{name}\" means nothing in this report"))),
@@ -325,7 +372,9 @@ mod tests {
         insta::assert_snapshot!(tree("parent=a&depth=x"), @r#"400 "depth" must be a number"#);
         insta::assert_snapshot!(tree("parent=a&limit=10001"), @r#"400 "limit" must be a number from 1 to 10000"#);
         insta::assert_snapshot!(tree("parent=a&shape=round"), @r#"400 "shape" must be one of [nested, flat]"#);
-        for strange in ["page=1", "offset=1", "cursor=x", "meta=*", "aggregate[count]=*", "groupBy=a"] {
+        for strange in
+            ["page=1", "offset=1", "cursor=x", "meta=*", "aggregate[count]=*", "groupBy=a", "export=csv"]
+        {
             assert!(
                 tree(&format!("parent=a&{strange}")).ends_with("means nothing in this report"),
                 "{strange}"
@@ -345,7 +394,31 @@ mod tests {
         insta::assert_snapshot!(window("compute=moving_avg(a)&order=a"), @r#"400 "moving_avg(a)" is not a figure of a window"#);
         insta::assert_snapshot!(window("compute=moving_avg(a,0)&order=a"), @r#"400 "moving_avg" takes a number from 1 to 1000"#);
         insta::assert_snapshot!(window("compute=lag(a,1);x&order=a"), @r#"400 "lag(a,1);x" is not a figure of a window"#);
+        insta::assert_snapshot!(window("compute=rank&order=a&limit=-1"), @r#"400 "limit" must be a number from 0 to 10000"#);
         insta::assert_snapshot!(window("compute=rank&order=a&cursor=x"), @r#"400 "cursor" means nothing in this report"#);
+    }
+
+    #[test]
+    fn bytes_are_held_to_the_same_bounds() {
+        let tree = r#"{"tree":{"parent":"a","depth":50,"nodes":10,"shape":"flat"}}"#;
+        let window = r#"{"window":{"compute":[{"figure":"moving_sum","field":"a","count":2}],"order":[{"field":"a"}]}}"#;
+        let read = |text: &str| Report::from_bytes(text.as_bytes());
+        assert!(read(tree).is_ok() && read(window).is_ok());
+        for (from, to) in [("50", "51"), ("50", "0"), ("10", "10001"), ("tree", "bush")] {
+            assert!(read(&tree.replace(from, to)).is_err(), "{to}");
+        }
+        for (from, to) in [
+            ("\"count\":2", "\"count\":0"),
+            ("\"count\":2", "\"count\":1001"),
+            (",\"count\":2", ""),
+            ("\"field\":\"a\",", ""),
+            ("moving_sum", "rank"),
+            ("moving_sum", "ntile"),
+            ("[{\"field\":\"a\"}]", "[]"),
+            ("]}}", "],\"query\":{\"limit\":-1}}}"),
+        ] {
+            assert!(read(&window.replacen(from, to, 1)).is_err(), "{from} {to}");
+        }
     }
 
     #[test]

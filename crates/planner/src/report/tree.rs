@@ -2,7 +2,7 @@
 
 use access::Action;
 use model::{Collection, Error, Field, Link};
-use query::TreeReport;
+use query::{Query, TreeReport};
 
 use crate::answer::answer;
 use crate::column::{answer_of, whole_type};
@@ -20,8 +20,8 @@ use crate::value::parse_key;
 /// Plans a tree: one statement with a row for each item, level by level, those of a level in the query's order.
 ///
 /// Columns: `key text` and `parent text` (null at the beginning), both JSON; `depth integer`, from 1; `item text`; and the
-/// same in every row: `deeper` (items below the last level were left out), `more` (there are more items than asked for: at
-/// most one of them is among the rows), `cycle` (an item stands above itself: it comes once).
+/// same in every row: `deeper` (items below the last level were left out), `more` (there are more
+/// items than asked for), `cycle` (an item stands above itself: it comes once).
 ///
 /// # Errors
 /// `FORBIDDEN`: fields, collection or root out of reach. `INVALID_QUERY`: a parent that leads elsewhere.
@@ -31,6 +31,9 @@ pub fn plan_tree(
     reader: Reader<'_>,
 ) -> Result<Statement, Error> {
     check_collection(collection, reader.access, Action::Read)?;
+    reader.limits.check(&Query { limit: None, ..report.query.clone() })?;
+    // What is left out is said, so the server's own bound needs no refusal.
+    let nodes = reader.limits.max.map_or(report.nodes, |max| report.nodes.min(max));
     let mut b = Builder::default();
     let key = visible_key(collection, reader, &mut b)?;
     let parent = parent(&report.parent, collection, reader)?;
@@ -51,16 +54,16 @@ pub fn plan_tree(
     b.push(&format!("{above} = p.key{}) CYCLE key SET again USING path, ", filtered(&next)));
     // Levels are made one after the other and no further than they are read: the limit bounds the work.
     b.push("nodes AS MATERIALIZED (SELECT key, parent, depth, again FROM tree LIMIT ");
-    b.push(&format!("{}) SELECT ", u64::from(report.nodes) + 1));
+    b.push(&format!("{}) SELECT ", u64::from(nodes) + 1));
     for (name, held) in [("key", "n.key"), ("parent", "n.parent")] {
         b.push(&format!("to_json({})::text AS {name}, ", answer_of(key, held)));
     }
     b.push(&format!("n.depth, {item}::text AS item, m.deeper, m.more, m.cycle FROM nodes n JOIN {table} "));
     b.push(&format!("{SOURCE} ON {own} = n.key{} CROSS JOIN (SELECT ", order.joins));
     b.push(&format!("bool_or(depth > {depth} AND NOT again) AS deeper, bool_or(again) AS cycle, "));
-    b.push(&format!("count(*) FILTER (WHERE depth <= {depth}) > {} AS more FROM nodes) m", report.nodes));
+    b.push(&format!("count(*) FILTER (WHERE depth <= {depth}) > {nodes} AS more FROM nodes) m"));
     let by = order.by().replacen(" ORDER BY ", "", 1);
-    b.push(&format!(" WHERE n.depth <= {depth} AND NOT n.again ORDER BY n.depth, {by}"));
+    b.push(&format!(" WHERE n.depth <= {depth} AND NOT n.again ORDER BY n.depth, {by} LIMIT {nodes}"));
     Ok(b.finish("reports.tree"))
 }
 

@@ -26,6 +26,7 @@ pub fn plan_window(
     reader: Reader<'_>,
 ) -> Result<ReadPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
+    reader.limits.check(&report.query)?;
     let mut b = Builder::default();
     let query = &report.query;
     let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
@@ -113,7 +114,7 @@ fn figure(
     };
     let count = compute.count.unwrap_or(1);
     let running = "OVER (o ROWS UNBOUNDED PRECEDING)".to_owned();
-    let moving = format!("OVER (o ROWS BETWEEN {} PRECEDING AND CURRENT ROW)", count - 1);
+    let moving = format!("OVER (o ROWS BETWEEN {} PRECEDING AND CURRENT ROW)", count.saturating_sub(1));
     Ok(match compute.figure {
         F::RunningSum => (format!("sum({value}) {running}"), wider),
         F::RunningAvg => (format!("avg({value}) {running}"), wider),

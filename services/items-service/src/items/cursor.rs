@@ -114,7 +114,8 @@ mod tests {
         let variables = Variables { now, user: None, role: None, roles: Vec::new(), policies: Vec::new() };
         let schema = Schema { version: 1, collections: std::collections::BTreeMap::new() };
         let (admin, nobody) = (Access::admin(), Access::none());
-        let reader = Reader { schema: &schema, access: &admin, variables: &variables };
+        let limits = planner::Limits::default();
+        let reader = Reader { schema: &schema, access: &admin, variables: &variables, limits };
         let read = |text: &str, name: &str| {
             let query = query(&format!("{text}&cursor={signed}"));
             let cursor = Cursor::of(&query, &collection(name), reader, &signet);

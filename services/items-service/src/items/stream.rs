@@ -4,7 +4,7 @@
 //! Nothing but one part is held here, and a reader who stops reading does not hold the snapshot for ever.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +18,6 @@ use rpc::Caller;
 use sqlx::{PgConnection, Row as _};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::Instrument as _;
 
@@ -39,6 +38,7 @@ const PLACE: Duration = Duration::from_secs(10);
 pub type Parts = Pin<Box<dyn Stream<Item = Result<pb::StreamItemsResponse, Status>> + Send>>;
 
 type Sender = mpsc::Sender<Result<pb::StreamItemsResponse, Status>>;
+type Receiver = mpsc::Receiver<Result<pb::StreamItemsResponse, Status>>;
 
 /// The streams of this process.
 #[derive(Clone)]
@@ -70,7 +70,8 @@ impl Streams {
         let Ok(Ok(place)) = place else { return Err(rpc::status(Error::unavailable("items").into())) };
         let request_read = request.read.unwrap_or_default();
         let query = read::query(&request_read.query).map_err(|error| rpc::status(error.into()))?;
-        let (sender, mut parts) = mpsc::channel(BUFFER);
+        let (sender, receiver) = mpsc::channel(BUFFER);
+        let whole = Arc::new(OnceLock::new());
         let reader = Reader {
             state: state.clone(),
             caller: caller.clone(),
@@ -79,17 +80,37 @@ impl Streams {
             streams: self.clone(),
             head: None,
             sender,
+            whole: Arc::clone(&whole),
         };
         let work = async move {
             reader.run().await;
             drop(place);
         };
         self.tasks.detach(work.in_current_span());
-        // Nothing at all: the hard stop came.
-        let stopping = || rpc::status(Error::unavailable("items").into());
-        let first = parts.recv().await.ok_or_else(stopping)??;
-        Ok(Box::pin(stream::once(std::future::ready(Ok(first))).chain(ReceiverStream::new(parts))))
+        let mut parts = Box::pin(to_the_end(receiver, whole));
+        let first = parts.next().await.transpose()?;
+        Ok(Box::pin(stream::iter(first.map(Ok)).chain(parts)))
     }
+}
+
+/// What is received. However its sender ended, by a stop, a panic or for want of patience: without the word that this
+/// was the whole there is an error at the end.
+fn to_the_end(
+    receiver: Receiver,
+    whole: Arc<OnceLock<()>>,
+) -> impl Stream<Item = Result<pb::StreamItemsResponse, Status>> + Send {
+    stream::unfold(Some(receiver), move |receiver| {
+        let whole = Arc::clone(&whole);
+        async move {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(Err(status)) => Some((Err(status), None)),
+                Some(part) => Some((part, Some(receiver))),
+                None if whole.get().is_some() => None,
+                None => Some((Err(rpc::status(Error::unavailable("items").into())), None)),
+            }
+        }
+    })
 }
 
 /// Why a stream ended early.
@@ -115,6 +136,8 @@ struct Reader {
     /// Waits for the first item: until then everything can be tried again, or refused.
     head: Option<pb::StreamHead>,
     sender: Sender,
+    /// Said when everything was sent.
+    whole: Arc<OnceLock<()>>,
 }
 
 impl Reader {
@@ -125,9 +148,11 @@ impl Reader {
             () = sender.closed() => return,
             ended = self.read() => ended,
         };
-        if let Err(status) = ended {
-            // Who doesn't hear it sees that there is no end.
-            let _ = timeout(self.streams.patience, sender.send(Err(status))).await;
+        match ended {
+            // Said before the sender is gone.
+            Ok(()) => drop(self.whole.set(())),
+            // Who has no room for it misses the word that it was the whole.
+            Err(status) => drop(sender.try_send(Err(status))),
         }
     }
 

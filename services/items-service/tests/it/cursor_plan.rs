@@ -22,6 +22,7 @@ fn field(name: &str, kind: FieldType, column: &str, nullable: bool) -> Field {
         generated: false,
         special: Vec::new(),
         searchable: true,
+        search: None,
         link: None,
     }
 }

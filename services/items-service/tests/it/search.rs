@@ -2,7 +2,7 @@
 
 use access::Access;
 use model::{Collection, Field, FieldType, KeySource, Schema, SearchIndex};
-use planner::{Binding, Limits, Reader, Variables, plan_read, search_index_parts};
+use planner::{Binding, Reader, Variables, plan_read, search_index_parts};
 use query::Query;
 use sqlx::{AssertSqlSafe, Row as _};
 use time::OffsetDateTime;
@@ -63,8 +63,8 @@ async fn explained(pool: &db::Db, documents: &Collection, query: &str, mode: &'s
         roles: Vec::new(),
         policies: Vec::new(),
     };
-    let reader =
-        Reader { schema: &schema, access: &access, variables: &variables, limits: Limits::default() };
+    let limits = planner::Limits::default();
+    let reader = Reader { schema: &schema, access: &access, variables: &variables, limits };
     let statement =
         plan_read(&Query::from_query_string(query).unwrap(), documents, reader).unwrap().statement;
     let types: Vec<&str> = statement.bindings.iter().map(|_| "text").collect();

@@ -26,8 +26,7 @@ pub fn written(rows: &[PgRow], report: &TreeReport) -> Result<(String, String), 
             item: row.try_get("item")?,
         })
     };
-    let wanted = usize::try_from(report.nodes).unwrap_or(usize::MAX);
-    let nodes = rows.iter().take(wanted).map(node).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let nodes = rows.iter().map(node).collect::<Result<Vec<_>, sqlx::Error>>()?;
     let said = |name: &str| rows.first().map_or(Ok(false), |row| row.try_get::<bool, _>(name));
     let meta = json!({
         "nodes": nodes.len(),
