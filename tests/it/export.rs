@@ -116,7 +116,7 @@ async fn crowded(shape: Shape, options: Options, many: i64) -> World {
     ]);
     world.collection("crowd", fields).await;
     let fill = "INSERT INTO crowd (title, number, price, at, extra) \
-                SELECT 'number ' || n || ', \"quoted\"', n, n / 4.0, '2024-01-01T00:00:00Z', \
+                SELECT 'number ' || n || ', \"quoted\"', n, n / 40.0, '2024-01-01T00:00:00Z', \
                 json_build_object('n', n, 'late', CASE WHEN n > 150000 THEN n END) FROM generate_series(1, $1) n";
     sqlx::query(fill).bind(many).execute(&world.pool().await).await.unwrap();
     world

@@ -93,6 +93,28 @@ impl Db {
     }
 }
 
+/// Runs a statement whose answer is taken as a whole.
+macro_rules! whole {
+    ($db:expr, $query:expr, $fetch:ident) => {{
+        let (db, query) = ($db, $query);
+        Box::pin(async move {
+            let query = query?;
+            let mut tries = db.tries(&query);
+            loop {
+                let mut lent = db.lend().await?;
+                match lent.$fetch(query.clone()).await {
+                    Err(error) if tries > 0 && gone_before_use(&error) => tries -= 1,
+                    Err(error) => return Err(error),
+                    Ok(answer) => {
+                        lent.done();
+                        return Ok(answer);
+                    }
+                }
+            }
+        })
+    }};
+}
+
 impl<'p> Executor<'p> for &'p Db {
     type Database = Postgres;
 
@@ -113,27 +135,21 @@ impl<'p> Executor<'p> for &'p Db {
         select(work.into_stream().filter_map(|()| ready(None)), steps).boxed()
     }
 
+    /// Nothing is handed on before the end, so rows need no way through the stream of [`Self::fetch_many`].
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        whole!(self, Again::of(query), fetch_all)
+    }
+
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
     where
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let query = Again::of(query);
-        Box::pin(async move {
-            let query = query?;
-            let mut tries = self.tries(&query);
-            loop {
-                let mut lent = self.lend().await?;
-                match lent.fetch_optional(query.clone()).await {
-                    Err(error) if tries > 0 && gone_before_use(&error) => tries -= 1,
-                    Err(error) => return Err(error),
-                    Ok(row) => {
-                        lent.done();
-                        return Ok(row);
-                    }
-                }
-            }
-        })
+        whole!(self, Again::of(query), fetch_optional)
     }
 
     fn prepare_with<'e>(

@@ -28,7 +28,7 @@ pub struct Db {
 
 /// Makes the pool; connects when it is first used. `application_name` is what `pg_stat_activity` shows.
 ///
-/// Sessions: time zone UTC, `synchronous_commit` on, search path `public`, the time-outs of `config`. Needs a tokio runtime.
+/// Sessions: time zone UTC, `synchronous_commit` on, no JIT, search path `public`, the time-outs of `config`. Needs a tokio runtime.
 pub fn connect(config: &Config, application_name: &str) -> Db {
     let milliseconds = |time: Duration| time.as_millis().to_string();
     let options = config.options.clone().application_name(application_name).options([
@@ -36,6 +36,8 @@ pub fn connect(config: &Config, application_name: &str) -> Db {
         // Without `"$user"`: a role named eventus would make the user's tables in our own schema.
         ("search_path", "public".to_owned()),
         ("synchronous_commit", "on".to_owned()),
+        // Sub-selects of many rows look dear to the planner, and compiling them takes longer than they do.
+        ("jit", "off".to_owned()),
         ("statement_timeout", milliseconds(config.statement_timeout)),
         ("idle_in_transaction_session_timeout", milliseconds(config.idle_in_transaction_timeout)),
     ]);

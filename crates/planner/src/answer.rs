@@ -11,7 +11,7 @@ use members::{Column, members, put};
 use model::{Collection, Error, Field, Function, Link, quote_identifier};
 use query::{Query, Selected, result_name};
 
-use crate::column::answer_value;
+use crate::column::{ItemJson, answer_value};
 use crate::figures::figures;
 use crate::function::function_answer;
 use crate::link::{target_key, to_any};
@@ -35,7 +35,7 @@ pub(crate) fn answer(
     reader: Reader<'_>,
     source: &str,
     b: &mut Builder,
-) -> Result<String, Error> {
+) -> Result<ItemJson, Error> {
     let everything = ["*".to_owned()];
     let fields = query::select(query.fields.as_deref().unwrap_or(&everything))?;
     let wish = Wish {
@@ -63,7 +63,7 @@ pub(crate) fn answer_written(
     let item = answer(query, collection, reader, source, b)?;
     Ok(match reader.reach(collection, Action::Read, source, b) {
         Some(condition) => format!("CASE WHEN {condition} THEN {item} END"),
-        None => item,
+        None => item.to_string(),
     })
 }
 
@@ -126,7 +126,7 @@ impl Answers<'_> {
         source: Source<'_>,
         way: Way<'_>,
         b: &mut Builder,
-    ) -> Result<String, Error> {
+    ) -> Result<ItemJson, Error> {
         let mut columns = self.columns(wish, source.collection, way)?;
         columns.retain(|column| !column.wild || self.is_within_reach(column.field));
         let values: Result<Vec<String>, Error> =
@@ -271,7 +271,7 @@ impl Answers<'_> {
         let object = self.object(below, Source { collection: one, alias: &alias }, way, b)?;
         let own = format!("{} = {held}", target_key(one, &alias));
         let conditions: Vec<String> = [own].into_iter().chain(fits).collect();
-        Ok(format!("(SELECT {object} FROM {} {alias}{})", table(one), filtered(&conditions)))
+        Ok(format!("({})", object.of_each(&format!("{} {alias}{}", table(one), filtered(&conditions)))))
     }
 
     /// The item that a field refers to together with the field that names the collection.
@@ -336,12 +336,12 @@ impl Answers<'_> {
             let rows = page(query, many, self.reader, &wanted, b)?;
             let (fields, read) = (column.fields(None), Source { collection: many, alias: &alias });
             let value = if column.below.is_empty() {
-                self.plain(key_field(many)?, read, b)
+                ItemJson::Expression(self.plain(key_field(many)?, read, b))
             } else {
                 let way = Some((many.name.as_str(), field.as_str()));
                 self.object(wish.below(&fields, asked), read, way, b)?
             };
-            format!("SELECT {value} AS j FROM ({rows}) {alias}")
+            value.of_each(&format!("({rows}) {alias}"))
         } else {
             // Figures of these items take their place, whatever is wanted of them.
             figures(query, many, self.reader, (&alias, &filtered), b)?

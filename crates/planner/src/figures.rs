@@ -3,7 +3,7 @@
 use model::{Collection, Error, Field, FieldType, Function, quote_identifier};
 use query::{Aggregate, AggregateFunction, Path, Query, result_name};
 
-use crate::column::answer_of;
+use crate::column::{ItemJson, answer_of};
 use crate::function::function_value;
 use crate::page::Window;
 use crate::read::table;
@@ -50,7 +50,7 @@ pub(crate) fn figures(
         ));
     }
     let shown = shown(&query.aggregate, &columns, groups);
-    Ok(format!("SELECT (SELECT row_to_json(r.*) FROM (SELECT {shown}) r) AS j FROM ({rows}) g"))
+    Ok(ItemJson::Columns(shown).of_each(&format!("({rows}) g")))
 }
 
 fn group(

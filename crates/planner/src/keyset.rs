@@ -11,7 +11,7 @@ use crate::answer::answer;
 use crate::column::whole_type;
 use crate::limits::Limits;
 use crate::order::{Of, Order, Part, order_by};
-use crate::page::{filtered, fitting};
+use crate::page::{filtered, fitting, found};
 use crate::read::{ReadPlan, SOURCE, counts, key_field, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
@@ -62,11 +62,14 @@ pub fn plan_page(
         true => (String::new(), place_of(&keys)),
         false => (format!(", {} AS \" place\"", place_of(&keys)), format!("{SOURCE}.\" place\"")),
     };
-    let table = table(collection);
+    let (from, conditions) = match found(query, collection, SOURCE, &filtered(&conditions)) {
+        Some(found) => (found, Vec::new()),
+        None => (format!("{} {SOURCE}", table(collection)), conditions),
+    };
     let part = |condition: Option<&str>, window: &str| {
         let all: Vec<String> = conditions.iter().cloned().chain(condition.map(str::to_owned)).collect();
         let (joins, filtered, by) = (&order.joins, filtered(&all), order.by());
-        format!("SELECT {SOURCE}.*{carried} FROM {table} {SOURCE}{joins}{filtered}{by}{window}")
+        format!("SELECT {SOURCE}.*{carried} FROM {from}{joins}{filtered}{by}{window}")
     };
     // One more than asked for says whether anything follows; it is not answered, so its relations are not read.
     let window = format!(" LIMIT {}", limit + 1);

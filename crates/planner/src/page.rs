@@ -36,12 +36,18 @@ pub(crate) fn page(
     let order = order_by(query, collection, reader, (alias, *sort_field), b)?;
     let window = Window::of(query, reader.limits)?.sql();
     let table = table(collection);
-    if query.search.is_some() && collection.has_search_indexes() {
-        // A wall: on the way through another index, which has the order, the words of every item would be taken anew.
-        let found = format!("(SELECT {alias}.* FROM {table} {alias}{filtered} OFFSET 0)");
-        return Ok(format!("SELECT {columns} FROM {found} {alias}{}{}{window}", order.joins, order.by()));
+    if let Some(found) = found(query, collection, alias, filtered) {
+        return Ok(format!("SELECT {columns} FROM {found}{}{}{window}", order.joins, order.by()));
     }
     Ok(format!("SELECT {columns} FROM {table} {alias}{}{filtered}{}{window}", order.joins, order.by()))
+}
+
+/// The items that are found by managed indexes, read as `alias`; nothing where none is asked. A wall: on the way through
+/// another index, one that has the order, the words of every item would be taken anew.
+pub(crate) fn found(query: &Query, collection: &Collection, alias: &str, filtered: &str) -> Option<String> {
+    let by_index = query.search.is_some() && collection.has_search_indexes();
+    by_index
+        .then(|| format!("(SELECT {alias}.* FROM {} {alias}{filtered} OFFSET 0) {alias}", table(collection)))
 }
 
 /// ` WHERE ..` of these conditions, or nothing.

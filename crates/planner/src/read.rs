@@ -5,7 +5,7 @@ use model::{Collection, Error, Field, quote_identifier};
 use query::Query;
 
 use crate::answer::answer;
-use crate::column::{answer_value, json_row, sql_type};
+use crate::column::{ItemJson, answer_value, json_row, sql_type};
 use crate::figures::figures;
 use crate::page::{Page, filtered, fitting, page};
 use crate::reader::Reader;
@@ -78,7 +78,7 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
         b.push(&format!("SELECT {item} AS items{counts}"));
     } else {
         let page = page(query, collection, reader, &wanted, &mut b)?;
-        all(&mut b, &format!("SELECT {item} AS j FROM ({page}) {SOURCE}"));
+        all(&mut b, &item.of_each(&format!("({page}) {SOURCE}")));
     }
     Ok(ReadPlan { statement: b.finish("items.read") })
 }
@@ -88,7 +88,7 @@ pub(crate) fn singleton(
     query: &Query,
     collection: &Collection,
     reader: Reader<'_>,
-    (item, wanted): (&str, &Page<'_>),
+    (item, wanted): (&ItemJson, &Page<'_>),
     b: &mut Builder,
 ) -> Result<String, Error> {
     let first = Query { limit: Some(1), offset: None, page: None, ..query.clone() };
@@ -163,12 +163,13 @@ pub fn plan_read_one(query: &Query, collection: &Collection, reader: Reader<'_>)
     let key_field = key_field(collection)?;
     let mut builder = Builder::default();
     let item = answer(query, collection, reader, SOURCE, &mut builder)?;
-    builder.push(&format!("SELECT {item}::text AS item FROM {} {SOURCE} WHERE ", table(collection)));
-    builder.push(&format!("{SOURCE}.{} = ", quote_identifier(&key_field.name)));
     let key = builder.bound();
-    builder.push_bind(Binding::Text(None)).push(&format!("::text::{}", sql_type(key_field)));
+    let bound = builder.bind(Binding::Text(None));
     let seen = and(reader.reach(collection, Action::Read, SOURCE, &mut builder));
-    builder.push(&seen);
+    let own =
+        format!("{SOURCE}.{} = {bound}::text::{}", quote_identifier(&key_field.name), sql_type(key_field));
+    let found = item.of_each(&format!("{} {SOURCE} WHERE {own}{seen}", table(collection)));
+    builder.push(&format!("SELECT p.j::text AS item FROM ({found}) p"));
     Ok(ReadOne { statement: builder.finish("items.read_one"), key })
 }
 

@@ -66,7 +66,8 @@ pub fn plan_stream(query: &Query, collection: &Collection, reader: Reader<'_>) -
         b.push(&format!("SELECT {item} AS item"));
     } else {
         let page = page(query, collection, reader, &wanted, &mut b)?;
-        b.push(&format!("SELECT ({item})::text AS item FROM ({page}) {SOURCE}"));
+        let rows = item.of_each(&format!("({page}) {SOURCE}"));
+        b.push(&format!("SELECT j::text AS item FROM ({rows}) p"));
     }
     let uniform = is_uniform(query, collection, reader.access)?;
     let items = b.finish("items.stream");

@@ -3,6 +3,7 @@
 use model::{Field, Function, Link, quote_identifier};
 use query::{Below, Selected};
 
+use crate::column::ItemJson;
 use crate::search::EXCERPT;
 use crate::statement::{Binding, Builder};
 
@@ -43,18 +44,16 @@ pub(super) fn members(
     values: &[String],
     excerpt: Option<String>,
     b: &mut Builder,
-) -> String {
+) -> ItemJson {
     let names = columns.iter().map(|column| column.name.as_str());
     let own = names.zip(values.iter().map(String::as_str));
     let named: Vec<(&str, &str)> = own.chain(excerpt.as_deref().map(|value| (EXCERPT, value))).collect();
     if named.is_empty() {
-        return "'{}'::json".to_owned();
+        return ItemJson::Expression("'{}'::json".to_owned());
     }
     if columns.iter().all(|column| !column.chosen) {
         let parts = named.iter().map(|(name, value)| format!("{value} AS {}", quote_identifier(name)));
-        // `r.*` and not `r`, which would be the field of that name if there is one.
-        let parts: Vec<String> = parts.collect();
-        return format!("(SELECT row_to_json(r.*) FROM (SELECT {}) r)", parts.join(", "));
+        return ItemJson::Columns(parts.collect::<Vec<_>>().join(", "));
     }
     let mut text = String::new();
     for (at, (name, value)) in named.into_iter().enumerate() {
@@ -63,7 +62,7 @@ pub(super) fn members(
         let name = b.bind(Binding::Text(Some(name)));
         text.push_str(&format!("{name}::text || coalesce(to_json({value})::text, 'null') || "));
     }
-    format!("({text}'}}')::json")
+    ItemJson::Expression(format!("({text}'}}')::json"))
 }
 
 /// A column once more: wishes for what it leads to add up.

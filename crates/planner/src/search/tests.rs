@@ -44,6 +44,14 @@ fn an_index_is_asked_with_the_expression_that_it_is_of() {
 }
 
 #[test]
+fn pages_behind_a_cursor_go_through_the_indexes_too() {
+    let page = |text: &str| crate::plan_page(&query(text), &marked(), admin(), None);
+    insta::assert_snapshot!(shown(&page("cursor=&fields=id&search=a&limit=2").unwrap().statement));
+    let refused = page("cursor=&search=a&sort=-_relevance").unwrap_err();
+    assert_eq!(refused.code, model::ErrorCode::InvalidQuery);
+}
+
+#[test]
 fn relevance_and_excerpts_need_a_text_and_an_index() {
     let long = format!("search={}", "x".repeat(2_001));
     for (text, said) in [

@@ -102,6 +102,24 @@ fn create_index(collection: &str, field: &str, kind: FieldType) -> String {
     format!("CREATE INDEX {name} ON {} {method}({})", table(collection), quote_identifier(field))
 }
 
+/// `CREATE INDEX` of a reference: by it PostgreSQL finds those who refer, in the order of a page. It holds more than the
+/// field, and so is no index that clients have chosen (`is_indexed`).
+pub fn create_reference_index(collection: &str, field: &str, order: &[&str]) -> String {
+    let columns: Vec<String> = [field].iter().chain(order).map(|column| quote_identifier(column)).collect();
+    format!(
+        "CREATE INDEX IF NOT EXISTS {} ON {} ({})",
+        quote_identifier(&index_name(collection, field, "reference")),
+        table(collection),
+        columns.join(", ")
+    )
+}
+
+/// `DROP INDEX` of the index that we made of a reference.
+pub fn drop_reference_index(collection: &str, field: &str) -> String {
+    let index = quote_identifier(&index_name(collection, field, "reference"));
+    format!("DROP INDEX IF EXISTS \"public\".{index}")
+}
+
 /// Its column is of a type of PostGIS's.
 pub fn is_geometry(kind: FieldType) -> bool {
     matches!(kind, FieldType::Geometry(_))

@@ -1,6 +1,6 @@
 //! Making, changing and deleting relations.
 
-use model::{Error, Errors};
+use model::{Error, Errors, FieldType};
 use rpc::Caller;
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -9,7 +9,7 @@ use super::change::{Change, Entry};
 use super::definition::{self, ForeignKeyDefinition, RelationDefinition};
 use super::{ddl, describe, meta};
 use crate::catalog::rows::ForeignKeyRow;
-use crate::catalog::{RelationEntry, wire};
+use crate::catalog::{CollectionEntry, RelationEntry, wire};
 use crate::failure::Failure;
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -58,6 +58,9 @@ pub async fn make(
             let sql = add_key(collection, field, related, &key.name, &schema.clone().unwrap_or_default())?;
             sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
         }
+        if let Some(sql) = index(many, field, &members).filter(|_| has_key || definition.schema.is_some()) {
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
+        }
         members.insert("one_collection".to_owned(), Value::from(related.as_str()));
     } else if !members.get("one_allowed_collections").is_some_and(Value::is_array) {
         return Err(wrong("\"related_collection\" or \"meta.one_allowed_collections\" is required".into()));
@@ -69,6 +72,21 @@ pub async fn make(
         "meta": definition.meta, "schema": definition.schema.as_ref().and_then(Option::as_ref),
     });
     Ok(entry("create", collection, field).payload(payload))
+}
+
+/// The statement that makes the index of a reference: who is referred to asks who refers, page by page. Nothing where
+/// the field cannot be in it.
+fn index(many: &CollectionEntry, field: &str, members: &Map<String, Value>) -> Option<String> {
+    let key = many.key()?.name.as_str();
+    let sort_field = members.get("sort_field").and_then(Value::as_str).filter(|name| {
+        // Of small values only: a text might not fit into an index.
+        let counts = |kind| matches!(kind, FieldType::Integer | FieldType::BigInteger);
+        *name != key
+            && *name != field
+            && many.field(name).is_some_and(|field| field.column.is_some() && counts(field.kind))
+    });
+    let order: Vec<&str> = sort_field.into_iter().chain([key]).collect();
+    Some(ddl::create_reference_index(&many.name, field, &order))
 }
 
 /// The statement that makes a foreign key.
@@ -201,6 +219,7 @@ pub async fn remove(
             .execute(&mut *conn)
             .await?;
     }
+    sqlx::query(AssertSqlSafe(ddl::drop_reference_index(collection, field))).execute(&mut *conn).await?;
     sqlx::query("DELETE FROM directus_relations WHERE many_collection = $1 AND many_field = $2")
         .bind(collection)
         .bind(field)

@@ -1,6 +1,7 @@
 //! The items service through its gRPC door, in process, on real PostgreSQL and NATS.
 
 mod cursor_plan;
+mod fan_out;
 mod search;
 
 use std::sync::Arc;

@@ -69,15 +69,7 @@ async fn indexes_find_what_may_be_seen() {
 #[tokio::test]
 async fn figures_of_related_items_are_of_those_that_may_be_seen() {
     let shop = Shop::open().await;
-    let query =
-        "fields=id,articles&deep[articles][_aggregate][count]=*,notes&deep[articles][_aggregate][max]=id";
-    let figures = shop.items(&editor(), "authors", query).await;
     let of = |notes: &str, max: i64| json!([{"count": {"notes": notes}, "max": {"id": max}}]);
-    let ids = |author: &Value| (author["id"].clone(), author["articles"][0]["max"]["id"].clone());
-    assert_eq!(
-        figures.as_array().unwrap().iter().map(ids).collect::<Vec<_>>(),
-        [(json!(1), json!(2)), (json!(2), json!(3))]
-    );
     let query =
         "fields=id,articles&deep[articles][_aggregate][count]=notes&deep[articles][_aggregate][max]=id";
     let figures = shop.items(&editor(), "authors", query).await;

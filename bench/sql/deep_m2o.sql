@@ -1,0 +1,5 @@
+SELECT '[' || coalesce(string_agg(row_to_json(r)::text, ','), '') || ']' FROM (
+  SELECT t.id, t.title, t.status, t.word_count, to_char(t.published_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:' || 'MI:' || 'SS.MS"Z"') AS published_at
+  FROM (SELECT t.* FROM articles t JOIN authors a ON a.id = t.author WHERE a.name = 'author 77'
+        ORDER BY t.published_at DESC, t.id LIMIT 25) t
+) r;
