@@ -55,7 +55,7 @@ impl Service {
         // Held before the read: the session that reads keeps its statement.
         let mut other = self.pool.acquire().await.unwrap();
         let query = query::Query::from_query_string(query).unwrap().to_bytes().into();
-        let request = ReadItemsRequest { collection: "parents".to_owned(), query, keys: None };
+        let request = ReadItemsRequest { collection: "parents".to_owned(), query, ..Default::default() };
         let answer = self.items().read_items(self.ask(request)).await.unwrap().into_inner();
         let sql: String = sqlx::query_scalar(
             "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
