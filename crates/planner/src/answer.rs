@@ -2,14 +2,16 @@
 //!
 //! Related items are sub-selects of the row that leads to them: one row by its key, or a page per parent.
 
+mod columns;
 mod members;
 
 use std::collections::BTreeMap;
 
 use access::Action;
-use members::{Column, members, put};
-use model::{Collection, Error, Field, Function, Link, quote_identifier};
-use query::{Query, Selected, result_name};
+use columns::Way;
+use members::{Column, members};
+use model::{Collection, Error, Field, FieldType, Link, quote_identifier};
+use query::{Query, Selected};
 
 use crate::column::{ItemJson, answer_value};
 use crate::figures::figures;
@@ -19,7 +21,6 @@ use crate::page::{Page, filtered, fitting, page};
 use crate::read::{key_field, table};
 use crate::reader::Reader;
 use crate::search::{Sought, is_excerpt};
-use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
 /// Sub-selects of one answer.
@@ -111,9 +112,6 @@ struct Source<'s> {
     alias: &'s str,
 }
 
-/// The field that led here, by its collection.
-type Way<'w> = Option<(&'w str, &'w str)>;
-
 struct Answers<'a> {
     reader: Reader<'a>,
     spent: usize,
@@ -136,58 +134,6 @@ impl Answers<'_> {
             false => None,
         };
         Ok(members(&columns, &values?, excerpt, b))
-    }
-
-    /// The columns of an answer in their order on the wire; wildcards are spelled out.
-    fn columns<'c>(
-        &self,
-        wish: Wish<'_>,
-        collection: &'c Collection,
-        way: Way<'_>,
-    ) -> Result<Vec<Column<'c>>, Error> {
-        let mut columns: Vec<Column<'c>> = Vec::new();
-        for selected in wish.fields {
-            if selected.name == "*" {
-                self.all(selected, wish, collection, way, &mut columns);
-                continue;
-            }
-            if wish.is_excerpt(selected, collection) {
-                continue;
-            }
-            let name_is_chosen = wish.alias.contains_key(&selected.name);
-            let field = wish.alias.get(&selected.name).unwrap_or(&selected.name);
-            let field = readable_field(field, collection, self.reader.access)?;
-            let name = match &selected.function {
-                Some(function) => result_name(&selected.name, function),
-                None => selected.name.clone(),
-            };
-            let (function, below) = (selected.function.clone(), selected.below.clone());
-            let chosen = name_is_chosen || matches!(function, Some(Function::Json(_)));
-            put(&mut columns, Column { name, field, function, below, wild: false, chosen });
-        }
-        // As in the original: what is of other items stands last.
-        columns.sort_by_key(Column::leads_on);
-        Ok(columns)
-    }
-
-    /// What a wildcard stands for.
-    fn all<'c>(
-        &self,
-        star: &Selected,
-        wish: Wish<'_>,
-        collection: &'c Collection,
-        way: Way<'_>,
-        columns: &mut Vec<Column<'c>>,
-    ) {
-        for field in &collection.fields {
-            if !self.reader.access.allows_field(&collection.name, &field.name, Action::Read) {
-                continue;
-            }
-            let back = wish.no_backlink && leads_back(field, collection, way);
-            let below = if field.link.is_some() && !back { star.below.clone() } else { Vec::new() };
-            let name = field.name.clone();
-            put(columns, Column { name, field, function: None, below, wild: true, chosen: false });
-        }
     }
 
     fn value(
@@ -227,14 +173,6 @@ impl Answers<'_> {
     fn plain(&self, field: &Field, source: Source<'_>, b: &mut Builder) -> String {
         let value = answer_value(field, source.alias);
         self.reader.masked(field, source.collection, source.alias, value, b)
-    }
-
-    /// The items that a field shows may be seen.
-    fn is_within_reach(&self, field: &Field) -> bool {
-        match &field.link {
-            Some(Link::Many { collection, .. }) => self.reader.related(collection).is_ok(),
-            _ => true,
-        }
     }
 
     /// One more relation, `depth` of them above it; `deeper` when fields of its items are named.
@@ -288,13 +226,16 @@ impl Answers<'_> {
         let mut cases = String::new();
         for name in allowed {
             let fields = column.fields(Some(name));
-            if fields.is_empty() {
+            let seen = self.reader.related(name);
+            if fields.is_empty() || column.wild && seen.is_err() {
+                // Its key, which is a number only where that is what the key is.
+                if let Ok(key @ Field { kind: FieldType::Integer, .. }) = seen.and_then(key_field) {
+                    let (key, bound) = (to_any(key, &held), b.bind(Binding::Text(Some(name.clone()))));
+                    cases.push_str(&format!(" WHEN {which} = {bound}::text THEN to_json({key})"));
+                }
                 continue;
             }
-            if column.wild && self.reader.related(name).is_err() {
-                continue;
-            }
-            let one = self.reader.related(name)?;
+            let one = seen?;
             let key = to_any(key_field(one)?, &held);
             let object = self.one(column, name, &fields, (wish, Some(name)), (source, &key), b)?;
             let bound = b.bind(Binding::Text(Some(name.clone())));
@@ -348,17 +289,5 @@ impl Answers<'_> {
         };
         let items = format!("(SELECT coalesce(json_agg(x.j), '[]'::json) FROM ({rows}) x)");
         Ok(self.reader.masked(column.field, source.collection, source.alias, items, b))
-    }
-}
-
-/// The relation is the one by which the items were reached, seen from its other side.
-fn leads_back(field: &Field, collection: &Collection, way: Way<'_>) -> bool {
-    let Some((from, by)) = way else { return false };
-    match &field.link {
-        // Reached by `from.by`, a reference: back go those who refer by it.
-        Some(Link::Many { collection, field, .. }) => collection == from && field == by,
-        // Reached as those who refer by `from.by`, which is this field.
-        Some(Link::One { .. }) => collection.name == from && field.name == by,
-        _ => false,
     }
 }

@@ -32,6 +32,8 @@ pub(crate) fn answer_of(field: &Field, column: &str) -> String {
         // There is no form to give to a time with a zone.
         FieldType::Time if field.column_type.ends_with("with time zone") => format!("{column}::text"),
         FieldType::Time => format!("to_char({column}, 'HH24:MI:SS')"),
+        // JSON has no number for what is none, or without end.
+        FieldType::Float => format!("CASE WHEN abs({column}) < 'Infinity' THEN {column} END"),
         FieldType::Csv => format!("string_to_array({column}, ',')"),
         // JSON that stands in a text column (special cast-json), as far as it is JSON.
         FieldType::Json if !sql_type(field).starts_with("json") => format!("eventus.json_in_text({column})"),
@@ -45,6 +47,12 @@ pub(crate) fn answer_of(field: &Field, column: &str) -> String {
 /// out, since an explicit cast to `varchar(5)` would cut silently where an assignment refuses.
 pub fn sql_type(field: &Field) -> &str {
     let declared = field.column_type.as_str();
+    // Without their length these two hold one letter, one bit.
+    match declared.split('(').next() {
+        Some("character") => return "bpchar",
+        Some("bit") => return "bit varying",
+        _ => {}
+    }
     match declared.split_once('(') {
         // `timestamp(3) with time zone`, `time(0) without time zone`: the modifier stands in the middle.
         Some((head, rest)) => match rest.split_once(')') {
@@ -52,14 +60,6 @@ pub fn sql_type(field: &Field) -> &str {
             _ => head.trim(),
         },
         None => declared,
-    }
-}
-
-/// The type that a whole value is cast to: `character` alone would be one letter.
-pub(crate) fn whole_type(field: &Field) -> &str {
-    match sql_type(field) {
-        "character" => "bpchar",
-        named => named,
     }
 }
 
@@ -130,6 +130,9 @@ mod tests {
         for (declared, cast) in [
             ("integer", "integer"),
             ("character varying(255)", "character varying"),
+            ("character(5)", "bpchar"),
+            ("character", "bpchar"),
+            ("bit(3)", "bit varying"),
             ("numeric(10,2)", "numeric"),
             ("timestamp(3) with time zone", "timestamp with time zone"),
             ("timestamp with time zone", "timestamp with time zone"),

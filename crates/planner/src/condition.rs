@@ -2,11 +2,13 @@
 
 mod compare;
 mod json;
+mod nothing;
 
 use access::Action;
 use model::{Collection, Error, Field, Filter, Link, Operator, Quantifier, quote_identifier};
 use serde_json::Value;
 
+use crate::limits::Limits;
 use crate::link::{target_key, to_any};
 use crate::read::{key_field, table};
 use crate::reader::Reader;
@@ -144,11 +146,11 @@ impl Conditions<'_> {
                 self.exists(one, &alias, &own, quantifier, filter, b)
             }
             Some(Link::Any { collection_field, allowed }) => {
-                let scope = scope.filter(|scope| allowed.iter().any(|name| name == scope));
-                let scope = scope.ok_or_else(|| {
-                    Error::invalid_query(format!("\"{}\" has to name one of its collections", field.name))
-                })?;
+                let Some(scope) = scope else { return Err(self.no_field(first_name(filter))) };
                 let one = self.reader.related(scope)?;
+                if !allowed.iter().any(|name| name == scope) {
+                    return Ok("false".to_owned());
+                }
                 let alias = b.alias();
                 let which = b.bind(Binding::Text(Some(scope.to_owned())));
                 let own = format!(
@@ -160,8 +162,13 @@ impl Conditions<'_> {
                 );
                 self.exists(one, &alias, &own, quantifier, filter, b)
             }
-            None => Err(Error::invalid_query(format!("\"{}\" leads to no other items", field.name))),
+            None => Err(self.no_field(first_name(filter))),
         }
+    }
+
+    /// The field leads nowhere, so what is named below it is no field that may be read.
+    fn no_field(&self, name: &str) -> Error {
+        Error::forbidden_field(&self.collection.name, name)
     }
 
     fn exists(
@@ -183,11 +190,31 @@ impl Conditions<'_> {
         Ok(match quantifier {
             Quantifier::None => format!("NOT {found}"),
             // An outer join gives a row of nulls where there is nothing.
-            Quantifier::Any if holds_of_nothing(filter) => {
+            Quantifier::Any if nothing::holds(filter, related, self.reader.schema) => {
                 format!("({found} OR NOT EXISTS (SELECT FROM {table} {alias} WHERE {own}))")
             }
             _ => found,
         })
+    }
+}
+
+/// A filter that names more relations in a row than may be.
+pub(crate) fn check_depth(filter: &Filter, limits: Limits) -> Result<(), Error> {
+    fn depth(filter: &Filter) -> usize {
+        match filter {
+            Filter::And(parts) | Filter::Or(parts) => parts.iter().map(depth).max().unwrap_or(0),
+            Filter::Compare { .. } => 1,
+            Filter::Related { filter, .. } => 1 + depth(filter),
+        }
+    }
+    limits.check_depth(depth(filter))
+}
+
+/// The first field that a filter names.
+fn first_name(filter: &Filter) -> &str {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.first().map_or("", first_name),
+        Filter::Compare { field, .. } | Filter::Related { field, .. } => field,
     }
 }
 
@@ -226,22 +253,4 @@ fn flat(parts: &[Filter]) -> Vec<&Filter> {
             other => vec![other],
         })
         .collect()
-}
-
-/// Holds of an item whose every field is null.
-fn holds_of_nothing(filter: &Filter) -> bool {
-    match filter {
-        Filter::And(parts) => parts.iter().all(holds_of_nothing),
-        Filter::Or(parts) => parts.is_empty() || parts.iter().any(holds_of_nothing),
-        Filter::Compare { operator, value, .. } => {
-            let yes = compare::truth(value);
-            match operator {
-                Operator::Null | Operator::Empty => yes,
-                Operator::Nnull | Operator::Nempty => !yes,
-                _ => false,
-            }
-        }
-        Filter::Related { quantifier: Quantifier::Any, filter, .. } => holds_of_nothing(filter),
-        Filter::Related { quantifier, .. } => *quantifier == Quantifier::None,
-    }
 }

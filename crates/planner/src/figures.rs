@@ -1,6 +1,6 @@
 //! `aggregate` and `groupBy`: figures over the items that fit, one row for each group.
 
-use model::{Collection, Error, Field, FieldType, Function, quote_identifier};
+use model::{Collection, Error, Field, FieldType, quote_identifier};
 use query::{Aggregate, AggregateFunction, Path, Query, result_name};
 
 use crate::column::{ItemJson, answer_of};
@@ -13,8 +13,10 @@ use crate::statement::Builder;
 
 /// A column of the grouped select.
 struct Column {
-    /// As queries name it when they sort: `status`, `published_at_year`, `count.id`, `count`.
+    /// As answers name it: `status`, `published_at_year`; of a figure as queries do.
     name: String,
+    /// As queries name it when they sort: `status`, `year(published_at)`, `count.id`, `count`.
+    asked: String,
     /// The expression over the items.
     sql: String,
     /// What the client sees of it, when it is called `g.cN`.
@@ -42,12 +44,13 @@ pub(crate) fn figures(
     let mut rows = format!("SELECT {} FROM {} {source}{filtered}", inner.join(", "), table(collection));
     if groups > 0 {
         let numbers: Vec<String> = (1..=groups).map(|number| number.to_string()).collect();
-        let order = order(query, &columns, groups)?;
-        rows.push_str(&format!(
-            " GROUP BY {}{order}{}",
-            numbers.join(", "),
-            Window::of(query, reader.limits)?.sql()
-        ));
+        let order = order(query, collection, &columns, groups)?;
+        let window = Window::of(query, reader.limits)?.sql();
+        rows.push_str(&format!(" GROUP BY {}{order}{window}", numbers.join(", ")));
+    } else {
+        // The one row is a page like any other.
+        let limit = query.limit.or(query.page.is_none().then_some(-1));
+        rows.push_str(&Window::of(&Query { limit, ..query.clone() }, reader.limits)?.sql());
     }
     let shown = shown(&query.aggregate, &columns, groups);
     Ok(ItemJson::Columns(shown).of_each(&format!("({rows}) g")))
@@ -63,18 +66,15 @@ fn group(
 ) -> Result<Column, Error> {
     let path = Path::parse(name)?;
     if !path.steps.is_empty() {
-        return Err(Error::invalid_query(format!(
-            "\"{name}\" can't be grouped by: it is of another collection"
-        )));
+        // It is of another collection.
+        return Err(Error::forbidden_field(&collection.name, name));
     }
     let field = readable_field(&path.last.name, collection, reader.access)?;
     if let Some(function) = &path.function {
-        if matches!(function, Function::Json(_)) {
-            return Err(Error::invalid_query("The function json() is not supported yet"));
-        }
         let sql = function_value(function, field, collection, source, &reader, b)?;
         return Ok(Column {
             name: result_name(&field.name, function),
+            asked: format!("{}({})", function.as_str(), field.name),
             sql,
             shown: format!("g.c{index}::text"),
         });
@@ -87,7 +87,8 @@ fn group(
         return Err(Error::invalid_query(format!("\"{}\" can't be grouped by: it is {kind}", field.name)));
     }
     let sql = reader.column(field, collection, source, b);
-    Ok(Column { name: field.name.clone(), sql, shown: answer_of(field, &format!("g.c{index}")) })
+    let (name, asked) = (field.name.clone(), field.name.clone());
+    Ok(Column { name, asked, sql, shown: answer_of(field, &format!("g.c{index}")) })
 }
 
 fn measure(
@@ -106,7 +107,8 @@ fn measure(
             let name = function.as_str();
             return Err(Error::invalid_query(format!("\"{name}\" needs a field, it can't be made of *")));
         }
-        return Ok(Column { name: function.as_str().to_owned(), sql: "count(*)".to_owned(), shown: text });
+        let (name, asked) = (function.as_str().to_owned(), function.as_str().to_owned());
+        return Ok(Column { name, asked, sql: "count(*)".to_owned(), shown: text });
     };
     let field = readable_field(name, collection, reader.access)?;
     if field.is_concealed() || !field.is_stored() {
@@ -121,14 +123,16 @@ fn measure(
             let call = if matches!(function, F::Sum | F::SumDistinct) { "sum" } else { "avg" };
             let distinct = if matches!(function, F::SumDistinct | F::AvgDistinct) { "DISTINCT " } else { "" };
             // Exact figures are texts on the wire, those of floats are numbers.
-            let shown = if field.kind == FieldType::Float { format!("g.c{index}") } else { text };
+            let float = field.kind == FieldType::Float;
+            let shown = if float { answer_of(field, &format!("g.c{index}")) } else { text };
             (format!("{call}({distinct}{column})"), shown)
         }
         F::Min | F::Max => {
             (format!("{}({column})", function.as_str()), answer_of(field, &format!("g.c{index}")))
         }
     };
-    Ok(Column { name: format!("{}.{name}", function.as_str()), sql, shown })
+    let name = format!("{}.{name}", function.as_str());
+    Ok(Column { asked: name.clone(), name, sql, shown })
 }
 
 /// Which figures a type has.
@@ -151,18 +155,12 @@ fn check(function: AggregateFunction, field: &Field) -> Result<(), Error> {
 }
 
 /// The order of groups: as asked, then by what makes them.
-fn order(query: &Query, columns: &[Column], groups: usize) -> Result<String, Error> {
+fn order(query: &Query, collection: &Collection, columns: &[Column], groups: usize) -> Result<String, Error> {
     let mut parts = Vec::new();
     for sort in &query.sort {
-        let wanted = match Path::parse(&sort.field)? {
-            Path { steps, last, function: Some(function) } if steps.is_empty() => {
-                result_name(&last.name, &function)
-            }
-            _ => sort.field.clone(),
-        };
-        let at = columns.iter().position(|column| column.name == wanted).ok_or_else(|| {
-            Error::invalid_query(format!("\"{}\" is neither grouped by nor a figure", sort.field))
-        })?;
+        // What is neither grouped by nor a figure is not there to be sorted by.
+        let at = columns.iter().position(|column| column.asked == sort.field);
+        let at = at.ok_or_else(|| Error::forbidden_field(&collection.name, &sort.field))?;
         parts.push(format!("{}{}", at + 1, if sort.descending { " DESC" } else { "" }));
     }
     parts.extend((1..=groups).map(|number| number.to_string()));

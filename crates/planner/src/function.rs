@@ -34,7 +34,10 @@ pub(crate) fn function_value(
         Function::Count => {
             return count(field, collection, (source, &column), reader, b).ok_or_else(refused)?;
         }
-        Function::Json(_) => return Err(Error::invalid_query("json() can only be used in fields")),
+        // A value inside json can be shown, and no more.
+        Function::Json(path) => {
+            return Err(Error::forbidden_field(&collection.name, &format!("{},{path}", field.name)));
+        }
         Function::Year => "YEAR",
         Function::Month => "MONTH",
         Function::Week => "WEEK",

@@ -169,11 +169,15 @@ fn parameters(dice: &mut Dice, depth: usize) -> Map<String, Value> {
     all
 }
 
-/// As in a query string, where each may be JSON.
+/// As in a query string: names between commas, all else may be JSON.
 fn query_string(parameters: &Map<String, Value>, dice: &mut Dice) -> String {
     let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let one = |(name, value): (&String, &Value)| match value {
         Value::String(text) => format!("{name}={}", encode(text)),
+        Value::Array(names) => {
+            let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+            format!("{name}={}", encode(&names.join(",")))
+        }
         other => format!("{name}={}", encode(&other.to_string())),
     };
     let mut text = parameters.iter().map(one).collect::<Vec<_>>().join("&");

@@ -8,7 +8,7 @@ use model::{Collection, Error, Field, FieldType, Link, quote_identifier};
 use query::{LARGEST_DOCUMENT, Path, Query, Step};
 
 use crate::answer::answer;
-use crate::column::whole_type;
+use crate::column::sql_type;
 use crate::limits::Limits;
 use crate::order::{Of, Order, Part, order_by};
 use crate::page::{filtered, fitting, found};
@@ -156,7 +156,7 @@ fn key(part: &Part, collection: &Collection, reader: Reader<'_>) -> Result<Key, 
     if matches!(field.kind, FieldType::Geometry(_)) && !number {
         return Err(Error::invalid_query(format!("\"{}\" can't be paged by: it is a geometry", field.name)));
     }
-    let cast = if number { "numeric" } else { whole_type(field) };
+    let cast = if number { "numeric" } else { sql_type(field) };
     let bare = format!("{SOURCE}.{}", quote_identifier(&field.name));
     let temporal =
         matches!(field.kind, FieldType::Date | FieldType::Time | FieldType::DateTime | FieldType::Timestamp);

@@ -1,17 +1,18 @@
 //! `ORDER BY`, with the joins of those that order by a related item's field.
 
 use access::Action;
-use model::{Collection, Error, Field, FieldType, Link, quote_identifier};
+use model::{Collection, Error, Field, FieldType, Function, Link, quote_identifier};
 use query::{Path, Query, Step};
 
 use crate::function::function_value;
-use crate::link::target_key;
-use crate::read::table;
+use crate::limits::Limits;
+use crate::link::{target_key, to_any};
+use crate::read::{key_field, table};
 use crate::reader::Reader;
 use crate::rights::and;
 use crate::search::{Sought, is_relevance};
 use crate::shape::readable_field;
-use crate::statement::Builder;
+use crate::statement::{Binding, Builder};
 
 /// An order of items.
 #[derive(Debug, Default)]
@@ -66,8 +67,7 @@ pub(crate) fn order_by(
     let mut order = Order::default();
     let mut has_key = false;
     for sort in &query.sort {
-        let path = Path::parse(&sort.field)?;
-        reader.limits.check_depth(path.steps.len() + 1)?;
+        let path = path(&sort.field, collection, reader.limits)?;
         has_key |= path.steps.is_empty() && path.function.is_none() && path.last.name == *key;
         let value = if is_relevance(&path, collection) {
             Sought::of(query.search.as_deref(), collection, reader, source)?.relevance(b)
@@ -90,6 +90,19 @@ pub(crate) fn order_by(
         order.push(target_key(collection, source), false, Of::Own(key.clone()));
     }
     Ok(order)
+}
+
+/// A name to order by: what is none is no field that may be read.
+fn path(name: &str, collection: &Collection, limits: Limits) -> Result<Path, Error> {
+    let path = Path::parse(name).map_err(|_| Error::forbidden_field(&collection.name, name))?;
+    limits.check_depth(path.steps.len() + 1)?;
+    // A function stands before the last name, not around the way to it.
+    match name.split_once('(') {
+        Some((_, inner)) if inner.contains('.') && !matches!(path.function, Some(Function::Json(_))) => {
+            Err(Error::forbidden_field(&collection.name, name))
+        }
+        _ => Ok(path),
+    }
 }
 
 /// A path that is ordered by.
@@ -133,7 +146,28 @@ impl Way<'_> {
                     self.first(&value, many, (&alias, by), &inner, &(target_key(collection, source) + &seen));
                 Ok(reader.masked(field, collection, source, first, b))
             }
-            _ => Err(Error::invalid_query(format!("\"{}\" can't be sorted by", self.path.last.name))),
+            Some(Link::Any { collection_field, allowed }) if step.scope.is_some() => {
+                let scope = step.scope.as_deref().unwrap_or_default();
+                let one = reader.related(scope)?;
+                if !allowed.iter().any(|name| name == scope) {
+                    return Err(Error::forbidden_collection(scope));
+                }
+                let alias = b.alias();
+                let held = to_any(key_field(one)?, &reader.column(field, collection, source, b));
+                let seen = and(reader.reach(one, Action::Read, &alias, b));
+                let which = b.bind(Binding::Text(Some(scope.to_owned())));
+                joins.push_str(&format!(
+                    " LEFT JOIN {} {alias} ON {} = {held} AND {source}.{} = {which}::text{seen}",
+                    table(one),
+                    target_key(one, &alias),
+                    quote_identifier(collection_field)
+                ));
+                Way { steps: rest, ..*self }.value(one, &alias, reader, joins, b)
+            }
+            _ => {
+                let below = rest.first().unwrap_or(&self.path.last);
+                Err(Error::forbidden_field(&collection.name, &below.name))
+            }
         }
     }
 
@@ -146,7 +180,7 @@ impl Way<'_> {
         joins: &str,
         key: &str,
     ) -> String {
-        let direction = if self.descending { " DESC NULLS LAST" } else { "" };
+        let direction = if self.descending { " DESC" } else { "" };
         format!(
             "(SELECT {value} FROM {} {alias}{joins} WHERE {alias}.{} = {key} ORDER BY 1{direction} LIMIT 1)",
             table(many),

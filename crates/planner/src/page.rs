@@ -4,7 +4,7 @@ use access::Action;
 use model::{Collection, Error};
 use query::Query;
 
-use crate::condition::{Conditions, Whose};
+use crate::condition::{Conditions, Whose, check_depth};
 use crate::limits::Limits;
 use crate::order::order_by;
 use crate::read::table;
@@ -69,6 +69,7 @@ pub(crate) fn fitting(
     let mut all = Vec::new();
     all.extend(reader.reach(collection, Action::Read, alias, b));
     if let Some(filter) = &query.filter {
+        check_depth(filter, reader.limits)?;
         let conditions = Conditions { reader, collection, source: alias, depth: 0, whose: Whose::Client };
         all.push(conditions.write(filter, b)?);
     }

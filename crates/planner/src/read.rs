@@ -1,7 +1,7 @@
 //! Reading: a query -> one statement whose answer is JSON text.
 
 use access::{Access, Action};
-use model::{Collection, Error, Field, quote_identifier};
+use model::{Collection, Error, Field, Filter, quote_identifier};
 use query::Query;
 
 use crate::answer::answer;
@@ -65,9 +65,18 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
         b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items");
         b.push(&format!("{counts} FROM ({rows}) p"));
     };
-    if !query.aggregate.is_empty() || !query.group.is_empty() {
+    if collection.singleton {
+        check_version(query)?;
+    }
+    if asks_figures(query) {
         let rows = figures(query, collection, reader, (SOURCE, &fits), &mut b)?;
-        all(&mut b, &rows);
+        if collection.singleton {
+            b.push(&format!(
+                "SELECT coalesce((SELECT j::text FROM ({rows}) p LIMIT 1), 'null') AS items{counts}"
+            ));
+        } else {
+            all(&mut b, &rows);
+        }
         return Ok(ReadPlan { statement: b.finish("items.figures") });
     }
     let item = answer(query, collection, reader, SOURCE, &mut b)?;
@@ -81,21 +90,6 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
         all(&mut b, &item.of_each(&format!("({page}) {SOURCE}")));
     }
     Ok(ReadPlan { statement: b.finish("items.read") })
-}
-
-/// The text of a singleton's one item, read from a page of one; of its defaults while it was never written.
-pub(crate) fn singleton(
-    query: &Query,
-    collection: &Collection,
-    reader: Reader<'_>,
-    (item, wanted): (&ItemJson, &Page<'_>),
-    b: &mut Builder,
-) -> Result<String, Error> {
-    let first = Query { limit: Some(1), offset: None, page: None, ..query.clone() };
-    let first = page(&first, collection, reader, wanted, b)?;
-    let fields = unwritten_fields(query, collection, reader.access)?;
-    let unwritten = unwritten(&fields, collection);
-    Ok(format!("coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), {unwritten}::text)"))
 }
 
 /// The columns of the counts that a query wants.
@@ -125,7 +119,35 @@ pub fn plan_estimate(query: &Query, collection: &Collection, reader: Reader<'_>)
     Ok(b.finish("items.estimate"))
 }
 
-/// Fields of a singleton that was never written: those of its own that are asked for.
+/// Figures are asked for instead of items.
+fn asks_figures(query: &Query) -> bool {
+    !query.aggregate.is_empty() || !query.group.is_empty()
+}
+
+/// No version of an item is known but the item itself.
+fn check_version(query: &Query) -> Result<(), Error> {
+    match query.version.as_deref() {
+        None | Some("main") => Ok(()),
+        Some(_) => Err(Error::forbidden()),
+    }
+}
+
+/// The text of a singleton's one item, read from a page of one; of its defaults while it was never written.
+pub(crate) fn singleton(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    (item, wanted): (&ItemJson, &Page<'_>),
+    b: &mut Builder,
+) -> Result<String, Error> {
+    let first = Query { limit: Some(1), ..query.clone() };
+    let first = page(&first, collection, reader, wanted, b)?;
+    let fields = unwritten_fields(query, collection, reader.access)?;
+    let unwritten = unwritten(&fields, collection);
+    Ok(format!("coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), {unwritten}::text)"))
+}
+
+/// Fields of a singleton that was never written: its key and those with a default, as far as they are asked for.
 fn unwritten_fields<'a>(
     query: &Query,
     collection: &'a Collection,
@@ -136,7 +158,11 @@ fn unwritten_fields<'a>(
     let named = |field: &&Field| {
         field.is_stored()
             && access.allows_field(&collection.name, &field.name, Action::Read)
-            && wanted.iter().any(|selected| selected.name == "*" || selected.name == field.name)
+            && (field.default.is_some() || field.name == collection.primary_key)
+            && wanted.iter().any(|selected| {
+                selected.name == "*"
+                    || selected.name == field.name && selected.function.is_none() && selected.below.is_empty()
+            })
     };
     Ok(collection.fields.iter().filter(named).collect())
 }
@@ -161,7 +187,11 @@ pub fn plan_read_one(query: &Query, collection: &Collection, reader: Reader<'_>)
     check_collection(collection, reader.access, Action::Read)?;
     reader.limits.check(query)?;
     let key_field = key_field(collection)?;
+    check_version(query)?;
     let mut builder = Builder::default();
+    if chooses(query) {
+        return chosen_one(query, collection, reader, builder);
+    }
     let item = answer(query, collection, reader, SOURCE, &mut builder)?;
     let key = builder.bound();
     let bound = builder.bind(Binding::Text(None));
@@ -171,6 +201,52 @@ pub fn plan_read_one(query: &Query, collection: &Collection, reader: Reader<'_>)
     let found = item.of_each(&format!("{} {SOURCE} WHERE {own}{seen}", table(collection)));
     builder.push(&format!("SELECT p.j::text AS item FROM ({found}) p"));
     Ok(ReadOne { statement: builder.finish("items.read_one"), key })
+}
+
+/// The query says more than which fields: the item is a list of one.
+fn chooses(query: &Query) -> bool {
+    let Query { filter, search, limit, offset, page, sort, .. } = query;
+    let pages = limit.is_some() || offset.is_some() || page.is_some();
+    filter.is_some() || search.is_some() || pages || !sort.is_empty() || asks_figures(query)
+}
+
+/// The item with this key, if it is on the page that the query describes; or the figures over it.
+fn chosen_one(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    mut b: Builder,
+) -> Result<ReadOne, Error> {
+    let key_field = key_field(collection)?;
+    let key = b.bound();
+    let asked = format!("{}::text::{}", b.bind(Binding::Text(None)), sql_type(key_field));
+    let mut conditions = vec![format!("{SOURCE}.{} = {asked}", quote_identifier(&key_field.name))];
+    let query =
+        Query { filter: query.filter.as_ref().map(|filter| but_key(filter, collection)), ..query.clone() };
+    conditions.extend(fitting(&query, collection, reader, SOURCE, &mut b)?);
+    let fits = filtered(&conditions);
+    let rows = if asks_figures(&query) {
+        figures(&query, collection, reader, (SOURCE, &fits), &mut b)?
+    } else {
+        let columns = format!("{SOURCE}.*");
+        let wanted = Page { filtered: &fits, sort_field: None, alias: SOURCE, columns: &columns };
+        let page = page(&query, collection, reader, &wanted, &mut b)?;
+        answer(&query, collection, reader, SOURCE, &mut b)?.of_each(&format!("({page}) {SOURCE}"))
+    };
+    b.push(&format!("SELECT p.j::text AS item FROM ({rows}) p LIMIT 1"));
+    Ok(ReadOne { statement: b.finish("items.read_one"), key })
+}
+
+/// The key of the request stands for every condition on the key.
+fn but_key(filter: &Filter, collection: &Collection) -> Filter {
+    let is_other = |filter: &&Filter| match filter {
+        Filter::Compare { field, function: None, .. } => *field != collection.primary_key,
+        _ => true,
+    };
+    match filter {
+        Filter::And(parts) => Filter::And(parts.iter().filter(is_other).cloned().collect()),
+        other => Filter::And([other].into_iter().filter(is_other).cloned().collect()),
+    }
 }
 
 /// Plans the read of items by their keys, in key order, as [`plan_read`] without counts.

@@ -3,7 +3,7 @@
 use access::Access;
 use model::{Accountability, Collection, Error, Schema};
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use time::{Date, Duration, Month, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::limits::Limits;
@@ -70,18 +70,19 @@ impl Variables {
     /// # Errors
     /// `INVALID_QUERY`: an adjustment that can't be read.
     pub(crate) fn resolve(&self, text: &str, b: &mut Builder) -> Result<Option<Variable>, Error> {
+        if let Some(rest) = after_now(text.trim()) {
+            let adjustment = match rest {
+                "" => Some(""),
+                _ => rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')),
+            };
+            let at = adjustment.and_then(Adjustment::parse).map(|adjustment| adjustment.of(self.now));
+            let at =
+                at.ok_or_else(|| Error::invalid_query(format!("\"{text}\" is not a time that can be read")))?;
+            b.uses.now = true;
+            return instant(at).map(Some);
+        }
         if !text.starts_with('$') {
             return Ok(None);
-        }
-        if text == "$NOW" {
-            b.uses.now = true;
-            return self.instant(Duration::ZERO).map(Some);
-        }
-        if let Some(adjustment) = text.strip_prefix("$NOW(").and_then(|rest| rest.strip_suffix(')')) {
-            let by = duration(adjustment)
-                .ok_or_else(|| Error::invalid_query(format!("\"{text}\" is not a time that can be read")))?;
-            b.uses.now = true;
-            return self.instant(by).map(Some);
         }
         let (name, path) = text.split_once('.').map_or((text, None), |(name, path)| (name, Some(path)));
         let one = |id: Option<Uuid>| id.into_iter().collect::<Vec<_>>();
@@ -98,30 +99,69 @@ impl Variables {
             None => Variable::Ids(ids),
         }))
     }
+}
 
-    fn instant(&self, by: Duration) -> Result<Variable, Error> {
-        let at = self.now.checked_add(by).filter(|at| (1..=9999).contains(&at.year()));
-        let at = at.and_then(|at| at.format(&Rfc3339).ok());
-        at.map(Variable::Instant).ok_or_else(|| Error::invalid_query("\"$NOW\" is adjusted too far"))
+/// What follows `$NOW` in any spelling; nothing when it is another word.
+fn after_now(text: &str) -> Option<&str> {
+    let head = text.get(..4)?;
+    let rest = &text[4..];
+    (head.eq_ignore_ascii_case("$NOW") && (rest.is_empty() || rest.starts_with('('))).then_some(rest)
+}
+
+fn instant(at: Option<OffsetDateTime>) -> Result<Variable, Error> {
+    let at = at.filter(|at| (1..=9999).contains(&at.year())).and_then(|at| at.format(&Rfc3339).ok());
+    at.map(Variable::Instant).ok_or_else(|| Error::invalid_query("\"$NOW\" is adjusted too far"))
+}
+
+/// What is added to now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Adjustment {
+    By(Duration),
+    /// Months of the calendar: the day stays as far as the month has it.
+    Months(i32),
+}
+
+impl Adjustment {
+    /// `-1 day`, `+2 hours`, `90 min`, `1.5h`, `1 month`; a bare number counts days.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Some(Self::By(Duration::ZERO));
+        }
+        let end = text.find(|c: char| !matches!(c, '+' | '-' | '.' | '0'..='9')).unwrap_or(text.len());
+        let number: f64 = text[..end].parse().ok()?;
+        let months = match text[end..].trim().to_ascii_lowercase().as_str() {
+            "mo" | "mth" | "month" | "months" => 1.0,
+            "y" | "yr" | "yrs" | "year" | "years" => 12.0,
+            _ => return duration(number, text[end..].trim()).map(Self::By),
+        };
+        // The calendar has whole months only.
+        #[expect(clippy::cast_possible_truncation, reason = "within what is asked just before")]
+        (number.abs() * months < 1e6).then(|| Self::Months((number.trunc() * months) as i32))
+    }
+
+    fn of(self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        match self {
+            Self::By(duration) => now.checked_add(duration),
+            Self::Months(months) => {
+                let all = now.year() * 12 + i32::from(u8::from(now.month())) - 1 + months;
+                let (year, month) = (all.div_euclid(12), u8::try_from(all.rem_euclid(12) + 1).ok()?);
+                let month = Month::try_from(month).ok()?;
+                let day = now.day().min(month.length(year));
+                Date::from_calendar_date(year, month, day).ok().map(|date| now.replace_date(date))
+            }
+        }
     }
 }
 
-/// `-1 day`, `+2 hours`, `90 min`, `1.5h`; a bare number counts days.
-fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Some(Duration::ZERO);
-    }
-    let end = text.find(|c: char| !matches!(c, '+' | '-' | '.' | '0'..='9')).unwrap_or(text.len());
-    let number: f64 = text[..end].parse().ok()?;
-    let unit = match text[end..].trim().to_ascii_lowercase().as_str() {
+fn duration(number: f64, unit: &str) -> Option<Duration> {
+    let unit = match unit.to_ascii_lowercase().as_str() {
         "" | "d" | "day" | "days" => 86_400.0,
         "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => 0.001,
         "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
         "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
         "h" | "hr" | "hrs" | "hour" | "hours" => 3_600.0,
         "w" | "week" | "weeks" => 604_800.0,
-        "y" | "yr" | "yrs" | "year" | "years" => 31_557_600.0,
         _ => return None,
     };
     let seconds = number * unit;
@@ -130,10 +170,11 @@ fn duration(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
     use time::{Duration, OffsetDateTime};
     use uuid::Uuid;
 
-    use super::{Variable, Variables, duration};
+    use super::{Adjustment, Variable, Variables};
     use crate::statement::{Builder, Uses};
 
     #[test]
@@ -149,9 +190,12 @@ mod tests {
         );
         assert_eq!(resolve("$CURRENT_USER").unwrap(), Some(Variable::Ids(vec![me])));
         assert_eq!(resolve("$CURRENT_ROLE").unwrap(), Some(Variable::Ids(Vec::new())));
+        for now in ["$now", " $NOW ", "$Now()"] {
+            assert_eq!(resolve(now).unwrap(), resolve("$NOW").unwrap(), "{now}");
+        }
         let of = Variable::Of { collection: "directus_users", ids: vec![me], path: "role".to_owned() };
         assert_eq!(resolve("$CURRENT_USER.role").unwrap(), Some(of));
-        for plain in ["NOW", "$NOWHERE", "$", "a $NOW"] {
+        for plain in ["NOW", "$NOWHERE", "$", "a $NOW", "$né("] {
             assert_eq!(resolve(plain).unwrap(), None, "{plain}");
         }
         resolve("$NOW(1 eon)").unwrap_err();
@@ -178,8 +222,17 @@ mod tests {
             ("90 min", 5_400),
             ("1w", 604_800),
         ] {
-            let expected = (seconds != 0).then(|| Duration::seconds(seconds));
-            assert_eq!(duration(text), expected, "{text}");
+            let expected = (seconds != 0).then(|| Adjustment::By(Duration::seconds(seconds)));
+            assert_eq!(Adjustment::parse(text), expected, "{text}");
+        }
+        let end = datetime!(2024-03-31 12:00 UTC);
+        for (text, expected) in [
+            ("-1 month", datetime!(2024-02-29 12:00 UTC)),
+            ("+1 mo", datetime!(2024-04-30 12:00 UTC)),
+            ("-15 months", datetime!(2022-12-31 12:00 UTC)),
+            ("1 year", datetime!(2025-03-31 12:00 UTC)),
+        ] {
+            assert_eq!(Adjustment::parse(text).and_then(|one| one.of(end)), Some(expected), "{text}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A client's value -> the text that PostgreSQL reads as the column's type, refused here when it can't be one.
 
+use std::borrow::Cow;
+
 use model::{Error, ErrorCode, Field, FieldType};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -194,7 +196,7 @@ fn looks_temporal(text: &str, kind: FieldType) -> bool {
 }
 
 fn check_length(text: &str, field: &Field, collection: &str) -> Result<(), Error> {
-    if sql_type(field) != "character varying" && sql_type(field) != "character" {
+    if sql_type(field) != "character varying" && sql_type(field) != "bpchar" {
         return Ok(());
     }
     let Some(max) = modifier(field).and_then(|inner| inner.parse::<usize>().ok()) else { return Ok(()) };
@@ -248,7 +250,7 @@ fn article(kind: FieldType) -> &'static str {
 
 /// A value of a filter as text, checked by the field's type. 400 INVALID_QUERY when it can't be one.
 pub(crate) fn filter_text(value: &Value, field: &Field) -> Result<String, Error> {
-    let raw = serde_json::value::to_raw_value(value)
+    let raw = serde_json::value::to_raw_value(&*asked_number(value, field.kind))
         .map_err(|_| Error::invalid_query("filter value is not JSON"))?;
     let mut plain = field.clone();
     // A filter compares; the column's length does not limit what may be asked.
@@ -265,6 +267,23 @@ pub(crate) fn filter_text(value: &Value, field: &Field) -> Result<String, Error>
             ))
         }
     }
+}
+
+/// Of a number's text blanks around it don't count, nor does the fraction of a whole one.
+fn asked_number(value: &Value, kind: FieldType) -> Cow<'_, Value> {
+    let text = match (value, kind) {
+        (
+            Value::String(text),
+            FieldType::Integer | FieldType::BigInteger | FieldType::Float | FieldType::Decimal,
+        ) => text.trim().to_owned(),
+        (Value::Number(number), FieldType::Integer) => number.to_string(),
+        _ => return Cow::Borrowed(value),
+    };
+    let whole = text.split_once('.').filter(|(_, fraction)| fraction.bytes().all(|b| b == b'0'));
+    Cow::Owned(Value::String(match whole {
+        Some((whole, _)) if kind == FieldType::Integer => whole.to_owned(),
+        _ => text,
+    }))
 }
 
 #[cfg(test)]

@@ -64,7 +64,12 @@ pub(crate) fn read(object: &Map<String, Value>) -> Result<Vec<Aggregate>, Error>
         let function = AggregateFunction::parse(name).ok_or_else(|| {
             Error::invalid_query(format!("\"{name}\" is not a supported aggregate function"))
         })?;
-        for field in names("aggregate", value)? {
+        // No name is no field that may be read: the planner's to say.
+        let fields = match value {
+            Value::String(text) if text.is_empty() => vec![String::new()],
+            _ => names("aggregate", value)?,
+        };
+        for field in fields {
             let field = (field != "*").then_some(field);
             let figure = Aggregate { function, field };
             if !figures.contains(&figure) {

@@ -160,7 +160,7 @@ mod tests {
         assert!(more.contains("names and conditions"), "{more}");
         let deep = |levels: usize| format!("deep={}{}", r#"{"a":"#.repeat(levels) + "{}", "}".repeat(levels));
         assert!(!refused(&deep(DEPTH - 1)).contains("Invalid"), "{}", refused(&deep(DEPTH - 1)));
-        assert!(refused(&deep(DEPTH + 2)).contains("deep"));
+        assert!(refused(&deep(DEPTH + 2)).contains("Max relational depth"));
     }
 
     #[test]

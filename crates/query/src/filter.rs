@@ -55,6 +55,9 @@ impl Reader {
                     let filter = Box::new(self.field(key, value, depth)?);
                     Filter::Related { field: name, scope, quantifier: Quantifier::Any, filter }
                 }
+                (key, None) if Operator::parse(key).is_some() || matches!(key, "_some" | "_none") => {
+                    return Err(Error::invalid_query(format!("Invalid filter key \"{key}\"")));
+                }
                 (_, None) => self.field(key, value, depth)?,
             });
             self.count()?;
@@ -95,6 +98,7 @@ impl Reader {
     fn field(&mut self, name: &str, value: &Value, depth: usize) -> Result<Filter, Error> {
         match value {
             Value::Object(conditions) => self.group(Some(name), conditions, depth + 1),
+            Value::Null => Err(Error::invalid_query("Invalid filter object")),
             _ => compare(name, "_eq", value),
         }
     }
@@ -106,6 +110,13 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// `{"_and": []}` says nothing: it neither holds nor fails.
+fn is_hollow(member: &Value) -> bool {
+    let Some(object) = member.as_object().filter(|object| object.len() == 1) else { return false };
+    let list = object.get("_and").or_else(|| object.get("_or"));
+    list.and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
 /// A relational field: one name, perhaps with the collection that is meant.
@@ -124,17 +135,20 @@ fn members<'v>(key: &str, value: &'v Value) -> Result<Vec<&'v Map<String, Value>
         Value::Object(map) if map.is_empty() => Vec::new(),
         _ => entries(key, value)?.ok_or_else(refused)?,
     };
-    members.into_iter().map(|member| member.as_object().ok_or_else(refused)).collect()
+    let members = members.into_iter().filter(|member| !is_hollow(member));
+    members.map(|member| member.as_object().ok_or_else(refused)).collect()
 }
 
 fn compare(name: &str, operator: &str, value: &Value) -> Result<Filter, Error> {
     let (operator, value) = comparison(name, operator, value)?;
     let path = Path::parse(name)?;
-    if !path.steps.is_empty() {
-        return Err(Error::invalid_query(format!("\"{name}\" must be written as nested objects")));
+    if path.last.scope.is_some() {
+        return Err(Error::invalid_query(format!("Invalid filter key \"{name}\"")));
     }
-    if matches!(path.function, Some(Function::Json(_))) {
-        return Err(Error::invalid_query("json() can only be used in fields"));
+    // A path is written as nested objects, and a value inside json can only be shown: as a key this is the name of a
+    // field, which there hardly is.
+    if !path.steps.is_empty() || matches!(path.function, Some(Function::Json(_))) {
+        return Ok(Filter::Compare { field: name.to_owned(), function: None, operator, value });
     }
     Ok(Filter::Compare { field: path.last.name, function: path.function, operator, value })
 }
@@ -193,22 +207,24 @@ fn object_value(name: &str, value: &Value) -> Result<Value, Error> {
 
 fn list_value(name: &str, value: &Value) -> Result<Value, Error> {
     let list = match value {
-        Value::String(text) if !text.is_empty() => {
+        Value::String(text) => {
             let parts: Vec<Value> = text.split(',').map(Value::from).collect();
             return list_value(name, &Value::Array(parts));
         }
-        Value::Object(map) if map.is_empty() => Vec::new(),
-        Value::Number(_) | Value::Bool(_) | Value::String(_) => vec![value],
-        _ => {
-            let refused = || {
-                Error::invalid_query(format!("The filter value for \"{name}\" has to be an array of values"))
-            };
-            entries(name, value)?.ok_or_else(refused)?
-        }
+        Value::Number(_) | Value::Bool(_) => vec![value],
+        Value::Object(map) if map.keys().any(|key| key.parse::<u64>().is_err()) => map.values().collect(),
+        _ => entries(name, value)?.unwrap_or_default(),
     };
-    let list = list.into_iter().map(|entry| match scalar(name, entry)? {
-        Value::Null => Err(not_scalar(name)),
-        entry => Ok(entry),
+    if list.is_empty() {
+        return Err(Error::invalid_query(format!("\"{name}\" has to be an array of values")));
+    }
+    let list = list.into_iter().map(|entry| match entry {
+        // One of the values may be the empty text.
+        Value::String(text) if text.is_empty() => Ok(entry.clone()),
+        _ => match scalar(name, entry)? {
+            Value::Null => Err(not_scalar(name)),
+            entry => Ok(entry),
+        },
     });
     list.collect::<Result<_, _>>().map(Value::Array)
 }

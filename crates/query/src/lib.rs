@@ -73,6 +73,9 @@ pub struct Query {
     /// Further names of fields: alias -> field.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub alias: BTreeMap<String, String>,
+    /// The saved version of an item that is meant; `main` is the item itself. Lists don't ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Wildcards don't go back through the relation they came by.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_backlink: bool,

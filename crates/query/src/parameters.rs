@@ -1,4 +1,4 @@
-//! Parameters -> query: one reader per parameter, and the list of those we refuse.
+//! Parameters -> query: one reader per parameter.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,11 +7,11 @@ use model::{Error, Filter};
 use serde_json::{Map, Value};
 
 use crate::budget::{self, Cost};
-use crate::values::{coerce, names};
+use crate::values::{coerce, names, whole_names};
 use crate::{Meta, Path, Query, Sort, aggregate, filter, json};
 
 /// Parameters of the language.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "fields",
     "filter",
     "search",
@@ -27,9 +27,8 @@ const KNOWN: [&str; 15] = [
     "deep",
     "alias",
     "backlink",
+    "version",
 ];
-/// Parameters of the language that we refuse for now: ignoring them would answer another question.
-const REFUSED: [&str; 2] = ["version", "versionRaw"];
 /// What is read elsewhere: see [`crate::Export`].
 const EXPORT: &str = "export";
 /// Bytes of a cursor.
@@ -39,7 +38,7 @@ const ALIAS_LIMIT: usize = 50;
 
 /// A parameter that [`read`] looks at.
 pub fn is_known(name: &str) -> bool {
-    KNOWN.contains(&name) || REFUSED.contains(&name) || name == EXPORT
+    KNOWN.contains(&name) || name == EXPORT
 }
 
 /// The query that the parameters describe.
@@ -53,15 +52,13 @@ pub fn read(parameters: &Map<String, Value>) -> Result<Query, Error> {
 }
 
 fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error> {
-    if let Some(name) = REFUSED.iter().find(|name| parameters.get(**name).is_some_and(says_something)) {
-        return Err(Error::invalid_query(format!("Parameter \"{name}\" is not supported yet")));
-    }
     let get = |name: &str| parameters.get(name).filter(|value| !value.is_null());
     let cursor = get("cursor").map(|value| cursor(value, depth)).transpose()?;
     if let (Some(_), Some(name)) = (&cursor, ["page", "offset"].into_iter().find(|name| get(name).is_some()))
     {
         return Err(Error::invalid_query(format!("\"{name}\" can't be used together with \"cursor\"")));
     }
+    // Nothing behind the name is as if it were not there.
     let object_of = |name: &str| get(name).filter(|value| value.as_str() != Some(""));
     Ok(Query {
         fields: get("fields").map(fields).transpose()?.flatten(),
@@ -69,8 +66,8 @@ fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error
         search: get("search").map(search).transpose()?.flatten(),
         sort: get("sort").map(|value| sort("sort", value)).transpose()?.unwrap_or_default(),
         limit: get("limit").map(|value| integer("limit", value, -1)).transpose()?,
-        offset: get("offset").map(|value| natural("offset", value)).transpose()?,
-        page: get("page").map(|value| natural("page", value)).transpose()?,
+        offset: object_of("offset").map(|value| natural("offset", value)).transpose()?,
+        page: object_of("page").map(|value| natural("page", value)).transpose()?,
         cursor,
         meta: get("meta").map(meta).transpose()?.unwrap_or_default(),
         aggregate: object_of("aggregate")
@@ -86,18 +83,9 @@ fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error
             .map(|value| alias(&*object("alias", value)?))
             .transpose()?
             .unwrap_or_default(),
+        version: get("version").and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned),
         no_backlink: get("backlink").is_some_and(|value| *coerce(value) == Value::Bool(false)),
     })
-}
-
-fn says_something(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(map) => !map.is_empty(),
-        _ => true,
-    }
 }
 
 fn fields(value: &Value) -> Result<Option<Vec<String>>, Error> {
@@ -127,7 +115,12 @@ fn object<'a>(name: &str, value: &'a Value) -> Result<Cow<'a, Map<String, Value>
 
 fn search(value: &Value) -> Result<Option<String>, Error> {
     match value {
-        Value::String(text) => Ok((!text.is_empty()).then(|| text.clone())),
+        // Blanks around a text don't count, unless there is nothing else.
+        Value::String(text) => {
+            let trimmed = text.trim();
+            let text = if trimmed.is_empty() { text } else { trimmed };
+            Ok((!text.is_empty()).then(|| text.to_owned()))
+        }
         Value::Number(number) => Ok(Some(number.to_string())),
         _ => Err(Error::invalid_query("\"search\" must be a string")),
     }
@@ -142,19 +135,18 @@ fn cursor(value: &Value, depth: usize) -> Result<String, Error> {
 }
 
 fn group(value: &Value) -> Result<Vec<String>, Error> {
-    let names = names("groupBy", value)?;
+    let names = names("group", value)?;
     names.iter().try_for_each(|name| Path::parse(name).map(|_| ()))?;
     Ok(names)
 }
 
 /// `{rel: {_limit: 5, nested: {..}}}`: what has an underscore is a parameter, the rest leads on.
 fn deep(object: &Map<String, Value>, depth: usize) -> Result<BTreeMap<String, Query>, Error> {
-    if depth > budget::DEPTH {
-        let reason = format!("\"deep\" is nested deeper than {} levels", budget::DEPTH);
-        return Err(Error::invalid_query(reason));
-    }
     let mut queries = BTreeMap::new();
     for (name, value) in object.iter().filter(|(name, _)| !name.starts_with('_')) {
+        if depth > budget::DEPTH {
+            return Err(Error::invalid_query("Max relational depth exceeded"));
+        }
         let Value::Object(members) = value else {
             return Err(Error::invalid_query("\"deep\" must be of type object"));
         };
@@ -170,8 +162,8 @@ fn deep(object: &Map<String, Value>, depth: usize) -> Result<BTreeMap<String, Qu
 fn alias(object: &Map<String, Value>) -> Result<BTreeMap<String, String>, Error> {
     let mut names = BTreeMap::new();
     for (alias, field) in object {
-        let field = field.as_str().filter(|field| !field.is_empty());
-        let field = field.ok_or_else(|| Error::invalid_query("\"alias\" must be an object of names"))?;
+        let field =
+            field.as_str().ok_or_else(|| Error::invalid_query("\"alias\" must be an object of names"))?;
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
         if !alias.chars().all(plain) || alias.len() > ALIAS_LIMIT {
             return Err(Error::invalid_query(format!("\"{alias}\" can't be used as an alias")));
@@ -187,6 +179,7 @@ fn alias(object: &Map<String, Value>) -> Result<BTreeMap<String, String>, Error>
 fn filter_of(value: &Value) -> Result<Option<Filter>, Error> {
     let parsed;
     let value = match value {
+        Value::String(text) if text.is_empty() => return Ok(None),
         Value::String(text) => {
             parsed =
                 json::parse(text).ok_or_else(|| Error::invalid_query("Invalid JSON for filter object"))?;
@@ -195,7 +188,7 @@ fn filter_of(value: &Value) -> Result<Option<Filter>, Error> {
         _ => value,
     };
     match value {
-        Value::Null => Ok(None),
+        Value::Array(list) if list.is_empty() => Ok(None),
         Value::Object(map) if map.is_empty() => Ok(None),
         Value::Object(map) => filter::read(map).map(Some),
         _ => Err(Error::invalid_query("\"filter\" must be of type object")),
@@ -205,13 +198,14 @@ fn filter_of(value: &Value) -> Result<Option<Filter>, Error> {
 /// The keys of an order: names, `-` before those that begin with the greatest.
 pub(crate) fn sort(parameter: &str, value: &Value) -> Result<Vec<Sort>, Error> {
     let mut sort: Vec<Sort> = Vec::new();
-    for name in names(parameter, value)? {
+    for name in whole_names(parameter, value)? {
         let (field, descending) =
             name.strip_prefix('-').map_or((name.as_str(), false), |field| (field, true));
-        if field.is_empty() {
-            return Err(Error::invalid_query(format!("\"{parameter}\" must be a list of names")));
+        // What is no name of a field is none that may be read: of items the planner's to say.
+        if parameter != "sort" {
+            Path::parse(field)
+                .map_err(|_| Error::invalid_query(format!("\"{parameter}\" must be a list of names")))?;
         }
-        Path::parse(field)?;
         sort.push(Sort { field: field.to_owned(), descending });
     }
     Ok(sort)
@@ -243,6 +237,10 @@ fn natural(name: &str, value: &Value) -> Result<u64, Error> {
 
 /// A whole number of at least `least`.
 pub(crate) fn integer(name: &str, value: &Value, least: i64) -> Result<i64, Error> {
+    let value = match value {
+        Value::Array(list) if list.len() == 1 => &list[0],
+        _ => value,
+    };
     let refused = |what: &str| Error::invalid_query(format!("\"{name}\" must be {what}"));
     let exact = match value {
         Value::Number(number) => number.as_i64(),

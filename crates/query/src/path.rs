@@ -95,10 +95,7 @@ fn malformed(text: &str) -> Error {
 pub fn result_name(field: &str, function: &Function) -> String {
     match function {
         Function::Json(path) => {
-            let plain = |c: char| if c.is_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
-            let steps: Vec<String> =
-                json_steps(path).iter().map(|step| step.chars().map(plain).collect()).collect();
-            format!("{field}_{}_json", steps.join("_"))
+            format!("{field}_{}_json", json_steps(path).join("_")).replace(char::is_whitespace, "_")
         }
         _ => format!("{field}_{}", function.as_str()),
     }
@@ -149,6 +146,6 @@ mod tests {
             assert_eq!(shown(text), expected, "{text}");
         }
         assert_eq!(super::result_name("a", &Function::Year), "a_year");
-        assert_eq!(super::result_name("a", &Function::Json("b.c[0].\"d".to_owned())), "a_b_c_0__d_json");
+        assert_eq!(super::result_name("a", &Function::Json("b.c[0].\"d".to_owned())), "a_b_c_0_\"d_json");
     }
 }

@@ -58,7 +58,9 @@ fn fields() {
     assert_snapshot!(text("fields[]=id&fields[]=title,%20slug&fields[]=id"), @r#"{"fields":["id","title","slug"]}"#);
     assert_snapshot!(text("fields=id&fields=title"), @r#"{"fields":["id","title"]}"#);
     assert_snapshot!(text("fields[1]=title&fields[0]=id"), @r#"{"fields":["id","title"]}"#);
-    assert_snapshot!(text("fields=%5B%22id%22,%22title%22%5D"), @r#"{"fields":["id","title"]}"#);
+    assert_snapshot!(text("fields=%5B%22id%22,%22title%22%5D"), @r#"{"fields":["[\"id\"","\"title\"]"]}"#);
+    assert_snapshot!(text("fields=id,"), @r#"400 "fields[1]" is not allowed to be empty"#);
+    assert_snapshot!(text("fields[]="), @r#"400 "fields[0]" is not allowed to be empty"#);
     assert_snapshot!(body(r#"{"fields":["id","title"]}"#), @r#"{"fields":["id","title"]}"#);
     assert_snapshot!(text("fields=*"), @"{}");
     assert_snapshot!(text("fields="), @"{}");
@@ -74,7 +76,10 @@ fn sort_and_pages() {
     assert_snapshot!(text("sort=-date,id"), @r#"{"sort":[{"field":"date","descending":true},{"field":"id"}]}"#);
     assert_snapshot!(text("sort[]=-date&sort[]=id"), @r#"{"sort":[{"field":"date","descending":true},{"field":"id"}]}"#);
     assert_snapshot!(text("sort=author.name,-year(date)"), @r#"{"sort":[{"field":"author.name"},{"field":"year(date)","descending":true}]}"#);
-    assert_snapshot!(text("sort=-"), @r#"400 "sort" must be a list of names"#);
+    assert_snapshot!(text("sort[]=a,-b"), @r#"{"sort":[{"field":"a,-b"}]}"#);
+    assert_snapshot!(text("sort=-"), @r#"{"sort":[{"field":"","descending":true}]}"#);
+    assert_snapshot!(text("sort=a,"), @r#"400 "sort[1]" is not allowed to be empty"#);
+    assert_snapshot!(text("offset=&page=&limit[]=2"), @r#"{"limit":2}"#);
     assert_snapshot!(text("limit=25&offset=50&page=3"), @r#"{"limit":25,"offset":50,"page":3}"#);
     assert_snapshot!(body(r#"{"limit":-1,"offset":0,"page":1}"#), @r#"{"limit":-1,"offset":0,"page":1}"#);
     assert_snapshot!(text("limit=1e2"), @r#"{"limit":100}"#);
@@ -121,11 +126,10 @@ fn filter_values() {
     assert_snapshot!(text("filter[id][_in][]=1&filter[id][_in][]=2"), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":["1","2"]}}}"#);
     assert_snapshot!(text("filter[id][_nin][0]=1&filter[id][_nin][1]=2"), @r#"{"filter":{"compare":{"field":"id","operator":"_nin","value":["1","2"]}}}"#);
     assert_snapshot!(body(r#"{"filter":{"id":{"_in":[1,"b",true]}}}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":[1,"b",true]}}}"#);
-    assert_snapshot!(body(r#"{"filter":{"id":{"_in":[]}}}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":[]}}}"#);
     assert_snapshot!(body(r#"{"filter":{"id":{"_in":7}}}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":[7]}}}"#);
     assert_snapshot!(text("filter[id][_null]=true&filter[b][_nnull]=false&filter[c][_null]"), @r#"{"filter":{"and":[{"compare":{"field":"b","operator":"_nnull","value":false}},{"compare":{"field":"c","operator":"_null","value":true}},{"compare":{"field":"id","operator":"_null","value":true}}]}}"#);
     assert_snapshot!(text("filter[on][_eq]=true&filter[a][_eq]=null&filter[b][_neq]=null"), @r#"{"filter":{"and":[{"compare":{"field":"a","operator":"_null","value":true}},{"compare":{"field":"b","operator":"_nnull","value":true}},{"compare":{"field":"on","operator":"_eq","value":true}}]}}"#);
-    assert_snapshot!(body(r#"{"filter":{"a":null}}"#), @r#"{"filter":{"compare":{"field":"a","operator":"_null","value":true}}}"#);
+    assert_snapshot!(text("filter[a]=null"), @r#"{"filter":{"compare":{"field":"a","operator":"_null","value":true}}}"#);
     assert_snapshot!(
         body(r#"{"filter":{"a":12345678901234567890123,"b":0.10,"c":9007199254740993,"d":1.5}}"#),
         @r#"{"filter":{"and":[{"compare":{"field":"a","operator":"_eq","value":"12345678901234567890123"}},{"compare":{"field":"b","operator":"_eq","value":"0.10"}},{"compare":{"field":"c","operator":"_eq","value":9007199254740993}},{"compare":{"field":"d","operator":"_eq","value":1.5}}]}}"#
@@ -146,22 +150,29 @@ fn filter_geometries() {
 #[test]
 fn filter_refusals() {
     assert_snapshot!(text("filter={bad"), @"400 Invalid JSON for filter object");
-    assert_snapshot!(text("filter="), @"400 Invalid JSON for filter object");
+    assert_snapshot!(text("filter="), @"{}");
+    assert_snapshot!(text("filter=[]"), @"{}");
+    assert_snapshot!(text("filter=null"), @r#"400 "filter" must be of type object"#);
+    assert_snapshot!(body(r#"{"filter":{"a":null}}"#), @"400 Invalid filter object");
+    assert_snapshot!(body(r#"{"filter":{"item:notes":{"_null":true}}}"#), @r#"400 Invalid filter key "item:notes""#);
     assert_snapshot!(text("filter=[1]"), @r#"400 "filter" must be of type object"#);
     assert_snapshot!(text("filter=5"), @r#"400 "filter" must be of type object"#);
     assert_snapshot!(text("filter[id][_foo]=1"), @r#"400 Field "id" does not contain the "_foo" filter operator"#);
-    assert_snapshot!(text("filter[author.name][_eq]=1"), @r#"400 "author.name" must be written as nested objects"#);
+    assert_snapshot!(text("filter[author.name][_eq]=1"), @r#"{"filter":{"compare":{"field":"author.name","operator":"_eq","value":"1"}}}"#);
     assert_snapshot!(body(r#"{"filter":{"year(date)":{"name":1}}}"#), @r#"400 "year(date)" leads to no other items"#);
     assert_snapshot!(body(r#"{"filter":{"tags":{"_some":1}}}"#), @r#"400 "_some" must be of type object"#);
     assert_snapshot!(body(r#"{"filter":{"place":{"_intersects":1}}}"#), @r#"400 "_intersects" has to be a valid GeoJSON object"#);
     assert_snapshot!(text("filter[name][_eq]="), @r#"400 The filter value for "_eq" is empty"#);
-    assert_snapshot!(text("filter[id][_in]=1,,2"), @r#"400 The filter value for "_in" is empty"#);
-    assert_snapshot!(text("filter[id][_in]="), @r#"400 The filter value for "_in" is empty"#);
+    assert_snapshot!(text("filter[id][_in]=1,,2"), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":["1","","2"]}}}"#);
+    assert_snapshot!(text("filter[id][_in]="), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":[""]}}}"#);
+    assert_snapshot!(body(r#"{"filter":{"id":{"_in":[]}}}"#), @r#"400 "_in" has to be an array of values"#);
+    assert_snapshot!(body(r#"{"filter":{"id":{"_in":null}}}"#), @r#"400 "_in" has to be an array of values"#);
+    assert_snapshot!(body(r#"{"filter":{"id":{"_in":{"a":1}}}}"#), @r#"{"filter":{"compare":{"field":"id","operator":"_in","value":[1]}}}"#);
+    assert_snapshot!(body(r#"{"filter":{"_or":[{"id":1},{"_and":[]}]}}"#), @r#"{"filter":{"or":[{"compare":{"field":"id","operator":"_eq","value":1}}]}}"#);
     assert_snapshot!(text("filter[id][_null]=7"), @r#"400 The filter value for "_null" has to be a boolean"#);
     assert_snapshot!(text("filter[id][_lt]=null"), @r#"400 The filter value for "_lt" has to be a string, number, or boolean"#);
     assert_snapshot!(body(r#"{"filter":{"id":[1]}}"#), @r#"400 The filter value for "_eq" has to be a string, number, or boolean"#);
     assert_snapshot!(body(r#"{"filter":{"id":{"_eq":{"a":1}}}}"#), @r#"400 The filter value for "_eq" has to be a string, number, or boolean"#);
-    assert_snapshot!(body(r#"{"filter":{"id":{"_in":{"a":1}}}}"#), @r#"400 The filter value for "_in" has to be an array of values"#);
     assert_snapshot!(text("filter[_or]=1"), @r#"400 "_or" must be an array of objects"#);
     assert_snapshot!(body(r#"{"filter":{"_and":[1]}}"#), @r#"400 "_and" must be an array of objects"#);
     assert_snapshot!(text("filter[a=1"), @r#"400 Parameter "filter[a" is malformed"#);
@@ -170,7 +181,7 @@ fn filter_refusals() {
 
 #[test]
 fn parameters_that_are_not_ours_yet() {
-    assert_eq!(text("version=x"), "400 Parameter \"version\" is not supported yet");
+    assert_snapshot!(text("version=x"), @r#"{"version":"x"}"#);
     // The form of the answer is no part of the query.
     assert_eq!(text("export=x"), "{}");
 }
@@ -185,6 +196,7 @@ fn related_items() {
     assert_snapshot!(text(r#"deep={"tags":{"_alias":{"n":"name"},"_fields":["n"]}}&backlink=false"#), @r#"{"deep":{"tags":{"fields":["n"],"alias":{"n":"name"}}},"no_backlink":true}"#);
     assert_snapshot!(text("deep=x"), @r#"400 "deep" must be of type object"#);
     assert_snapshot!(body(r#"{"deep":{"tags":1}}"#), @r#"400 "deep" must be of type object"#);
+    assert_snapshot!(text("alias[a]="), @r#"{"alias":{"a":""}}"#);
     assert_snapshot!(text("alias[a.b]=c"), @r#"400 "a.b" can't be used as an alias"#);
 }
 
@@ -193,6 +205,7 @@ fn figures() {
     assert_snapshot!(text("aggregate[count]=*&groupBy[]=status,year(at)&search=x"), @r#"{"search":"x","aggregate":[{"function":"count"}],"group":["status","year(at)"]}"#);
     assert_snapshot!(body(r#"{"aggregate":{"sum":["a","b"],"countDistinct":"c"},"groupBy":["d"],"sort":["-sum.a"]}"#), @r#"{"sort":[{"field":"sum.a","descending":true}],"aggregate":[{"function":"countDistinct","field":"c"},{"function":"sum","field":"a"},{"function":"sum","field":"b"}],"group":["d"]}"#);
     assert_snapshot!(text("aggregate[median]=a"), @r#"400 "median" is not a supported aggregate function"#);
+    assert_snapshot!(text("aggregate[count]="), @r#"{"aggregate":[{"function":"count","field":""}]}"#);
     assert_snapshot!(text("aggregate=5"), @r#"400 "aggregate" must be of type object"#);
 }
 
@@ -212,9 +225,9 @@ fn cursors() {
 #[test]
 fn limits() {
     let many = |count: usize| vec!["1"; count].join(",");
-    assert!(Query::from_query_string(&format!("filter[id][_in]={}", many(500))).is_ok());
-    assert_snapshot!(text(&format!("filter[id][_in]={}", many(501))), @r#"400 "_in" has more than 500 entries"#);
-    assert_snapshot!(text(&"fields[]=a&".repeat(501)), @r#"400 Parameter "fields[]" is malformed"#);
+    assert!(Query::from_query_string(&format!("filter[id][_in]={}", many(10_000))).is_ok());
+    assert_snapshot!(text(&format!("filter[id][_in]={}", many(10_001))), @r#"400 "_in" has more than 10000 entries"#);
+    assert_snapshot!(text(&"fields[]=a&".repeat(501)), @r#"400 "fields" has more than 500 entries"#);
     assert_snapshot!(text(&"x=1&".repeat(1_001)), @"400 Too many parameters");
     let nested = |depth: usize| {
         let open = r#"{"_and":["#.repeat(depth);

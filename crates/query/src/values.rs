@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use model::Error;
 use serde_json::Value;
 
-/// Entries of a list.
-pub const LIST_LIMIT: usize = 500;
+/// Entries of a list of names.
+const NAMES_LIMIT: usize = 500;
+/// Entries of any list.
+pub const LIST_LIMIT: usize = 10_000;
 
 /// The entries of an array or of an index object (`{"0": .., "1": ..}`), in order; `None` for anything else.
 ///
@@ -30,18 +32,15 @@ pub fn entries<'a>(name: &str, value: &'a Value) -> Result<Option<Vec<&'a Value>
     Ok(Some(list))
 }
 
-/// Names from a comma list, a JSON array as text, an array of either, or an index object. Empty names are dropped.
+/// Names from a comma list, an array of comma lists, or an index object. No text at all is no name.
 ///
 /// # Errors
-/// Anything else.
+/// Anything else; an empty name.
 pub fn names(name: &str, value: &Value) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     let refused = || Error::invalid_query(format!("\"{name}\" must be a list of names"));
     match value {
-        Value::String(text) if text.trim_start().starts_with('[') => {
-            let list: Vec<String> = serde_json::from_str(text).map_err(|_| refused())?;
-            list.iter().for_each(|text| split(text, &mut names));
-        }
+        Value::String(text) if text.is_empty() => {}
         Value::String(text) => split(text, &mut names),
         _ => {
             for entry in entries(name, value)?.ok_or_else(refused)? {
@@ -49,10 +48,28 @@ pub fn names(name: &str, value: &Value) -> Result<Vec<String>, Error> {
             }
         }
     }
-    if names.len() > LIST_LIMIT {
-        return Err(Error::invalid_query(format!("\"{name}\" has more than {LIST_LIMIT} entries")));
+    named(name, names)
+}
+
+/// The same; the entries of an array are whole names.
+///
+/// # Errors
+/// The same.
+pub fn whole_names(name: &str, value: &Value) -> Result<Vec<String>, Error> {
+    let Value::Array(list) = value else { return names(name, value) };
+    let texts = list.iter().map(|entry| entry.as_str().map(|text| text.trim().to_owned()));
+    let texts: Option<Vec<String>> = texts.collect();
+    named(name, texts.ok_or_else(|| Error::invalid_query(format!("\"{name}\" must be a list of names")))?)
+}
+
+fn named(name: &str, names: Vec<String>) -> Result<Vec<String>, Error> {
+    if names.len() > NAMES_LIMIT {
+        return Err(Error::invalid_query(format!("\"{name}\" has more than {NAMES_LIMIT} entries")));
     }
-    Ok(names)
+    match names.iter().position(String::is_empty) {
+        Some(at) => Err(Error::invalid_query(format!("\"{name}[{at}]\" is not allowed to be empty"))),
+        None => Ok(names),
+    }
 }
 
 fn split(text: &str, names: &mut Vec<String>) {
@@ -66,7 +83,7 @@ fn split(text: &str, names: &mut Vec<String>) {
         }
         c == ',' && open == 0
     });
-    names.extend(parts.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
+    names.extend(parts.map(|name| name.trim().to_owned()));
 }
 
 /// `"true"`, `"false"` and `"null"` mean what they say.

@@ -23,6 +23,8 @@ use crate::read_query::{Explain, ReadQuery, Wanted};
 use crate::state::Gateway;
 use crate::streamed;
 
+use target::Search;
+
 pub use place::{InCollection, Item, Of};
 
 type Answer = Result<Response, Failure>;
@@ -53,9 +55,16 @@ async fn search_items(gateway: &Gateway, request: Request) -> Answer {
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, gateway).await?;
     let InCollection(collection) = InCollection::from_request_parts(&mut parts, gateway).await?;
+    let mut written = parts.clone();
     let explain = Explain::from_request_parts(&mut parts, gateway).await?;
     let body = JsonBody::from_request(Request::from_parts(parts, body), gateway).await?;
-    let (wanted, keys) = target::search(&body)?;
+    let Search { wanted, keys } = target::search(&body)?;
+    // A body that asks for something stands for all that the address asks for.
+    let wanted = match (wanted, &keys) {
+        (Some(wanted), _) => wanted,
+        (None, Some(_)) => Wanted::default(),
+        (None, None) => Wanted::from_request_parts(&mut written, gateway).await?,
+    };
     if let Some(analyze) = explain.0 {
         return explained(gateway, &caller, (collection, wanted.query, keys), analyze).await;
     }

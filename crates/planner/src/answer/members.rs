@@ -16,19 +16,30 @@ pub(super) struct Column<'a> {
     pub(super) below: Vec<Below>,
     /// A wildcard named it: what is out of reach is left out instead of refused.
     pub(super) wild: bool,
-    /// The name is the client's.
-    pub(super) chosen: bool,
+    /// It goes by a name of the client's.
+    pub(super) aliased: bool,
 }
 
 impl Column<'_> {
     /// It shows other items, or their keys, and no value of this one.
-    pub(super) fn leads_on(&self) -> bool {
-        self.function.is_none()
-            && match self.field.link {
-                Some(Link::Many { .. }) => true,
-                Some(_) => !self.below.is_empty(),
-                None => false,
-            }
+    fn leads_on(&self) -> bool {
+        let listed = self.function.is_none() && matches!(self.field.link, Some(Link::Many { .. }));
+        listed || !self.below.is_empty()
+    }
+
+    /// The name holds what the client wrote.
+    fn is_chosen(&self) -> bool {
+        self.aliased || matches!(self.function, Some(Function::Json(_)))
+    }
+
+    /// Where it stands among the members of an item, as in the original: what the item itself has comes first, then
+    /// what it leads to, then what goes by another name.
+    pub(super) fn rank(&self) -> u8 {
+        match (self.leads_on(), self.aliased) {
+            (false, false) => 0,
+            (true, _) => 1,
+            (false, true) => 2,
+        }
     }
 
     /// The fields that are wanted, of items of this collection.
@@ -51,7 +62,7 @@ pub(super) fn members(
     if named.is_empty() {
         return ItemJson::Expression("'{}'::json".to_owned());
     }
-    if columns.iter().all(|column| !column.chosen) {
+    if columns.iter().all(|column| !column.is_chosen()) {
         let parts = named.iter().map(|(name, value)| format!("{value} AS {}", quote_identifier(name)));
         return ItemJson::Columns(parts.collect::<Vec<_>>().join(", "));
     }
@@ -72,6 +83,13 @@ pub(super) fn put<'c>(columns: &mut Vec<Column<'c>>, column: Column<'c>) {
         return;
     };
     known.wild &= column.wild;
+    if !known.leads_on() && column.leads_on() {
+        // It becomes what the item leads to, in the place where it is so named.
+        let at = columns.iter().position(|known| known.name == column.name).unwrap_or_default();
+        let known = columns.remove(at);
+        columns.push(Column { wild: known.wild, ..column });
+        return;
+    }
     for below in column.below {
         match known.below.iter_mut().find(|other| other.scope == below.scope) {
             Some(other) => other.fields.extend(below.fields),

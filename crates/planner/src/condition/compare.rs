@@ -1,7 +1,7 @@
 //! One comparison -> SQL.
 
 use access::Action;
-use model::{Error, Field, FieldType, Function, Operator};
+use model::{Error, Field, FieldType, Function, Link, Operator};
 use serde_json::Value;
 
 use super::{Conditions, Whose};
@@ -161,21 +161,30 @@ impl Conditions<'_> {
     /// The values of a field of the items that a variable stands for: a select of `v`.
     fn of(&self, subject: &Subject<'_>, variable: &Variable, b: &mut Builder) -> Result<String, Error> {
         let Variable::Of { collection, ids, path } = variable else { return Err(Error::internal()) };
-        let collection = self.reader.related(collection)?;
-        let field = readable_field(path, collection, self.reader.access)?;
-        if field.is_concealed() || !field.is_stored() {
-            return Err(Error::forbidden_field(&collection.name, path));
+        let mut collection = self.reader.related(collection)?;
+        let mut keys = format!("ANY({}::uuid[])", b.bind(Binding::Uuids(ids.clone())));
+        let mut names = path.split('.').peekable();
+        while let Some(name) = names.next() {
+            let field = readable_field(name, collection, self.reader.access)?;
+            if field.is_concealed() || !field.is_stored() {
+                return Err(Error::forbidden_field(&collection.name, path));
+            }
+            let alias = b.alias();
+            let column = self.reader.column(field, collection, &alias, b);
+            let seen = and(self.reader.reach(collection, Action::Read, &alias, b));
+            let (from, key) = (table(collection), target_key(collection, &alias));
+            let select =
+                |what: String| format!("SELECT {what} FROM {from} {alias} WHERE {key} = {keys}{seen}");
+            match (&field.link, names.peek()) {
+                (_, None) => return Ok(select(format!("{column}::text::{} AS v", subject.cast))),
+                (Some(Link::One { collection: related }), Some(_)) => {
+                    keys = format!("ANY({})", select(column));
+                    collection = self.reader.related(related)?;
+                }
+                (_, Some(below)) => return Err(Error::forbidden_field(&collection.name, below)),
+            }
         }
-        let alias = b.alias();
-        let column = self.reader.column(field, collection, &alias, b);
-        let seen = and(self.reader.reach(collection, Action::Read, &alias, b));
-        let ids = b.bind(Binding::Uuids(ids.clone()));
-        Ok(format!(
-            "SELECT {column}::text::{} AS v FROM {} {alias} WHERE {} = ANY({ids}::uuid[]){seen}",
-            subject.cast,
-            table(collection),
-            target_key(collection, &alias)
-        ))
+        Err(Error::internal())
     }
 
     fn one_of(

@@ -5,7 +5,7 @@ use model::{Collection, Error, Field, Link};
 use query::{Query, TreeReport};
 
 use crate::answer::answer;
-use crate::column::{answer_of, whole_type};
+use crate::column::{answer_of, sql_type};
 use crate::keyset::visible_key;
 use crate::link::target_key;
 use crate::order::order_by;
@@ -92,7 +92,7 @@ fn beginning(
         Some(root) => {
             let field = key_field(collection)?;
             let bound = b.bind(Binding::Text(Some(parse_key(root, field)?)));
-            format!("{} = {bound}::text::{}", target_key(collection, SOURCE), whole_type(field))
+            format!("{} = {bound}::text::{}", target_key(collection, SOURCE), sql_type(field))
         }
     };
     let fits = fitting(&report.query, collection, reader, SOURCE, b)?;

@@ -1,5 +1,7 @@
 //! Which items a body means: `{keys}`, `{query}`, or an array. Payloads are cut out of the body, not copied.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use model::Error;
 use proto::items::v1::update_items_request::Target;
@@ -74,20 +76,38 @@ pub fn update(body: &JsonBody) -> Result<Update, Error> {
     Ok(Update { target: Some(target), payload, singleton: Some(whole) })
 }
 
-/// What a SEARCH wants, and the keys that it is limited to.
+/// What a SEARCH asks for.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// What its query wants.
+    pub wanted: Option<Wanted>,
+    /// What it is limited to.
+    pub keys: Option<Keys>,
+}
+
+/// What a SEARCH asks for; of an empty body nothing.
 ///
 /// # Errors
-/// 400.
-pub fn search(body: &JsonBody) -> Result<(Wanted, Option<Keys>), Error> {
+/// 400, for members that it does not have too.
+pub fn search(body: &JsonBody) -> Result<Search, Error> {
     if body.is_array() {
         return Err(Error::invalid_payload("\"value\" must be of type object"));
     }
-    let batch: Batch = body.parse()?;
-    let wanted = match batch.query.map(RawValue::get) {
-        Some(text) => Wanted::new(&Query::from_json_text(text)?, Export::from_json_text(text)?),
-        None => Wanted::default(),
-    };
-    Ok((wanted, batch.keys.map(listed).transpose()?))
+    let members: BTreeMap<String, &RawValue> = body.parse()?;
+    let mut search = Search::default();
+    for (name, value) in members {
+        let text = value.get();
+        match name.as_str() {
+            "query" if text.starts_with('{') => {
+                search.wanted =
+                    Some(Wanted::new(&Query::from_json_text(text)?, Export::from_json_text(text)?));
+            }
+            "query" => return Err(Error::invalid_payload("\"query\" must be of type object")),
+            "keys" => search.keys = Some(listed(value)?),
+            _ => return Err(Error::invalid_payload(format!("\"{name}\" is not allowed"))),
+        }
+    }
+    Ok(search)
 }
 
 /// The member `keys`.
@@ -169,14 +189,22 @@ mod tests {
 
     #[test]
     fn searches() {
-        let (wanted, keys) = search(&body(r#"{"query":{"limit":1}}"#)).unwrap();
-        assert_eq!((&wanted.query[..], keys), (&br#"{"limit":1}"#[..], None));
-        let (wanted, keys) = search(&body(r#"{"keys":[1,"a"]}"#)).unwrap();
-        assert_eq!((&wanted.query[..], keys.unwrap().keys), (&b""[..], vec!["1".to_owned(), "a".to_owned()]));
-        let (wanted, _) = search(&body(r#"{"query":{"limit":-1,"export":"xml"}}"#)).unwrap();
+        let asked = search(&body(r#"{"query":{"limit":1}}"#)).unwrap();
+        assert_eq!((&asked.wanted.unwrap().query[..], asked.keys), (&br#"{"limit":1}"#[..], None));
+        let asked = search(&body(r#"{"keys":[1,"a"]}"#)).unwrap();
+        assert!(asked.wanted.is_none());
+        assert_eq!(asked.keys.unwrap().keys, ["1", "a"]);
+        let wanted = search(&body(r#"{"query":{"limit":-1,"export":"xml"}}"#)).unwrap().wanted.unwrap();
         assert!(wanted.many && wanted.export.is_some());
-        assert!(search(&body(r#"{"query":{"export":"pdf"}}"#)).is_err());
-        assert!(search(&body(r#"{"keys":1}"#)).is_err());
-        assert!(search(&body("[1]")).is_err());
+        for wrong in [
+            "[1]",
+            r#"{"query":{"export":"pdf"}}"#,
+            r#"{"query":null}"#,
+            r#"{"keys":1}"#,
+            r#"{"keys":null}"#,
+            r#"{"limit":1}"#,
+        ] {
+            assert!(search(&body(wrong)).is_err(), "{wrong}");
+        }
     }
 }
