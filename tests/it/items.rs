@@ -135,7 +135,7 @@ async fn questions(api: &crate::api::Api) {
         "/items/articles?filter[active][_in]=1",
         "/items/articles?limit=-5",
         "/items/articles?limit=abc",
-        "/items/articles?export=csv",
+        "/items/articles?export=xlsx",
     ] {
         api.get(path).await.refused(400, "INVALID_QUERY");
     }

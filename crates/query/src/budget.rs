@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use model::{Error, Filter};
+use serde_json::Value;
 
 use crate::Query;
 
@@ -82,7 +83,10 @@ impl Cost {
         self.nodes += 1;
         self.conditions += 1;
         let parts = match filter {
-            Filter::Compare { .. } => return,
+            Filter::Compare { value, .. } => {
+                self.conditions += variables_of(value);
+                return;
+            }
             Filter::And(parts) | Filter::Or(parts) => parts.as_slice(),
             Filter::Related { filter, .. } => {
                 self.relations += 1;
@@ -92,6 +96,12 @@ impl Cost {
         self.condition_depth = self.condition_depth.max(within + 1);
         parts.iter().for_each(|part| self.filter(part, within + 1));
     }
+}
+
+/// What a list holds that can't go to the database as one array: each variable is a condition of its own.
+fn variables_of(value: &Value) -> usize {
+    let is_variable = |value: &&Value| value.as_str().is_some_and(|text| text.starts_with('$'));
+    value.as_array().map_or(0, |values| values.iter().filter(is_variable).count())
 }
 
 /// What a name leads through: of `a.b.c` it is `a` and `a.b`.
@@ -136,6 +146,9 @@ mod tests {
             refused(&list(CONDITIONS)),
             "Invalid query. The query has 101 conditions in filters: its budget is 100."
         );
+        let one_of = |one: &str| format!(r#"filter={{"a":{{"_in":[{}]}}}}"#, many(CONDITIONS, one));
+        assert!(!refused(&one_of(r#""x""#)).contains("budget"));
+        assert!(refused(&one_of(r#""$NOW""#)).contains("101 conditions in filters"));
         // Not by parts either: what is asked of related items counts with the rest.
         let half = many(CONDITIONS / 2, r#"{"a":1}"#);
         let parts = format!(r#"filter={{"_or":[{half}]}}&deep={{"tags":{{"_filter":{{"_and":[{half}]}}}}}}"#);
