@@ -137,7 +137,7 @@ const BODIES: [Case; 36] = [
     ("PATCH", "/items/articles", "{\"query\":{\"limit\":-7},\"data\":{\"n\":1}}", "400 INVALID_QUERY"),
     ("DELETE", "/items/articles", "[null]", "400 INVALID_PAYLOAD"),
     ("DELETE", "/items/articles", "[\"x\"]", "403 FORBIDDEN"),
-    ("SEARCH", "/items/articles", "{\"query\":5}", "400 INVALID_QUERY"),
+    ("SEARCH", "/items/articles", "{\"query\":5}", "400 INVALID_PAYLOAD"),
     ("SEARCH", "/items/articles", "[]", "400 INVALID_PAYLOAD"),
     ("SEARCH", "/items/articles/1", "{}", "404 ROUTE_NOT_FOUND"),
     ("POST", "/auth/login", "[\"admin@example.com\",\"system-suite-password\"]", "400 INVALID_PAYLOAD"),
@@ -147,7 +147,7 @@ const BODIES: [Case; 36] = [
     ("POST", "/auth/refresh", "{\"refresh_token\":\"nope\"}", "401 INVALID_CREDENTIALS"),
 ];
 
-const QUERIES: [(&str, &str); 30] = [
+const QUERIES: [(&str, &str); 31] = [
     ("limit=-2", "400 INVALID_QUERY"),
     ("limit=1.5", "400 INVALID_QUERY"),
     ("limit=99999999999999999999", "400 INVALID_QUERY"),
@@ -173,6 +173,7 @@ const QUERIES: [(&str, &str); 30] = [
     ("export=xlsx", "400 INVALID_QUERY"),
     ("aggregate[median]=n", "400 INVALID_QUERY"),
     ("aggregate[sum]=title", "400 INVALID_QUERY"),
+    ("filter={\"n\":{\"_in\":[]}}", "400 INVALID_QUERY"),
     ("groupBy=j", "400 INVALID_QUERY"),
     ("deep[a]=1", "400 INVALID_QUERY"),
     ("filter[title][_some][n]=1", "400 INVALID_QUERY"),

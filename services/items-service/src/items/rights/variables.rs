@@ -30,7 +30,7 @@ async fn a_rule_about_nobody_reaches_nothing() {
         json!({"title": {"_nin": ["$CURRENT_USER.first_name"]}}),
         json!({"notes": {"_eq": "$CURRENT_ROLE"}}),
         json!({"_and": [{"id": {"_gt": 0}}, {"title": {"_neq": "$CURRENT_USER"}}]}),
-        json!({"title": {"_in": []}}),
+        json!({"title": {"_in": ["$CURRENT_ROLES"]}}),
     ] {
         assert_eq!(seen(&shop, &by(rule.clone())).await, none, "{rule}");
     }
@@ -46,7 +46,6 @@ async fn a_rule_about_nobody_reaches_nothing() {
     // What does not speak of him holds all the same.
     let either = json!({"_or": [{"title": {"_eq": "$CURRENT_USER"}}, {"id": {"_eq": 3}}]});
     assert_eq!(seen(&shop, &by(either)).await, [3]);
-    assert_eq!(seen(&shop, &by(json!({"title": {"_nin": []}}))).await, [1, 2, 3, 4, 5, 6]);
 }
 
 #[tokio::test]
