@@ -107,8 +107,8 @@ class Load:
             # A server that has enough to do says so; only answers count.
             rate=rate * (requests - bad) / max(requests, 1),
             bad=bad,
-            p50=milliseconds(re.search(r"50%\s+(\S+)", text).group(1)),
-            p99=milliseconds(re.search(r"99%\s+(\S+)", text).group(1)),
+            p50=milliseconds(re.search(r"^\s+50%\s+(\S+)", text, re.M).group(1)),
+            p99=milliseconds(re.search(r"^\s+99%\s+(\S+)", text, re.M).group(1)),
             cpu=max(after[0] - before[0] - side.idle * seconds, 0) * each,
             postgres=max(after[1] - before[1] - self.database.idle * seconds, 0) * each,
             load=(after[2] - before[2]) / seconds,
