@@ -10,8 +10,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
 use http::{HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proto::items::v1::ReadItemsResponse;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde::Serialize;
+use sha1::{Digest as _, Sha1};
 
 /// Content type of every JSON answer.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -129,7 +129,7 @@ pub fn streamed(body: Body) -> Response {
 /// The weak tag of a body in the original's form: its length in hexadecimal digits, and its SHA-1. It tells answers
 /// apart, and guards nothing.
 fn etag(body: &[u8]) -> Option<HeaderValue> {
-    let hash = STANDARD_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, body));
+    let hash = STANDARD_NO_PAD.encode(Sha1::digest(body));
     HeaderValue::from_str(&format!("W/\"{:x}-{hash}\"", body.len())).ok()
 }
 

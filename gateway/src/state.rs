@@ -10,10 +10,12 @@ use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::events::v1::events_service_client::EventsServiceClient;
 use proto::hooks::v1::hooks_service_client::HooksServiceClient;
 use proto::items::v1::items_service_client::ItemsServiceClient;
+use proto::items::v1::{ReadItemRequest, ReadItemResponse, ReadItemsRequest, ReadItemsResponse};
 use proto::schema::v1::schema_service_client::SchemaServiceClient;
 use proto::webhooks::v1::webhooks_service_client::WebhooksServiceClient;
 use rpc::{Channel, MAX_MESSAGE, Signer};
 use tokio::sync::Semaphore;
+use tonic::{Response, Status};
 
 use crate::authenticate::Authenticator;
 use crate::caller::Caller;
@@ -152,6 +154,36 @@ impl Gateway {
     /// A message on behalf of a caller. Nothing that the client sent goes along but what `caller` says.
     pub fn call<T>(&self, caller: &Caller, message: T) -> tonic::Request<T> {
         rpc::outgoing(&self.signer, &*self.clock, caller, message)
+    }
+
+    /// One item.
+    ///
+    /// # Errors
+    /// Those of the items service.
+    pub async fn read_item(
+        &self,
+        caller: &Caller,
+        message: ReadItemRequest,
+    ) -> Result<ReadItemResponse, Status> {
+        if let Some(method) = self.channels.items.direct() {
+            return method.call(caller.0.clone(), message).await;
+        }
+        self.items().read_item(self.call(caller, message)).await.map(Response::into_inner)
+    }
+
+    /// A list of items.
+    ///
+    /// # Errors
+    /// Those of the items service.
+    pub async fn read_items(
+        &self,
+        caller: &Caller,
+        message: ReadItemsRequest,
+    ) -> Result<ReadItemsResponse, Status> {
+        if let Some(method) = self.channels.items.direct() {
+            return method.call(caller.0.clone(), message).await;
+        }
+        self.items().read_items(self.call(caller, message)).await.map(Response::into_inner)
     }
 
     /// A message of the gateway's own.

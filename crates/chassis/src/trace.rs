@@ -76,8 +76,7 @@ pub(crate) fn lookup(id: &span::Id, dispatch: &Dispatch) -> Option<SpanContext> 
 }
 
 fn text(context: &SpanContext) -> Option<TraceParent> {
-    let flags = context.trace_flags() & TraceFlags::SAMPLED;
-    TraceParent::parse(&format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id()))
+    TraceParent::of(context.trace_id().to_bytes(), context.span_id().to_bytes(), context.is_sampled())
 }
 
 fn parse(parent: &TraceParent) -> Option<SpanContext> {

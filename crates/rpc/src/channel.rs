@@ -1,6 +1,7 @@
 //! The way to a peer: over the network, or straight into a server of the same process. Callers can't tell.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use crate::caller::Outgoing;
-use crate::{Error, LocalSlot};
+use crate::{Direct, Error, LocalSlot};
 
 /// Where a generated client sends its calls (`ItemsServiceClient::new(channel)`). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,6 +47,15 @@ impl Channel {
     /// Into the server that is bound (now or later) to this slot.
     pub fn local(slot: &LocalSlot) -> Self {
         Self { way: Way::Local(slot.clone()) }
+    }
+
+    /// The method that is asked `Q`, if it is in this process and offered as it is (`Server::direct`); else it is
+    /// called by a generated client.
+    pub fn direct<Q: 'static, A: 'static>(&self) -> Option<Arc<Direct<Q, A>>> {
+        match &self.way {
+            Way::Remote(_) => None,
+            Way::Local(slot) => slot.direct(),
+        }
     }
 }
 

@@ -19,8 +19,24 @@ use tracing::{Instrument as _, Span, field};
 
 use crate::caller::Outgoing;
 use crate::guard::body::Watched;
-use crate::guard::methods::Method;
+pub(crate) use crate::guard::methods::Method;
 use crate::{Authenticator, Signer, status};
+
+/// The span of a call below a parent.
+macro_rules! rpc_span {
+    ($parent:expr, $method:expr) => {
+        tracing::info_span!(
+            parent: $parent,
+            "rpc",
+            rpc.system = "grpc",
+            rpc.service = $method.service,
+            rpc.method = $method.name,
+            rpc.grpc.status_code = field::Empty,
+            otel.kind = "server",
+            otel.status_code = field::Empty,
+        )
+    };
+}
 
 /// The guard of a process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -45,7 +61,7 @@ impl Guard {
 
     /// One call.
     pub(crate) async fn call(self, routes: Routes, request: Request<Body>) -> Response<Body> {
-        let method = methods::of(request.uri().path());
+        let method = Method::of(request.uri().path());
         let span = span(method, &request);
         let started = Instant::now();
         let answer = self.admit(method, routes, request);
@@ -86,21 +102,26 @@ impl Guard {
     }
 }
 
+/// One call that stays in the process and is no message: counted and kept as any other.
+pub(crate) async fn direct<A>(
+    method: &'static Method,
+    work: impl Future<Output = Result<A, Status>>,
+) -> Result<A, Status> {
+    let span = rpc_span!(Span::current().id(), method);
+    let started = Instant::now();
+    let answer = AssertUnwindSafe(work.instrument(span.clone())).catch_unwind().await;
+    let answer = answer.unwrap_or_else(|_| Err(status(model::Error::internal().into())));
+    let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
+    Account { method, started, span }.close(code);
+    answer
+}
+
 /// The span of a call, in the trace that the caller names. None for health and reflection: they would drown the rest.
 fn span(method: &Method, request: &Request<Body>) -> Span {
     if method.free {
         return Span::none();
     }
-    let span = tracing::info_span!(
-        parent: None,
-        "rpc",
-        rpc.system = "grpc",
-        rpc.service = method.service,
-        rpc.method = method.name,
-        rpc.grpc.status_code = field::Empty,
-        otel.kind = "server",
-        otel.status_code = field::Empty,
-    );
+    let span = rpc_span!(None, method);
     if !span.is_none() {
         let parent = chassis::trace::from_headers(request.headers());
         chassis::trace::continue_from(&span, parent.as_ref());

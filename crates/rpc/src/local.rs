@@ -8,6 +8,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower_service::Service as _;
 
+use crate::direct::{Direct, Directs};
 use crate::guard::Guard;
 
 /// A place for a server that may come later than its clients. Clones are the same place.
@@ -20,6 +21,7 @@ pub struct LocalSlot {
 struct Bound {
     guard: Option<Guard>,
     routes: Routes,
+    directs: Directs,
 }
 
 impl LocalSlot {
@@ -30,7 +32,7 @@ impl LocalSlot {
 
     /// From now on calls go to these services, without a guard. Processes bind by `serve`, which adds theirs.
     pub fn bind(&self, routes: Routes) {
-        self.put(None, routes);
+        self.put(None, routes, Directs::default());
     }
 
     /// Something is bound.
@@ -38,8 +40,12 @@ impl LocalSlot {
         self.bound.load().is_some()
     }
 
-    pub(crate) fn put(&self, guard: Option<Guard>, routes: Routes) {
-        self.bound.store(Some(Arc::new(Bound { guard, routes: routes.prepare() })));
+    pub(crate) fn put(&self, guard: Option<Guard>, routes: Routes, directs: Directs) {
+        self.bound.store(Some(Arc::new(Bound { guard, routes: routes.prepare(), directs })));
+    }
+
+    pub(crate) fn direct<Q: 'static, A: 'static>(&self) -> Option<Arc<Direct<Q, A>>> {
+        self.bound.load().as_ref()?.directs.find()
     }
 
     /// One call, on the caller's own task: if the caller gives up, the work is dropped.

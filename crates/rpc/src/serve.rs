@@ -18,13 +18,15 @@ use tonic_health::pb::health_server::HealthServer;
 use tower_service::Service;
 
 use crate::health::Reporter;
-use crate::{Error, Guard, LocalSlot};
+use crate::direct::Directs;
+use crate::{Caller, Error, Guard, LocalSlot};
 
 /// What a process serves, and where.
 #[derive(Debug)]
 pub struct Server {
     guard: Guard,
     routes: Routes,
+    directs: Directs,
     names: Vec<&'static str>,
     reflection: bool,
     tcp: Option<TcpListener>,
@@ -43,8 +45,8 @@ pub struct Face {
 impl Server {
     /// Nothing yet, behind this guard.
     pub fn new(guard: Guard) -> Self {
-        let routes = Routes::default();
-        Self { guard, routes, names: Vec::new(), reflection: false, tcp: None, local: None }
+        let (routes, directs) = (Routes::default(), Directs::default());
+        Self { guard, routes, directs, names: Vec::new(), reflection: false, tcp: None, local: None }
     }
 
     /// One more service (`ItemsServiceServer::new(..)`).
@@ -61,6 +63,18 @@ impl Server {
     {
         self.routes = self.routes.add_service(service);
         self.names.push(S::NAME);
+        self
+    }
+
+    /// Offers a method to callers within the process without gRPC, beside its service: `path` is
+    /// `/package.Service/Method`, and what it does must be what the service's method does.
+    #[must_use]
+    pub fn direct<Q: 'static, A: 'static>(
+        mut self,
+        path: &str,
+        work: impl Fn(Caller, Q) -> BoxFuture<'static, Result<A, Status>> + Send + Sync + 'static,
+    ) -> Self {
+        self.directs.add(path, work);
         self
     }
 
@@ -126,7 +140,7 @@ pub(crate) fn common_services(
 pub async fn serve(mut server: Server, runtime: &Runtime) -> Result<(), Error> {
     let routes = server.assemble(&runtime.health)?.prepare();
     if let Some(slot) = &server.local {
-        slot.put(Some(server.guard.clone()), routes.clone());
+        slot.put(Some(server.guard.clone()), routes.clone(), server.directs.clone());
     }
     let shutdown = &runtime.shutdown;
     let Some(listener) = server.tcp else {

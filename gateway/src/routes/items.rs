@@ -79,8 +79,8 @@ pub async fn read(
     wanted: Wanted,
 ) -> Answer {
     let (name, query, tags) = (collection.clone(), wanted.query, caller.is_public());
-    let request = gateway.call(&caller, ReadItemRequest { collection, key, query, tags });
-    let found = gateway.items().read_item(request).await?.into_inner();
+    let request = ReadItemRequest { collection, key, query, tags };
+    let found = gateway.read_item(&caller, request).await?;
     Ok(answer::tagged(export::answer(&gateway, wanted.export, &name, &found.item)?, &found.tags))
 }
 
@@ -186,7 +186,7 @@ pub async fn read_items(
     if export.is_some() || many {
         return streamed::items(gateway, caller, request, export).await;
     }
-    let found = gateway.items().read_items(gateway.call(caller, request.clone())).await?.into_inner();
+    let found = gateway.read_items(caller, request.clone()).await?;
     if found.too_many {
         return streamed::items(gateway, caller, request, None).await;
     }

@@ -24,10 +24,9 @@ pub async fn me(
 ) -> Result<Response, Failure> {
     let user = himself(&caller)?;
     let collection = "directus_users".to_owned();
-    let request =
-        gateway.call(&caller, ReadItemRequest { collection, key: user.clone(), query, tags: false });
-    match gateway.items().read_item(request).await.map_err(Failure::from) {
-        Ok(found) => export::answer(&gateway, export, "directus_users", &found.into_inner().item),
+    let request = ReadItemRequest { collection, key: user.clone(), query, tags: false };
+    match gateway.read_item(&caller, request).await.map_err(Failure::from) {
+        Ok(found) => export::answer(&gateway, export, "directus_users", &found.item),
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {
             Ok(answer::value(&json!({ "id": user })))
         }

@@ -28,6 +28,20 @@ mod write;
 #[derive(Clone)]
 pub struct Items(pub State, pub Streams);
 
+/// Reads without gRPC for who is in the same process.
+pub fn directly(server: rpc::Server, state: &State) -> rpc::Server {
+    let (one, many) = (state.clone(), state.clone());
+    server
+        .direct("/eventus.items.v1.ItemsService/ReadItem", move |caller, message: pb::ReadItemRequest| {
+            let state = one.clone();
+            Box::pin(async move { read::item(&state, &caller, message).await.map_err(rpc::status) })
+        })
+        .direct("/eventus.items.v1.ItemsService/ReadItems", move |caller, message: pb::ReadItemsRequest| {
+            let state = many.clone();
+            Box::pin(async move { read::items(&state, &caller, message).await.map_err(rpc::status) })
+        })
+}
+
 #[tonic::async_trait]
 impl ItemsService for Items {
     async fn read_items(

@@ -92,6 +92,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     relay::start(&state, &config, &runtime);
     schema::indexes::start(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
+    let direct = state.clone();
     let tasks = runtime.tasks.clone();
     let streams = items::Streams::new(&state.db, tasks, config.stream_timeout, config.stream_patience);
     let max = rpc::MAX_MESSAGE;
@@ -108,6 +109,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         )
         .service(EventsServiceServer::new(events::Events::new(state, live)))
         .face(face);
+    let server = items::directly(server, &direct);
     rpc::serve(server, &runtime).await?;
     Ok(())
 }

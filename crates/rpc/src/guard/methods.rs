@@ -12,7 +12,7 @@ use tonic::Code;
 
 /// One rpc.
 #[derive(Debug)]
-pub(super) struct Method {
+pub(crate) struct Method {
     pub(super) service: String,
     pub(super) name: String,
     /// Needs nobody's accountability.
@@ -54,13 +54,13 @@ static METHODS: LazyLock<Methods> = LazyLock::new(|| {
     Methods { by_path, unknown: Method::new("unknown", "unknown", false) }
 });
 
-/// The method of a path.
-pub(super) fn of(path: &str) -> &'static Method {
-    let methods = &*METHODS;
-    methods.by_path.get(path).unwrap_or(&methods.unknown)
-}
-
 impl Method {
+    /// The method of a path.
+    pub(crate) fn of(path: &str) -> &'static Self {
+        let methods = &*METHODS;
+        methods.by_path.get(path).unwrap_or(&methods.unknown)
+    }
+
     fn new(service: &str, name: &str, free: bool) -> Self {
         let seconds = metrics::histogram(
             "eventus_rpc_seconds",

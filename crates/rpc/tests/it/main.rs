@@ -2,6 +2,7 @@
 
 mod bench;
 mod client;
+mod direct;
 mod guard;
 mod slot;
 mod stage;
