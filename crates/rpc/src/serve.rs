@@ -17,8 +17,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tower_service::Service;
 
-use crate::health::Reporter;
 use crate::direct::Directs;
+use crate::health::Reporter;
 use crate::{Caller, Error, Guard, LocalSlot};
 
 /// What a process serves, and where.
