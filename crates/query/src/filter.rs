@@ -28,6 +28,14 @@ struct Reader {
     nodes: usize,
 }
 
+/// Levels that are read at all; how many may be asked for is the budget's business.
+fn not_too_deep(depth: usize) -> Result<(), Error> {
+    if depth > DEPTH_LIMIT {
+        return Err(Error::invalid_query(format!("\"filter\" is nested deeper than {DEPTH_LIMIT} levels")));
+    }
+    Ok(())
+}
+
 impl Reader {
     /// All entries of an object hold. Below a field its keys are operators or fields of what it leads to.
     fn group(
@@ -36,11 +44,7 @@ impl Reader {
         object: &Map<String, Value>,
         depth: usize,
     ) -> Result<Filter, Error> {
-        if depth > DEPTH_LIMIT {
-            return Err(Error::invalid_query(format!(
-                "\"filter\" is nested deeper than {DEPTH_LIMIT} levels"
-            )));
-        }
+        not_too_deep(depth)?;
         let mut all = Vec::with_capacity(object.len());
         for (key, value) in object {
             all.push(match (key.as_str(), field) {

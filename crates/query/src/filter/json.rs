@@ -3,7 +3,7 @@
 use model::{Error, Filter};
 use serde_json::{Map, Value};
 
-use super::{DEPTH_LIMIT, Reader, comparison, members, unknown};
+use super::{Reader, comparison, members, not_too_deep, unknown};
 use crate::path::{Path, inside};
 
 impl Reader {
@@ -34,11 +34,7 @@ impl Reader {
         object: &Map<String, Value>,
         depth: usize,
     ) -> Result<Filter, Error> {
-        if depth > DEPTH_LIMIT {
-            return Err(Error::invalid_query(format!(
-                "\"filter\" is nested deeper than {DEPTH_LIMIT} levels"
-            )));
-        }
+        not_too_deep(depth)?;
         let mut all = Vec::with_capacity(object.len());
         for (key, value) in object {
             self.count()?;
