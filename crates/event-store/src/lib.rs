@@ -17,6 +17,6 @@ mod tail;
 pub use append::{CHUNK, NewEvent, append};
 pub use error::Error;
 pub use ledger::PgLedger;
-pub use log::{Log, StoredEvent};
+pub use log::{Log, Moment, StoredEvent};
 pub use mark::Mark;
 pub use tail::Tail;

@@ -13,6 +13,7 @@ mod create;
 mod cursor;
 mod delete;
 mod explain;
+pub mod moment;
 mod read;
 mod report;
 #[cfg(test)]
