@@ -13,6 +13,7 @@ mod mark;
 pub mod partitions;
 mod rows;
 mod tail;
+pub mod writes;
 
 pub use append::{CHUNK, NewEvent, append};
 pub use error::Error;

@@ -33,7 +33,7 @@ macro_rules! codes {
 }
 
 // name, code, HTTP, gRPC (3 invalid argument, 5 not found, 6 exists, 7 denied, 8 exhausted, 9 precondition,
-// 11 range, 12 unimplemented, 13 internal, 14 unavailable, 16 unauthenticated), message
+// 10 aborted, 11 range, 12 unimplemented, 13 internal, 14 unavailable, 16 unauthenticated), message
 codes! {
     ContainsNullValues "CONTAINS_NULL_VALUES" 400 9 "Field contains null values.",
     FailedValidation "FAILED_VALIDATION" 400 3 "Validation failed.",
@@ -53,6 +53,7 @@ codes! {
     RouteNotFound "ROUTE_NOT_FOUND" 404 12 "Route doesn't exist.",
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 12 "Method not allowed.",
     OutOfTime "OUT_OF_TIME" 408 4 "The request took too long.",
+    Conflict "CONFLICT" 409 10 "The request is in conflict with another one.",
     ContentTooLarge "CONTENT_TOO_LARGE" 413 8 "Uploaded content is too large.",
     UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" 415 3 "Unsupported media type.",
     UnprocessableContent "UNPROCESSABLE_CONTENT" 422 9 "Can't process content.",

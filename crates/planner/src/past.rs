@@ -6,7 +6,7 @@
 
 use model::{Collection, Field, FieldType, GeometryColumn, SRID, quote_identifier};
 
-use crate::column::sql_type;
+use crate::column::{MASK, sql_type};
 use crate::read::{answer_key, table};
 use crate::reader::Reader;
 use crate::statement::{Binding, Builder};
@@ -94,7 +94,7 @@ fn typed(field: &Field, name: &str, column: &str) -> String {
     if field.is_concealed() {
         // A mask or nothing. Where a mask can't stand the value of now does, which is masked when it is shown.
         return match is_text {
-            true => format!("{text}::{kind}"),
+            true => format!("CASE WHEN {text} <> '' THEN {MASK}::{kind} END"),
             false => format!("CASE WHEN {text} IS NOT NULL THEN {column} END"),
         };
     }
@@ -122,6 +122,6 @@ fn geometry(column: &GeometryColumn<'_>, value: &str) -> String {
 
 /// A name of the schema as a literal: quotes doubled; PostgreSQL reads backslashes as they are. NUL never reaches here
 /// (names are checked when they are made), and is dropped all the same.
-fn literal(name: &str) -> String {
+pub(crate) fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\0', "").replace('\'', "''"))
 }

@@ -6,9 +6,11 @@ use tonic::{Request, Response, Status};
 
 use crate::state::State;
 
+pub use read::of_the_query;
 pub use stream::Streams;
+pub use write::CHUNK;
 
-mod cascade;
+pub mod cascade;
 mod create;
 mod cursor;
 mod delete;
@@ -23,7 +25,7 @@ mod slow;
 mod stream;
 mod tags;
 mod update;
-mod write;
+pub mod write;
 
 /// The service over the process's state and its streams.
 #[derive(Clone)]
