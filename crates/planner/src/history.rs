@@ -51,7 +51,7 @@ pub fn plan_history(
         )
     };
     let (scope, HistoryPage { limit, offset }) = (collection.scope(), page);
-    let names = ["create", "update", "delete", "erase"].map(|action| literal(&format!("{scope}.{action}")));
+    let names = ["create", "update", "delete"].map(|action| literal(&format!("{scope}.{action}")));
     b.push(&format!(
         "SELECT (SELECT '[' || coalesce(string_agg(row_to_json(h.*)::text, ',' ORDER BY h.position DESC), '') || ']' \
          FROM (SELECT e.position, e.version, split_part(e.name, '.', 2) AS action, \

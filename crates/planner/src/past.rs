@@ -125,3 +125,65 @@ fn geometry(column: &GeometryColumn<'_>, value: &str) -> String {
 pub(crate) fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\0', "").replace('\'', "''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{ErrorCode, FieldType, GeometryKind, Past, Schema};
+
+    use super::as_of;
+    use crate::shape::tests::{articles, field, notes, shop};
+    use crate::snapshots::{admin, query, shown};
+    use crate::{Reader, plan_keys, plan_read, plan_read_one};
+
+    fn then() -> Schema {
+        let present = Arc::new(shop());
+        let all = present.collections.iter();
+        let collections = all.map(|(name, one)| (name.clone(), Arc::new(as_of(one)))).collect();
+        Schema { version: 1, collections, past: Some(Past { position: 42, present }) }
+    }
+
+    #[test]
+    fn the_state_of_then_stands_where_the_table_stands() {
+        insta::assert_snapshot!(as_of(&articles()).view.unwrap());
+        let mut notes = notes();
+        let point = FieldType::Geometry(GeometryKind::Point);
+        notes.fields.push(field("place", point, "\"gis\".geometry(Point,4326)"));
+        notes.fields.push(field("it's", FieldType::Binary, "bytea"));
+        insta::assert_snapshot!(as_of(&notes).view.unwrap());
+    }
+
+    #[test]
+    fn the_position_is_the_first_binding() {
+        let schema = then();
+        let (posts, reader) = (schema.collection("posts").unwrap(), Reader { schema: &schema, ..admin() });
+        let list =
+            plan_read(&query("fields=title,author.name&filter[title]=x&meta=*"), posts, reader).unwrap();
+        let text = shown(&list.statement);
+        assert!(
+            text.contains("position > $1") && text.ends_with("[BigInt(42), Text(Some(\"x\"))]"),
+            "{text}"
+        );
+        assert!(!text.contains("FROM \"public\".\"posts\" t WHERE t.\"title\""), "{text}");
+        let one = plan_read_one(&query("fields=title"), posts, reader).unwrap().of("7", posts).unwrap();
+        assert!(shown(&one).ends_with("[BigInt(42), Text(Some(\"7\"))]"), "{}", shown(&one));
+    }
+
+    #[test]
+    fn whoever_asks_is_who_he_is_now() {
+        let schema = then();
+        let (posts, reader) = (schema.collection("posts").unwrap(), Reader { schema: &schema, ..admin() });
+        let own = query("fields=id&filter[title][_eq]=$CURRENT_USER.name");
+        let text = plan_read(&own, posts, reader).unwrap().statement.sql;
+        assert!(text.contains("FROM \"public\".\"directus_users\" t"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_written_then() {
+        let schema = shop();
+        let (posts, reader) = (schema.collection("posts").unwrap(), Reader { schema: &schema, ..admin() });
+        let refused = plan_keys(&query("as_of=3"), posts, reader, access::Action::Update).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidQuery);
+    }
+}

@@ -1,11 +1,11 @@
-//! `/items/:collection/:key/history` and `/utils/{undo,erase}`: what happened to items, and taking it back.
+//! `/items/:collection/:key/history` and `/utils/undo`: what happened to items, and taking it back.
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use model::Error;
-use proto::history::v1::{EraseRequest, ReadHistoryRequest, UndoRequest};
+use proto::history::v1::{ReadHistoryRequest, UndoRequest};
 use serde::Deserialize;
 
 use super::items::Item;
@@ -22,7 +22,6 @@ pub fn routes() -> Router<Gateway> {
     Router::new()
         .route("/items/{collection}/{key}/history", only(get(read), "GET,HEAD"))
         .route("/utils/undo", only(post(undo), "POST"))
-        .route("/utils/erase", only(post(erase), "POST"))
 }
 
 /// GET /items/:collection/:key/history?limit=&offset=
@@ -65,29 +64,5 @@ async fn undo(State(gateway): State<Gateway>, caller: Caller, body: JsonBody) ->
     };
     let request = UndoRequest { request_id, from, to, dry_run, force };
     let done = gateway.history().undo(gateway.call(&caller, request)).await?.into_inner();
-    Ok(answer::of(&done.json))
-}
-
-/// The body of an erasure.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Erasure {
-    collection: String,
-    key: serde_json::Value,
-    #[serde(default)]
-    fields: Vec<String>,
-}
-
-/// POST /utils/erase
-async fn erase(State(gateway): State<Gateway>, caller: Caller, body: JsonBody) -> Result<Response, Failure> {
-    caller.require_admin()?;
-    let Erasure { collection, key, fields } = body.parse()?;
-    let key = match key {
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Number(number) => number.to_string(),
-        _ => return Err(Error::invalid_payload("\"key\" must be a text or a number").into()),
-    };
-    let request = EraseRequest { collection, key, fields };
-    let done = gateway.history().erase(gateway.call(&caller, request)).await?.into_inner();
     Ok(answer::of(&done.json))
 }

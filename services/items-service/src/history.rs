@@ -1,4 +1,4 @@
-//! The HistoryService: what happened to items, taking it back, and taking it out of the log.
+//! The HistoryService: what happened to items, and taking it back.
 
 use bytes::Bytes;
 use model::Errors;
@@ -38,11 +38,5 @@ impl HistoryService for History {
         rpc::require_admin(rpc::caller(&request))?;
         let (caller, message) = rpc::called(request);
         answer(undo::run(&self.0, &caller, message).await.map(|done| json(&done)))
-    }
-
-    async fn erase(&self, request: Request<pb::EraseRequest>) -> Answer {
-        rpc::require_admin(rpc::caller(&request))?;
-        let (caller, message) = rpc::called(request);
-        answer(redact::erase(&self.0, &caller, message).await.map(|done| json(&done)))
     }
 }

@@ -94,6 +94,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     watch::start(&state, &runtime);
     relay::start(&state, &config, &runtime);
     schema::indexes::start(&state, &runtime);
+    history::redact::start(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
     let direct = state.clone();
     let tasks = runtime.tasks.clone();

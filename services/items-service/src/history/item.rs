@@ -18,11 +18,7 @@ use crate::state::{Asking, State};
 const LIMIT: (i64, i64) = (100, 1_000);
 
 /// Answers for the history of an item.
-pub async fn read(
-    state: &State,
-    caller: &Caller,
-    request: pb::ReadHistoryRequest,
-) -> Result<Bytes, Errors> {
+pub async fn read(state: &State, caller: &Caller, request: pb::ReadHistoryRequest) -> Result<Bytes, Errors> {
     let page = page(&request)?;
     let asking = state.asking(caller);
     let mut tries = Tries::default();

@@ -48,7 +48,9 @@ async fn wanted(state: &State, request: &pb::UndoRequest) -> Result<Writes, Erro
         return Ok(Writes::OfRequest(request_id.clone()));
     }
     if *from < 1 || to < from {
-        return Err(Error::invalid_payload("\"from\" and \"to\" must be positions, \"from\" the lower").into());
+        return Err(
+            Error::invalid_payload("\"from\" and \"to\" must be positions, \"from\" the lower").into()
+        );
     }
     match moment::position(state, AsOf::Position(*to)).await {
         Ok(_) => Ok(Writes::Between(*from, *to)),
@@ -130,7 +132,8 @@ impl Work<'_> {
             let collection = self.snapshot.collection(&name)?;
             let statement = planner::plan_lock(&keys, None, collection, self.reader)?;
             let rows = execute::rows(conn, &statement).await?;
-            let there: Result<HashSet<String>, sqlx::Error> = rows.iter().map(|row| row.try_get("key")).collect();
+            let there: Result<HashSet<String>, sqlx::Error> =
+                rows.iter().map(|row| row.try_get("key")).collect();
             present.insert(name, there?);
         }
         Ok(present)

@@ -18,6 +18,7 @@ use crate::snapshot::{Snapshot, Snapshots};
 mod fields;
 mod items;
 mod pages;
+mod past;
 mod relations;
 mod search;
 mod variables;

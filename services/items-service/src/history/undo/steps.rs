@@ -93,8 +93,7 @@ pub fn steps(events: &[Event], schema: &Schema) -> (Vec<Step>, Vec<Value>) {
         match step(event, schema) {
             Ok(step) => steps.push(step),
             Err(reason) => {
-                let mut told =
-                    about(event.position, event.name.as_str(), &event.collection, &event.key);
+                let mut told = about(event.position, event.name.as_str(), &event.collection, &event.key);
                 told["reason"] = json!(reason);
                 left_out.push(told);
             }
@@ -130,11 +129,7 @@ fn step(event: &Event, schema: &Schema) -> Result<Step, &'static str> {
 }
 
 /// The values from before, as a payload, and the fields whose values the log does not hold.
-fn values(
-    event: &Event,
-    collection: &Collection,
-    act: Act,
-) -> Result<(Payload, Vec<String>), &'static str> {
+fn values(event: &Event, collection: &Collection, act: Act) -> Result<(Payload, Vec<String>), &'static str> {
     if act == Act::Delete {
         return Ok((Payload::default(), Vec::new()));
     }
