@@ -7,22 +7,22 @@ DECLARE
     low bigint;
     high bigint := settled;
     middle bigint;
-    found record;
+    near record;
 BEGIN
-    SELECT position, time INTO found FROM eventus.events ORDER BY position LIMIT 1;
-    IF NOT FOUND OR found.time > moment THEN
+    SELECT position, time INTO near FROM eventus.events ORDER BY position LIMIT 1;
+    IF NOT FOUND OR near.time > moment THEN
         RETURN NULL;
     END IF;
-    low := found.position;
+    low := near.position;
     -- Nothing at or below `low` is later than the moment, everything above `high` is.
     WHILE low < high LOOP
         middle := low + (high - low + 1) / 2;
-        SELECT e.position, e.time INTO found FROM eventus.events e
+        SELECT e.position, e.time INTO near FROM eventus.events e
         WHERE e.position > low AND e.position <= middle ORDER BY e.position DESC LIMIT 1;
-        IF NOT FOUND OR found.time <= moment THEN
+        IF NOT FOUND OR near.time <= moment THEN
             low := middle;
         ELSE
-            high := found.position - 1;
+            high := near.position - 1;
         END IF;
     END LOOP;
     RETURN low;
