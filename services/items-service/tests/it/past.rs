@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use proto::history::v1::UndoRequest;
+use proto::history::v1::history_service_client::HistoryServiceClient;
 use proto::items::v1::{DeleteItemsRequest, Keys, ReadItemsRequest, delete_items_request};
 use serde_json::{Value, json};
 
@@ -26,12 +28,16 @@ const QUERIES: [(&str, &str); 9] = [
 ];
 
 /// Numbers that look random and are the same each time.
-struct Dice(u64);
+struct Dice {
+    seed: u64,
+    /// Posts have secrets.
+    secrets: bool,
+}
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.seed >> 33) % sides
     }
 
     fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
@@ -128,6 +134,22 @@ impl Service {
         }
     }
 
+    /// Everything there is, secrets as they are stored.
+    async fn everything(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for table in ["authors", "posts"] {
+            let sql = format!("SELECT coalesce(json_agg(t ORDER BY id)::text, '') FROM {table} t");
+            all.push(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap());
+        }
+        all
+    }
+
+    async fn undo(&self, request: UndoRequest) -> Result<Value, tonic::Status> {
+        let mut history = HistoryServiceClient::new(self.channel.clone());
+        let done = history.undo(self.ask(request)).await?.into_inner();
+        Ok(serde_json::from_slice(&done.json).unwrap())
+    }
+
     async fn position(&self) -> i64 {
         self.count("SELECT coalesce(max(position), 0) FROM eventus.events").await
     }
@@ -151,7 +173,7 @@ fn post(known: &Known, dice: &mut Dice) -> Value {
         "local": null_or(json!(format!("2025-11-{:02}T10:00:{:02}", 1 + n % 28, n % 60)), dice),
         "clock": null_or(json!(format!("0{}:15:00", n % 10)), dice),
         "uid": null_or(json!(format!("3f8b0d6e-52a7-4c0e-8b7a-0a2f5f1f7{n:03}")), dice),
-        "secret": null_or(json!("hush"), dice),
+        "secret": null_or(if dice.secrets { json!("hush") } else { Value::Null }, dice),
         "author": null_or(dice.pick(&known.authors).map_or(Value::Null, |key| json!(key)), dice),
     })
 }
@@ -160,7 +182,7 @@ fn post(known: &Known, dice: &mut Dice) -> Value {
 async fn every_position_answers_as_it_did_then() {
     let service = Service::start().await;
     service.blog().await;
-    let (mut known, mut dice) = (Known::default(), Dice(20_260));
+    let (mut known, mut dice) = (Known::default(), Dice { seed: 20_260, secrets: true });
     let mut then = Vec::with_capacity(STEPS);
     for _ in 0..STEPS {
         service.step(&mut known, &mut dice).await;
@@ -181,5 +203,46 @@ async fn every_position_answers_as_it_did_then() {
         let (collection, query) = QUERIES[index];
         let found = service.read(collection, &format!("{query}&as_of={position}")).await;
         assert_eq!(found, answers[index], "{collection}?{query} at {position}");
+    }
+}
+
+/// Whatever was written between two positions, taking it back leaves what stood before, to the last digit; and taking that
+/// back leaves what stood after.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_back_never_was() {
+    let service = Service::start().await;
+    service.blog().await;
+    let (mut known, mut dice) = (Known::default(), Dice { seed: 7_919, secrets: true });
+    for _ in 0..40 {
+        service.step(&mut known, &mut dice).await;
+    }
+    for round in 0..25 {
+        // Secrets are not in the log: they are not changed here, nor is an item deleted that has one.
+        sqlx::query("UPDATE posts SET secret = NULL").execute(&service.pool).await.unwrap();
+        let (before, from) = (service.everything().await, service.position().await + 1);
+        let mut then = Known { posts: known.posts.clone(), authors: known.authors.clone() };
+        dice.secrets = false;
+        for _ in 0..1 + dice.roll(12) {
+            service.step(&mut known, &mut dice).await;
+        }
+        let (after, to) = (service.everything().await, service.position().await);
+        if to < from {
+            continue;
+        }
+        let range = UndoRequest { from, to, ..UndoRequest::default() };
+        let dry = service.undo(UndoRequest { dry_run: true, ..range.clone() }).await.unwrap();
+        assert_eq!(service.everything().await, after, "round {round}: a dry run changes nothing");
+        let done = service.undo(range.clone()).await.unwrap();
+        assert_eq!(done["undone"], dry["undone"]);
+        assert_eq!(service.everything().await, before, "round {round}: {done}");
+        let refused = service.undo(range).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::Aborted, "{refused}");
+        if round % 2 == 0 {
+            let range = UndoRequest { from: to + 1, to: service.position().await, ..UndoRequest::default() };
+            service.undo(range).await.unwrap();
+            assert_eq!(service.everything().await, after, "round {round}: taken back twice");
+        } else {
+            std::mem::swap(&mut known, &mut then);
+        }
     }
 }
