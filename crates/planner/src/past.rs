@@ -31,7 +31,8 @@ pub fn as_of(collection: &Collection) -> Collection {
     Collection { view: Some(view), ..collection.clone() }
 }
 
-/// The sub-select.
+/// The sub-select. What happened since is looked at once, however often it is read again (a page per parent); conditions
+/// reach the table through it, so that indexes serve them.
 fn state(collection: &Collection, key: &Field) -> String {
     let (own, name, scope) = (table(collection), literal(&collection.name), collection.scope());
     let [made, changed, gone] =
@@ -51,11 +52,12 @@ fn state(collection: &Collection, key: &Field) -> String {
          was AS MATERIALIZED (SELECT x.key, json_object_agg(x.field, x.value) AS body \
          FROM (SELECT DISTINCT ON (s.key, f.key) s.key, f.key AS field, f.value FROM since s CROSS JOIN LATERAL \
          json_each(CASE WHEN json_typeof(s.previous) = 'object' THEN s.previous END) f \
-         ORDER BY s.key, f.key, s.position) x GROUP BY x.key) \
-         SELECT {present} FROM {own} t WHERE NOT EXISTS (SELECT FROM touched k WHERE k.key = {own_key}) \
-         UNION ALL SELECT {rewound} FROM touched k LEFT JOIN was w ON w.key = k.key \
+         ORDER BY s.key, f.key, s.position) x GROUP BY x.key), \
+         back AS MATERIALIZED (SELECT {rewound} FROM touched k LEFT JOIN was w ON w.key = k.key \
          LEFT JOIN {own} t ON NOT k.gone AND {joined} \
-         WHERE NOT k.made AND (k.gone OR t.{key_name} IS NOT NULL))",
+         WHERE NOT k.made AND (k.gone OR t.{key_name} IS NOT NULL)) \
+         SELECT {present} FROM {own} t WHERE NOT EXISTS (SELECT FROM touched k WHERE k.key = {own_key}) \
+         UNION ALL SELECT {present} FROM back t)",
         first = collection.first_version,
         present = present.join(", "),
         rewound = rewound.join(", "),
@@ -104,12 +106,14 @@ fn typed(field: &Field, name: &str, column: &str) -> String {
              FROM json_array_elements_text({value}) WITH ORDINALITY c(part, ord)) ELSE {text} END)::{kind}"
         ),
         FieldType::Json => format!("nullif({value}::text, 'null')::{kind}"),
-        FieldType::Binary => format!("decode({text}, 'base64')"),
+        FieldType::Binary => format!("decode(nullif({text}, {MASK}), 'base64')"),
         FieldType::Geometry(_) => match GeometryColumn::parse(&field.column_type) {
             Some(described) => geometry(&described, &value),
             None => format!("{text}::{kind}"),
         },
-        _ => format!("{text}::{kind}"),
+        _ if is_text => format!("{text}::{kind}"),
+        // A mask from when it was a secret is no value of its type.
+        _ => format!("nullif({text}, {MASK})::{kind}"),
     }
 }
 

@@ -80,7 +80,6 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         limits: config.limits,
         cursors: links.cursors,
         making: tokio::sync::Mutex::default(),
-        settled: std::sync::atomic::AtomicI64::new(0),
         wake: Wake::default(),
         reading: state::Reading::new(&links.db, &config),
         db: links.db,

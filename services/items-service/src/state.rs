@@ -1,7 +1,6 @@
 //! What every call of this process works with; built once, cheap to clone.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use access::Access;
@@ -42,8 +41,6 @@ pub struct Inner {
     pub cursors: Signet,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
-    /// A position of the log that is known to be settled.
-    pub settled: AtomicI64,
     /// Wakes the log's readers in this process.
     pub wake: Wake,
     /// Time.

@@ -1,7 +1,6 @@
 //! `as_of`: the moment that a query is about, and the schema by which it is read as it stood then.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use event_store::{Log, Moment};
@@ -43,24 +42,13 @@ pub fn within<'a>(
 /// The position of a moment. It must be settled: what is answered once is answered for ever.
 pub async fn position(state: &State, as_of: AsOf) -> Result<i64, Failure> {
     let (log, begun) = (Log::new(state.db.clone()), Instant::now());
-    if let AsOf::Position(position) = as_of
-        && position <= state.settled.load(Ordering::Relaxed)
-        && position > 0
-    {
-        return Ok(position);
-    }
     loop {
         let moment = match as_of {
             AsOf::Position(position) => log.at_position(position).await,
             AsOf::Time(time) => log.at_time(time).await,
         };
         match moment.map_err(|error| away(&error))? {
-            Moment::At(position) => {
-                if let AsOf::Position(_) = as_of {
-                    state.settled.fetch_max(position, Ordering::Relaxed);
-                }
-                return Ok(position);
-            }
+            Moment::At(position) => return Ok(position),
             Moment::Before => {
                 return Err(Error::invalid_query("\"as_of\" is before the log begins").into());
             }

@@ -163,7 +163,7 @@ fn post(known: &Known, dice: &mut Dice) -> Value {
         "title": format!("{}-{n}", ["abc", "b'c", "zoë \"q\"", "\\b"][usize::try_from(dice.roll(4)).unwrap()]),
         "n": null_or(json!(dice.roll(9)), dice),
         "big": null_or(json!(format!("90071992547409{n:03}")), dice),
-        "flag": null_or(json!(n % 2 == 0), dice),
+        "flag": null_or(json!(n.is_multiple_of(2)), dice),
         "price": null_or(json!(format!("{n}.{:012}", n * 7)), dice),
         "ratio": null_or(json!(n as f64 / 7.0), dice),
         "body": null_or(json!({"z": [n, null, "x"], "a": {"deep": "é\u{1}"}, "1": 1.50}), dice),

@@ -139,12 +139,12 @@ fn values(event: &Event, collection: &Collection, act: Act) -> Result<(Payload, 
     };
     let Some(mut payload) = payloads.pop() else { return Err("no_values") };
     let mut lost = Vec::new();
-    let given: Vec<(String, bool)> =
-        payload.iter().map(|(name, raw)| (name.to_owned(), raw.get() == "null")).collect();
-    for (name, null) in given {
+    let given: Vec<(String, String)> =
+        payload.iter().map(|(name, raw)| (name.to_owned(), raw.get().to_owned())).collect();
+    for (name, value) in given {
         match collection.field(&name) {
             Some(field) if field.is_stored() && !field.generated => {
-                if !null && !is_held(field) {
+                if !is_held(field, &value) {
                     payload.remove(&name);
                     lost.push(name);
                 }
@@ -159,9 +159,11 @@ fn values(event: &Event, collection: &Collection, act: Act) -> Result<(Payload, 
     Ok((payload, lost))
 }
 
-/// The log holds its values in a form that can be written.
-fn is_held(field: &Field) -> bool {
-    !field.is_concealed() && field.kind != FieldType::Binary
+/// The log holds this value of a field in a form that can be written. A mask may stand there from when a field was a
+/// secret that is none any more.
+fn is_held(field: &Field, value: &str) -> bool {
+    let is_secret = field.is_concealed() || value == "\"**********\"";
+    value == "null" || !is_secret && field.kind != FieldType::Binary
 }
 
 /// Steps that one statement can do.
@@ -223,4 +225,72 @@ pub fn items(steps: &[Step]) -> BTreeMap<String, BTreeMap<String, i64>> {
         *first = step.position.min(*first);
     }
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{Event, Schema};
+    use serde_json::{Value, json};
+
+    use super::{Act, groups, items, steps};
+
+    fn schema() -> Schema {
+        let field = |name: &str, kind: &str, column: &str, special: &[&str]| {
+            json!({"name": name, "kind": kind, "column_type": column, "nullable": true, "default": null, "unique": false,
+                "required": false, "generated": false, "special": special, "searchable": true})
+        };
+        let notes = json!({"name": "notes", "view": null, "primary_key": "id", "key_source": "Client", "first_version": 5,
+            "fields": [field("id", "integer", "integer", &[]), field("body", "text", "text", &[]),
+                field("pin", "text", "text", &["Conceal"])],
+            "singleton": false, "sort_field": null, "system": false});
+        let notes: model::Collection = serde_json::from_value(notes).unwrap();
+        Schema { version: 1, collections: [("notes".to_owned(), Arc::new(notes))].into(), past: None }
+    }
+
+    fn event(position: i64, name: &str, collection: &str, key: &str, previous: Value) -> Event {
+        serde_json::from_value(json!({"position": position, "id": uuid::Uuid::from_u128(1), "name": name,
+            "collection": collection, "key": key, "version": 4 + position, "payload": null, "previous": previous,
+            "fields": null, "user": null, "role": null, "request_id": null, "traceparent": null, "causation_id": null,
+            "depth": 0, "batch_id": null, "batch_index": 0, "time": "2026-01-01T00:00:00Z"}))
+        .unwrap()
+    }
+
+    #[test]
+    fn events_are_turned_around_newest_first() {
+        let log = [
+            event(0, "items.create", "notes", "1", Value::Null),
+            event(1, "items.create", "notes", "1", Value::Null),
+            event(2, "items.update", "notes", "1", json!({"body": "a", "gone": 1})),
+            event(3, "items.update", "notes", "2", json!({"body": "**********"})),
+            event(4, "items.update", "notes", "1", json!({"body": "b"})),
+            event(5, "items.delete", "notes", "3", json!({"id": 3, "body": null, "pin": "**********"})),
+            event(6, "auth.login", "directus_users", "7", Value::Null),
+            event(7, "items.update", "away", "1", json!({"body": "a"})),
+            event(8, "items.update", "notes", "1", Value::Null),
+        ];
+        let (steps, left_out) = steps(&log, &schema());
+        let told: Vec<_> = steps.iter().map(|step| (step.position, step.act, step.lost.clone())).collect();
+        let (none, pin, body) = (Vec::new(), vec!["pin".to_owned()], vec!["body".to_owned()]);
+        let expected = [
+            (5, Act::Create, pin),
+            (4, Act::Update, none.clone()),
+            (3, Act::Update, body),
+            (2, Act::Update, none.clone()),
+            (1, Act::Delete, none),
+        ];
+        assert_eq!(told, expected);
+        let reasons: Vec<_> = left_out.iter().map(|told| told["reason"].as_str().unwrap()).collect();
+        assert_eq!(reasons, ["no_values", "collection_gone", "not_a_write", "collection_gone"]);
+        let names: Vec<_> = steps[3].payload.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["body"]);
+        assert_eq!(
+            items(&steps)["notes"],
+            [("1".to_owned(), 1), ("2".to_owned(), 3), ("3".to_owned(), 5)].into()
+        );
+        let sizes: Vec<usize> = groups(steps).iter().map(|group| group.steps.len()).collect();
+        // Each differs from its neighbour in what is done, or in the fields.
+        assert_eq!(sizes, [1, 1, 1, 1, 1]);
+    }
 }
