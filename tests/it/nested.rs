@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::world::{Shape, World};
 
 mod events;
+mod killed;
 mod lists;
 mod refusals;
 mod system;
