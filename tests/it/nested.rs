@@ -7,6 +7,7 @@ use crate::world::{Shape, World};
 mod events;
 mod killed;
 mod lists;
+mod model;
 mod refusals;
 mod system;
 
