@@ -16,6 +16,7 @@ mod cursor;
 mod delete;
 mod explain;
 pub mod moment;
+mod nested;
 mod read;
 mod report;
 #[cfg(test)]
