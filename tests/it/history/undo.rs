@@ -160,3 +160,31 @@ async fn what_cannot_be_taken_back_is_named() {
         .unwrap();
     assert_eq!(pin, "two");
 }
+
+#[tokio::test]
+async fn items_within_items_are_taken_back() {
+    let world = World::start(shape!()).await;
+    let api = &world.api;
+    blog(&world).await;
+    api.post("/items/authors", json!({"name": "Ada", "posts": [{"title": "a"}, {"title": "b"}]}))
+        .await
+        .expect(200);
+    let before = all(api).await;
+    // Outside in: a post with a new author who has more posts; inside out they refer to each other.
+    let post = json!({"title": "c", "author": {"name": "Eve", "posts": [{"title": "d"}]}});
+    named(api, "made", Method::POST, "/items/posts", post).await.expect(200);
+    let changed = json!({"name": "Ada L.", "posts": {"create": [{"title": "e"}], "update": [{"id": 1, "title": "a2"}], "delete": [2]}});
+    named(api, "changed", Method::PATCH, "/items/authors/1", changed).await.expect(200);
+    let after = all(api).await;
+    for id in ["changed", "made"] {
+        named(api, &format!("undo-{id}"), Method::POST, "/utils/undo", json!({"request_id": id}))
+            .await
+            .expect(200);
+    }
+    assert_eq!(all(api).await, before);
+    for id in ["undo-made", "undo-changed"] {
+        api.post("/utils/undo", json!({"request_id": id})).await.expect(200);
+    }
+    assert_eq!(all(api).await, after);
+    world.quiet(std::time::Duration::from_secs(20)).await;
+}

@@ -85,9 +85,7 @@ async fn attempt(
     let present = work.lock(&mut tx, &all).await?;
     let (todo, skipped) = work.checked(&mut tx, all, present).await?;
     let told: Vec<Value> = todo.iter().map(Step::told).collect();
-    for group in groups(todo) {
-        work.take_back(&mut tx, &group).await?;
-    }
+    work.take_back_all(&mut tx, groups(todo)).await?;
     let skipped: Vec<Value> = left_out.into_iter().chain(skipped).collect();
     if request.dry_run {
         tx.rollback().await?;
@@ -107,6 +105,19 @@ fn conflict(items: Vec<Value>) -> Failure {
         .with_message("The writes can't be taken back: see \"items\".")
         .with("items", items)
         .into()
+}
+
+/// Why a group was not taken back.
+enum Stuck {
+    /// These items stand in the way: perhaps not any more when others are done.
+    By(Vec<Value>),
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Stuck {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// Items that are there, by collection.
@@ -196,8 +207,42 @@ impl Work<'_> {
         Ok(changed)
     }
 
+    /// Does all groups in their order. A write of items within items is logged from the outside to the inside, so what
+    /// is refused waits until the rest is done, and with it whatever comes for the same items.
+    async fn take_back_all(&mut self, conn: &mut PgConnection, groups: Vec<Group>) -> Result<(), Failure> {
+        let mut left = groups;
+        while !left.is_empty() {
+            let (before, mut waiting, mut wrong) = (left.len(), Vec::new(), Vec::new());
+            let mut held: HashSet<(String, String)> = HashSet::new();
+            for group in left {
+                let own = || group.steps.iter().map(|step| (step.collection.clone(), step.key.clone()));
+                if own().any(|item| held.contains(&item)) {
+                    held.extend(own());
+                    waiting.push(group);
+                    continue;
+                }
+                sqlx::query("SAVEPOINT taken_back").execute(&mut *conn).await?;
+                match self.take_back(conn, &group).await {
+                    Ok(()) => drop(sqlx::query("RELEASE taken_back").execute(&mut *conn).await?),
+                    Err(Stuck::Failed(failure)) => return Err(failure),
+                    Err(Stuck::By(items)) => {
+                        sqlx::query("ROLLBACK TO taken_back").execute(&mut *conn).await?;
+                        wrong.extend(items);
+                        held.extend(own());
+                        waiting.push(group);
+                    }
+                }
+            }
+            if waiting.len() == before {
+                return Err(conflict(wrong));
+            }
+            left = waiting;
+        }
+        Ok(())
+    }
+
     /// Does one group. What PostgreSQL refuses is told of its items.
-    async fn take_back(&mut self, conn: &mut PgConnection, group: &Group) -> Result<(), Failure> {
+    async fn take_back(&mut self, conn: &mut PgConnection, group: &Group) -> Result<(), Stuck> {
         let Some(first) = group.steps.first() else { return Ok(()) };
         let collection = self.snapshot.collection(&first.collection)?;
         let keys: Vec<String> = group.steps.iter().map(|step| step.key.clone()).collect();
@@ -215,7 +260,7 @@ impl Work<'_> {
                 items.extend(referring.into_iter().map(
                     |(collection, key)| json!({"collection": collection, "key": key, "reason": "refers_to_it"}),
                 ));
-                return Err(conflict(items));
+                return Err(Stuck::By(items));
             }
         }
         let statement = self.statement(group, &keys, collection);
@@ -227,8 +272,9 @@ impl Work<'_> {
             rules.after(conn).await
         };
         let done: Result<(), Failure> = done.await;
+        done.map_err(|failure| named(failure, group))?;
         self.moved |= rules.moves_control();
-        done.map_err(|failure| self.named(failure, group))
+        Ok(())
     }
 
     /// The statement of a group; nothing when nothing that is stored comes back.
@@ -259,29 +305,27 @@ impl Work<'_> {
             }
         }
     }
+}
 
-    /// A refusal, with the items that it is about.
-    fn named(&self, failure: Failure, group: &Group) -> Failure {
-        let Some(first) = group.steps.first() else { return failure };
-        let errors = match failure {
-            Failure::Refused(errors) => errors,
-            Failure::Sql(error) => match execute::refusal(&error, &first.collection) {
-                Some(refused) => refused.into(),
-                None => return Failure::Sql(error),
-            },
-        };
-        if errors.0.iter().any(|error| error.code.status() >= 500) {
-            return errors.into();
-        }
-        let mut causes: BTreeMap<&str, Value> = BTreeMap::new();
-        for error in &errors.0 {
-            causes.insert(error.code.as_str(), json!(error.extensions));
-        }
-        let told = group.steps.iter().map(|step| {
-            let mut told = step.refused("does_not_fit");
-            told["errors"] = json!(causes);
-            told
-        });
-        conflict(told.collect())
+/// A refusal, with the items that it is about.
+fn named(failure: Failure, group: &Group) -> Stuck {
+    let collection = group.steps.first().map_or("", |first| first.collection.as_str());
+    let errors = match failure {
+        Failure::Refused(errors) => errors,
+        Failure::Sql(error) => match execute::refusal(&error, collection) {
+            Some(refused) => refused.into(),
+            None => return Failure::Sql(error).into(),
+        },
+    };
+    if errors.0.iter().any(|error| error.code.status() >= 500) {
+        return errors.into();
     }
+    let causes: BTreeMap<&str, Value> =
+        errors.0.iter().map(|error| (error.code.as_str(), json!(error.extensions))).collect();
+    let told = group.steps.iter().map(|step| {
+        let mut told = step.refused("does_not_fit");
+        told["errors"] = json!(causes);
+        told
+    });
+    Stuck::By(told.collect())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proto::history::v1::UndoRequest;
 use proto::history::v1::history_service_client::HistoryServiceClient;
+use proto::items::v1::update_items_request::Target;
 use proto::items::v1::{DeleteItemsRequest, Keys, ReadItemsRequest, delete_items_request};
 use serde_json::{Value, json};
 
@@ -88,7 +89,7 @@ impl Service {
     /// One random write.
     async fn step(&self, known: &mut Known, dice: &mut Dice) {
         let posts: Vec<String> = known.posts.keys().cloned().collect();
-        match dice.roll(10) {
+        match dice.roll(12) {
             0 => {
                 let name = ["ada", "bob", "eve", "zoë"][usize::try_from(dice.roll(4)).unwrap()];
                 known.authors.extend(self.create("authors", json!({"name": name})).await.unwrap().keys);
@@ -116,6 +117,23 @@ impl Service {
                 }
             }
             5 => {
+                // An author and his post in one write, or a post beside the others of its author.
+                let own = post(known, dice);
+                let title = own["title"].as_str().unwrap().to_owned();
+                let payload = match dice.pick(&known.authors) {
+                    Some(key) if dice.roll(2) == 0 => json!([{"id": key, "posts": {"create": [own]}}]),
+                    _ => Value::Null,
+                };
+                if payload.is_null() {
+                    let author = json!({"name": "ivy", "posts": [own]});
+                    known.authors.extend(self.create("authors", author).await.unwrap().keys);
+                } else {
+                    self.update("authors", Target::Each(true), payload).await.unwrap();
+                }
+                let newest = self.count("SELECT max(id)::bigint FROM posts").await;
+                known.posts.insert(newest.to_string(), title);
+            }
+            6 => {
                 let some: Vec<&str> =
                     posts.iter().map(String::as_str).filter(|_| dice.roll(3) == 0).collect();
                 self.update("posts", keys(&some), json!({"n": dice.roll(9)})).await.unwrap();
