@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
+use crate::once;
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
@@ -33,7 +34,7 @@ struct Column<'a> {
 }
 
 /// Plans the creation of items: one statement with the columns `items text` (JSON array in key order),
-/// `keys text[]`. All or none.
+/// `keys text[]`, `version bigint` (of the last one), and `free boolean` under a key ([`once`]). All or none.
 pub fn plan_create(
     payloads: &[Payload],
     needs: &CreateNeeds<'_>,
@@ -172,6 +173,7 @@ fn write(
         KeySource::Sequence(sequence) => Some(sequence),
         _ => None,
     };
+    once::open(&mut b, stamp);
     input(&mut b, columns, keys, key, sequence, needs);
     let names: String =
         columns.iter().map(|column| format!(", {}", quote_identifier(&column.field.name))).collect();
@@ -181,7 +183,8 @@ fn write(
     let same = body == answer;
     b.push(&format!(", item AS (INSERT INTO {name} AS t ({key_name}{names})"));
     // Keys that always count by themselves are taken from their sequence by us.
-    b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i ORDER BY i.ord"));
+    let gate = once::gate(stamp);
+    b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i{gate} ORDER BY i.ord"));
     b.push(&format!(" RETURNING t.{key_name} AS key, {} AS name, {body} AS body", answer_key(key, "t"),));
     if !same {
         b.push(&format!(", {answer} AS answer"));
@@ -211,15 +214,19 @@ fn write(
         Stamp::COLUMNS
     ));
     let shown = if same { "item.body" } else { "item.answer" };
-    b.push(&format!(
-        " SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
-         array_agg(item.name ORDER BY item.key) AS keys"
-    ));
+    let last = match any_given {
+        true => format!("coalesce((SELECT max(head.version) FROM head), {first})"),
+        false => format!("{first}::bigint"),
+    };
+    let mut answer = format!(
+        "SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
+         array_agg(item.name ORDER BY item.key) AS keys, {last} AS version"
+    );
     if let (Some(sequence), true) = (sequence, any_given) {
         let sequence = b.bind(Binding::Text(Some(sequence.clone())));
-        b.push(&format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)"));
+        answer += &format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)");
     }
-    b.push(" FROM item");
+    once::close(&mut b, stamp, (Some("items"), &(answer + " FROM item")));
     b.finish("items.create")
 }
 
@@ -269,7 +276,7 @@ fn input(
         _ => own_key,
     };
     b.push(&format!(
-        "WITH input AS MATERIALIZED (SELECT {key_value} AS key, u.event_id AS event_id, u.given AS given, \
+        "input AS MATERIALIZED (SELECT {key_value} AS key, u.event_id AS event_id, u.given AS given, \
          u.ord AS ord{} FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
         chosen.concat(),
         arrays.join(", "),

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
+use crate::once;
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
@@ -39,7 +40,7 @@ struct Column<'a> {
 }
 
 /// Plans a change: one statement with the columns `items text` (JSON array in key order), `keys text[]` (those that
-/// were there). All or none. `None` when the payload changes nothing that is stored.
+/// were there), `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none. `None` when the payload changes nothing that is stored.
 pub fn plan_update(
     change: &UpdateChange<'_>,
     query: &Query,
@@ -149,6 +150,7 @@ fn write(
     let Shape { key, answer, collection, fits } = shape;
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
+    once::open(&mut b, stamp);
     let key_list = input(&mut b, change, columns, key);
     let one_for_all = change.payloads.len() == 1;
     let sets: Vec<String> = columns
@@ -164,12 +166,13 @@ fn write(
         .collect();
     let changed: Vec<&Field> = columns.iter().map(|column| column.field).collect();
     b.push(&format!(
-        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits} \
+        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits}{} \
          ORDER BY t.{key_name} FOR UPDATE), item AS (UPDATE {name} t SET {} \
          FROM target o JOIN change c ON c.key = o.{key_name} \
          WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \
          RETURNING t.{key_name} AS key, {} AS name, c.event_id AS event_id, c.ord AS ord, \
          {} AS new, {} AS old, {answer} AS answer)",
+        once::and_gate(stamp),
         sets.join(", "),
         answer_key(key, "t"),
         json_row(changed.iter().copied(), "t"),
@@ -185,11 +188,13 @@ fn write(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, \
          batch_index, {}) SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, \
          item.new, item.old, {fields}::text[], ({first} + item.ord - 1)::integer, {stamped} \
-         FROM item JOIN head ON head.key = item.name ORDER BY item.ord) \
-         SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY item.key), '') || ']' AS items, \
-         coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys FROM item",
+         FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
         Stamp::COLUMNS
     ));
+    let answer = "SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY item.key), '') || ']' AS items, \
+         coalesce(array_agg(item.name ORDER BY item.key), '{}') AS keys, \
+         (SELECT max(head.version) FROM head) AS version FROM item";
+    once::close(&mut b, stamp, (Some("items"), answer));
     b.finish("items.update")
 }
 
@@ -217,7 +222,7 @@ fn input(b: &mut Builder, change: &UpdateChange<'_>, columns: &[Column<'_>], key
         }
     }
     b.push(&format!(
-        "WITH change AS MATERIALIZED (SELECT u.* FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
+        "change AS MATERIALIZED (SELECT u.* FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
         arrays.join(", "),
         names.join(", ")
     ));

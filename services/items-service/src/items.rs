@@ -9,10 +9,12 @@ use crate::state::State;
 pub use stream::Streams;
 
 mod cascade;
+mod condition;
 mod create;
 mod cursor;
 mod delete;
 mod explain;
+pub mod once;
 mod read;
 mod report;
 #[cfg(test)]

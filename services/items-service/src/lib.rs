@@ -78,6 +78,9 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         limits: config.limits,
         cursors: links.cursors,
         making: tokio::sync::Mutex::default(),
+        under_way: items::once::UnderWay::default(),
+        idempotency_ttl: config.idempotency_ttl,
+        conditional: config.conditional.iter().cloned().collect(),
         wake: Wake::default(),
         reading: state::Reading::new(&links.db, &config),
         db: links.db,
@@ -91,6 +94,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     watch::start(&state, &runtime);
     relay::start(&state, &config, &runtime);
     schema::indexes::start(&state, &runtime);
+    items::once::forget(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
     let direct = state.clone();
     let tasks = runtime.tasks.clone();

@@ -12,7 +12,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::write::CHUNK;
+use super::write::{CHUNK, Ending, Written};
+use super::{condition, once};
 use crate::catalog::{Catalog, wire};
 use crate::execute;
 use crate::failure::Failure;
@@ -135,17 +136,25 @@ pub struct Deletion<'a> {
 pub async fn delete(
     state: &State,
     deletion: Deletion<'_>,
-    reached: Option<usize>,
+    ending: Ending<'_>,
     mut rules: Rules,
 ) -> Result<Vec<String>, Failure> {
     let Deletion { snapshot, collection, keys, filter, reader, stamp } = deletion;
     let admin = Reader { access: &EVERYTHING, ..reader };
     let mut tx = execute::begin(&state.db).await?;
     let conn = &mut *tx;
+    once::claim(conn, ending.once).await?;
     rules.before(conn).await?;
     let there = keys_of(&execute::rows(conn, &planner::plan_lock(keys, filter, collection, reader)?).await?)?;
-    if reached.is_some_and(|reached| there.len() < reached) {
+    if ending.reached.is_some_and(|reached| there.len() < reached) {
         return Err(Error::forbidden().into());
+    }
+    if ending.condition.is_some() {
+        let version = match there.first() {
+            Some(key) => Some(condition::version(&mut *conn, collection, key).await?),
+            None => None,
+        };
+        condition::hold(ending.condition, version)?;
     }
     let mut consequences = Consequences::default();
     consequences.doomed.insert(collection.name.clone(), there.iter().cloned().collect());
@@ -186,7 +195,10 @@ pub async fn delete(
     run(conn, &removals).await?;
     rules.after(conn).await?;
     further.after(conn).await?;
+    let written = Written { keys: there, ..Written::default() };
+    once::keep(conn, ending.once, &written).await?;
     execute::commit(tx).await?;
+    let there = written.keys;
     if !there.is_empty() {
         if rules.moves_control() || further.moves_control() {
             state.announce_control().await;
