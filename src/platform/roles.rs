@@ -67,6 +67,9 @@ pub(super) fn start(
         );
     }
     if let Some(config) = settings.items {
+        let signet = |purpose| {
+            secrets::Signet::try_new(&settings.secret, purpose).map_err(|error| Error::part("SECRET", error))
+        };
         let links = items_service::Links {
             db: wiring.db()?,
             bus: bus.clone(),
@@ -75,8 +78,8 @@ pub(super) fn start(
             hooks: wiring.channel(Role::Hooks)?,
             sealer: secrets::Sealer::try_new(&settings.secret)
                 .map_err(|error| Error::part("SECRET", error))?,
-            cursors: secrets::Signet::try_new(&settings.secret, "cursors")
-                .map_err(|error| Error::part("SECRET", error))?,
+            cursors: signet("cursors")?,
+            requests: signet("requests")?,
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };

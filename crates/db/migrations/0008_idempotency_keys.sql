@@ -4,7 +4,7 @@ CREATE TABLE eventus.idempotency_keys (
     -- A user's id, or `process:` and the name of a process of the fleet.
     owner       text        NOT NULL,
     key         text        NOT NULL,
-    -- SHA-256 of what was asked, in hexadecimal digits.
+    -- Of what was asked: an HMAC under a key of the fleet's.
     fingerprint text        NOT NULL,
     -- The items as they were answered, as JSON text; null for deletions.
     items       text,

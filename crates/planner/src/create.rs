@@ -214,13 +214,10 @@ fn write(
         Stamp::COLUMNS
     ));
     let shown = if same { "item.body" } else { "item.answer" };
-    let last = match any_given {
-        true => format!("coalesce((SELECT max(head.version) FROM head), {first})"),
-        false => format!("{first}::bigint"),
-    };
+    let last = if any_given { "(SELECT max(head.version) FROM head)" } else { "NULL::bigint" };
     let mut answer = format!(
         "SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
-         array_agg(item.name ORDER BY item.key) AS keys, {last} AS version"
+         array_agg(item.name ORDER BY item.key) AS keys, coalesce({last}, {first}) AS version"
     );
     if let (Some(sequence), true) = (sequence, any_given) {
         let sequence = b.bind(Binding::Text(Some(sequence.clone())));

@@ -11,7 +11,7 @@ pub struct Once {
     pub owner: String,
     /// The key that he chose.
     pub key: String,
-    /// What he asks for, hashed.
+    /// Tells what he asks for from anything else.
     pub fingerprint: String,
     /// The advisory lock of the key: who writes under it holds it until the end of his transaction.
     pub lock: i64,

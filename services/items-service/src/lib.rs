@@ -51,6 +51,8 @@ pub struct Links {
     pub sealer: secrets::Sealer,
     /// Signs the cursors that clients carry from page to page.
     pub cursors: secrets::Signet,
+    /// Tells requests apart that came under one key of a client's.
+    pub requests: secrets::Signet,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -77,6 +79,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         sealer: links.sealer,
         limits: config.limits,
         cursors: links.cursors,
+        requests: links.requests,
         making: tokio::sync::Mutex::default(),
         under_way: items::once::UnderWay::default(),
         idempotency_ttl: config.idempotency_ttl,

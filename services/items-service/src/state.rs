@@ -41,6 +41,8 @@ pub struct Inner {
     pub sealer: Sealer,
     /// Cursors of lists.
     pub cursors: Signet,
+    /// Tells requests under one key apart.
+    pub requests: Signet,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
     /// Writes under a key of the client's.

@@ -12,6 +12,7 @@ use planner::Once;
 use proto::items::v1 as pb;
 use ring::digest::{SHA256, digest};
 use rpc::Caller;
+use secrets::Signet;
 use sqlx::PgConnection;
 
 use super::write::Written;
@@ -28,7 +29,12 @@ const LONGEST: usize = 255;
 ///
 /// # Errors
 /// 400: it is no key, or nobody's.
-pub fn of(caller: &Caller, key: &str, asked: impl FnOnce() -> Vec<u8>) -> Result<Option<Once>, Error> {
+pub fn of(
+    caller: &Caller,
+    key: &str,
+    asked: impl FnOnce() -> Vec<u8>,
+    signet: &Signet,
+) -> Result<Option<Once>, Error> {
     if key.is_empty() {
         return Ok(None);
     }
@@ -44,12 +50,9 @@ pub fn of(caller: &Caller, key: &str, asked: impl FnOnce() -> Vec<u8>) -> Result
     let name = digest(&SHA256, format!("{owner}\0{key}").as_bytes());
     // A SHA-256 is longer than that.
     let lock = name.as_ref().first_chunk().map_or(0, |start| i64::from_be_bytes(*start));
-    let fingerprint = hexadecimal(digest(&SHA256, &asked()).as_ref());
+    // Not a bare hash: a password may be all that is not known of a request.
+    let fingerprint = signet.sign(b"", &asked());
     Ok(Some(Once { owner, key: key.to_owned(), fingerprint, lock }))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The answer of a write: the one that was kept under its key, else that of `work`.
@@ -128,12 +131,15 @@ impl From<Kept> for pb::DeleteItemsResponse {
 mod tests {
     use model::Accountability;
     use rpc::Caller;
+    use secrets::Signet;
 
     use super::of;
 
     #[test]
     fn keys_are_of_somebody_and_say_what_is_asked() {
-        let of = |caller: &Caller, key: &str, asked: &str| of(caller, key, || asked.as_bytes().to_vec());
+        let signet = Signet::try_new("a secret of more than 32 characters for tests", "requests").unwrap();
+        let of =
+            |caller: &Caller, key: &str, asked: &str| of(caller, key, || asked.as_bytes().to_vec(), &signet);
         let (one, public) = (Caller::process("hooks"), Caller::default());
         let user = Accountability { user: Some(uuid::Uuid::from_u128(7)), ..Accountability::default() };
         let user = Caller { request_id: None, accountability: user };
