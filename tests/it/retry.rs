@@ -167,7 +167,7 @@ async fn what_is_refused_is_not_kept() {
 
 #[tokio::test]
 async fn keys_are_good_for_a_day() {
-    let world = World::start(shape!()).await;
+    let mut world = World::start(shape!()).await;
     notes(&world).await;
     let post = async |n: i32| keyed(&world.api, Method::POST, "/items/notes", "k", json!({"n": n})).await;
     post(1).await.expect(200);
@@ -181,6 +181,15 @@ async fn keys_are_good_for_a_day() {
     assert_eq!(post(2).await.expect(200).header("idempotency-replayed"), None);
     assert_eq!(post(2).await.expect(200).header("idempotency-replayed"), Some("true"));
     assert_eq!((count(&world, "notes").await, count(&world, "eventus.idempotency_keys").await), (2, 1));
+    // A process forgets them when it starts, and then every ten minutes.
+    keyed(&world.api, Method::POST, "/items/notes", "l", json!({"n": 3})).await.expect(200);
+    let old = "UPDATE eventus.idempotency_keys SET created = created - interval '25 hours' WHERE key = 'k'";
+    sqlx::query(old).execute(&world.pool().await).await.unwrap();
+    let items = world.process_of("items");
+    world.kill9(items);
+    world.spawn(items);
+    let left = || async { count(&world, "eventus.idempotency_keys").await == 1 };
+    testkit::eventually(std::time::Duration::from_secs(20), left).await;
 }
 
 /// The admin's token over gRPC.

@@ -1,5 +1,7 @@
 //! What all writes share: several statements in one transaction, and their answer.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use model::{Collection, Errors};
 use planner::{Once, Reader, Stamp, Statement};
@@ -69,9 +71,13 @@ impl Ending<'_> {
     }
 
     /// The stamp for the statements of this write, so many of them: one that is alone keeps its own answer.
-    pub fn stamp(&self, stamp: &Stamp, statements: usize, rules: &Rules) -> Stamp {
-        let alone = statements == 1 && self.is_plain(rules);
-        Stamp { once: self.once.filter(|_| alone).cloned(), ..stamp.clone() }
+    pub fn stamp<'s>(&self, stamp: &'s Stamp, statements: usize, rules: &Rules) -> Cow<'s, Stamp> {
+        match self.once {
+            Some(once) if statements == 1 && self.is_plain(rules) => {
+                Cow::Owned(Stamp { once: Some(once.clone()), ..stamp.clone() })
+            }
+            _ => Cow::Borrowed(stamp),
+        }
     }
 }
 
