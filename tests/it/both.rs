@@ -16,6 +16,7 @@ mod http_wire;
 mod items;
 mod lives;
 mod lost_updates;
+mod nested;
 mod operations_doc;
 mod reading;
 mod relay;

@@ -46,13 +46,14 @@ pub fn plan_delete(
     let ids = b.bind(Binding::Uuids(event_ids.to_vec()));
     let key_list = format!("{list}::text[]::{}[]", sql_type(key));
     let all: Vec<&Field> = collection.fields.iter().filter(|field| field.is_stored()).collect();
-    once::open(&mut b, stamp);
+    let once = stamp.once.as_ref();
+    once::open(&mut b, once);
     b.push(&format!(
         "doomed AS MATERIALIZED (SELECT u.* FROM unnest({key_list}, {ids}::uuid[]) \
          WITH ORDINALITY AS u(key, event_id, ord)), \
          target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits}{} \
          ORDER BY t.{key_name} FOR UPDATE), ",
-        once::and_gate(stamp)
+        once::and_gate(once)
     ));
     b.push(&match deletion {
         Deletion::Whole => format!(
@@ -81,7 +82,7 @@ pub fn plan_delete(
     ));
     let answer = "SELECT coalesce(array_agg(item.name ORDER BY item.key), '{}') AS keys, \
          (SELECT max(head.version) FROM head) AS version FROM item";
-    once::close(&mut b, stamp, (None, answer));
+    once::close(&mut b, once, (None, answer));
     Ok(b.finish("items.delete"))
 }
 

@@ -1,7 +1,6 @@
 //! A write that is to happen once, however often it is asked for: its statement claims the client's key before it
 //! touches an item, and keeps its own answer under it.
 
-use crate::stamp::Stamp;
 use crate::statement::{Binding, Builder};
 
 /// Under what the answer of a write is kept.
@@ -21,20 +20,20 @@ pub struct Once {
 const FREE: &str = "(SELECT free FROM claim)";
 
 /// ` WHERE ...` over what is about to be written, or nothing.
-pub(crate) fn gate(stamp: &Stamp) -> String {
-    stamp.once.as_ref().map_or_else(String::new, |_| format!(" WHERE {FREE}"))
+pub(crate) fn gate(once: Option<&Once>) -> String {
+    once.map_or_else(String::new, |_| format!(" WHERE {FREE}"))
 }
 
 /// ` AND ...` over the items that are about to be locked, or nothing.
-pub(crate) fn and_gate(stamp: &Stamp) -> String {
-    stamp.once.as_ref().map_or_else(String::new, |_| format!(" AND {FREE}"))
+pub(crate) fn and_gate(once: Option<&Once>) -> String {
+    once.map_or_else(String::new, |_| format!(" AND {FREE}"))
 }
 
 /// `WITH`, and what claims the key. Somebody else's claim is no reason to wait: nothing is written then, and the
 /// column `free` says so.
-pub(crate) fn open(b: &mut Builder, stamp: &Stamp) {
+pub(crate) fn open(b: &mut Builder, once: Option<&Once>) {
     b.push("WITH ");
-    if let Some(once) = &stamp.once {
+    if let Some(once) = once {
         let lock = b.bind(Binding::BigInt(once.lock));
         b.push(&format!(
             "claim AS MATERIALIZED (SELECT pg_try_advisory_xact_lock({lock}::bigint) AS free), "
@@ -44,8 +43,8 @@ pub(crate) fn open(b: &mut Builder, stamp: &Stamp) {
 
 /// Ends a write by its answer, a SELECT with the columns `keys`, `version` and, but for deletions, `items`. Under a key it is
 /// kept first; a key that was used in the meantime breaks its uniqueness, and nothing is written.
-pub(crate) fn close(b: &mut Builder, stamp: &Stamp, (items, answer): (Option<&str>, &str)) {
-    let Some(once) = &stamp.once else {
+pub(crate) fn close(b: &mut Builder, once: Option<&Once>, (items, answer): (Option<&str>, &str)) {
+    let Some(once) = once else {
         b.push(&format!(" {answer}"));
         return;
     };

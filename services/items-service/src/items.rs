@@ -14,6 +14,7 @@ mod create;
 mod cursor;
 mod delete;
 mod explain;
+mod nested;
 pub mod once;
 mod read;
 mod report;

@@ -58,15 +58,16 @@ pub fn hold(condition: Option<&Condition>, version: Option<i64>) -> Result<(), E
     }
 }
 
-/// The version of an item that is there.
-pub async fn version(
+/// The version of an item that is there, if one is.
+pub async fn version_of(
     db: impl PgExecutor<'_>,
     collection: &Collection,
-    key: &str,
-) -> Result<i64, sqlx::Error> {
+    key: Option<&String>,
+) -> Result<Option<i64>, sqlx::Error> {
     const VERSION: &str = "SELECT version FROM eventus.heads WHERE collection = $1 AND key = $2";
+    let Some(key) = key else { return Ok(None) };
     let head = sqlx::query_scalar(VERSION).bind(&collection.name).bind(key).fetch_optional(db).await?;
-    Ok(head.unwrap_or(collection.first_version))
+    Ok(Some(head.unwrap_or(collection.first_version)))
 }
 
 #[cfg(test)]

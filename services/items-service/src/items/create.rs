@@ -11,6 +11,7 @@ use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
 
+use super::nested::{self, Place, Wanted, Whose};
 use super::once;
 use super::read::query;
 use super::singleton;
@@ -54,9 +55,15 @@ pub async fn make(
             let snapshot = state.snapshots.present();
             let reader = asking.reader(&snapshot);
             let collection: &Collection = writable(&snapshot, &request.collection, Action::Create)?;
-            let rules = Rules::create(collection, &payloads);
             let read_back = Some((&query, collection, reader));
             let ending = Ending { read_back, once, ..Ending::default() };
+            if nested::any(&payloads, collection) {
+                let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
+                let new = |payload: &Payload| Wanted::top(payload.clone(), Whose::New);
+                let wanted = payloads.iter().map(new).collect();
+                return nested::write(place, collection, wanted, None, ending).await.map(Into::into);
+            }
+            let rules = Rules::create(collection, &payloads);
             let stamp = ending.stamp(&stamp, payloads.chunks(CHUNK).len(), &rules);
             let plan = statements(state, &payloads, &query, collection, reader, &stamp)?;
             run(state, &plan, ending, rules).await.map(Into::into)

@@ -13,6 +13,7 @@ use rpc::Caller;
 use sqlx::Row as _;
 
 use super::create::{as_array, writable};
+use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
 use super::write::{CHUNK, Ending, Tries, Written, run, unchanged};
@@ -76,8 +77,17 @@ pub async fn change(
             condition::check(state, caller, collection, (condition, is_one(&request.target)))?;
             let question = Change { caller, request: &request, one, keys: &keys };
             let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
+            let each = matches!(request.target, Some(Target::Each(_)));
+            if nested::any(&payloads, collection) {
+                let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
+                let wanted = wanted(keys, payloads, each);
+                let read_back = Some((&query, &**collection, reader));
+                let ending = Ending { read_back, reached: None, condition, once };
+                let written = nested::write(place, collection, wanted, filter.as_ref(), ending).await;
+                return written.map(Into::into);
+            }
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
-            let groups = groups(&keys, payloads, matches!(request.target, Some(Target::Each(_))));
+            let groups = groups(&keys, payloads, each);
             let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
             let ending = Ending { read_back: Some((&query, collection, reader)), reached, condition, once };
             let stamp = ending.stamp(&stamp, groups.len(), &rules);
@@ -92,6 +102,16 @@ pub async fn change(
             Err(failure) => tries.after(failure, state, &request.collection).await?,
         }
     }
+}
+
+/// The items that are changed, each in its own way or all in the same.
+fn wanted(keys: Vec<String>, payloads: Vec<Payload>, each: bool) -> Vec<Wanted> {
+    if each {
+        let own = keys.into_iter().zip(payloads);
+        return own.map(|(key, payload)| Wanted::top(payload, Whose::These(vec![key]))).collect();
+    }
+    let all = payloads.into_iter().map(|payload| Wanted::top(payload, Whose::These(keys.clone())));
+    all.collect()
 }
 
 /// What a change is about.
@@ -139,10 +159,8 @@ async fn read_only(
     (collection, reader): (&Collection, Reader<'_>),
     ending: Ending<'_>,
 ) -> Result<Written, Failure> {
-    let version = match keys {
-        [key] => Some(condition::version(&state.db, collection, key).await?),
-        _ => None,
-    };
+    let only = keys.first().filter(|_| keys.len() == 1);
+    let version = condition::version_of(&state.db, collection, only).await?;
     let plan = planner::plan_read_keys(keys, query, collection, reader)?;
     let rows = execute::rows_alone(&state.db, &plan.statement).await?;
     let items: String = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
@@ -182,14 +200,7 @@ fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure
     let missing = || {
         Error::invalid_payload(format!("Item in update misses primary key \"{}\"", collection.primary_key))
     };
-    let raw = payload.get(&collection.primary_key).ok_or_else(missing)?.get();
-    let text: String = if raw.starts_with('"') {
-        serde_json::from_str(raw).map_err(|error| Error::invalid_payload(error.to_string()))?
-    } else {
-        raw.to_owned()
-    };
-    let field = collection.key().ok_or_else(Error::internal)?;
-    Ok(parse_key(&text, field)?)
+    Ok(planner::own_key(payload, collection)?.ok_or_else(missing)?)
 }
 
 /// Keys as PostgreSQL prints them, without doubles, order kept.
