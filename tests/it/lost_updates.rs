@@ -257,6 +257,39 @@ async fn a_collection_may_insist() {
     api.post("/items/notes", json!([{"n": 1}])).await.expect(200);
 }
 
+#[tokio::test]
+async fn items_with_others_in_them() {
+    let world = World::start(shape!()).await;
+    let api = &world.api;
+    world.collection("authors", json!([{"field": "name", "type": "string"}])).await;
+    let author = json!({"field": "author", "type": "integer"});
+    world.collection("notes", json!([{"field": "title", "type": "string"}, author])).await;
+    let relation = json!({"collection": "notes", "field": "author", "related_collection": "authors",
+        "meta": {"one_field": "notes"}});
+    let alias = json!({"field": "notes", "type": "alias", "meta": {"special": ["o2m"]}});
+    api.post("/fields/authors", alias).await.expect(200);
+    api.post("/relations", relation).await.expect(200);
+    let made = api.post("/items/authors", json!({"name": "a", "notes": [{"title": "x"}]})).await.expect(200);
+    assert_eq!((version(&made), tag(&made)), (1, tag(&api.get("/items/authors/1").await)));
+    let nested = json!({"name": "b", "notes": {"create": [{"title": "y"}], "update": [], "delete": []}});
+    let changed =
+        matching(api, Method::PATCH, "/items/authors/1", &tag(&made), nested.clone()).await.expect(200);
+    assert_eq!((version(&changed), tag(&changed)), (2, tag(&api.get("/items/authors/1").await)));
+    let stale = matching(api, Method::PATCH, "/items/authors/1", &tag(&made), nested.clone()).await;
+    stale.refused(412, "PRECONDITION_FAILED");
+    let missing = matching(api, Method::PATCH, "/items/authors/9", "*", nested.clone()).await;
+    missing.refused(412, "PRECONDITION_FAILED");
+    assert_eq!(api.get("/items/notes?fields=title").await.data(), json!([{"title": "x"}, {"title": "y"}]));
+    let seen = tag(&changed);
+    let write =
+        async |_| matching(api, Method::PATCH, "/items/authors/1", &seen, nested.clone()).await.status;
+    let mut statuses = join_all((0..8).map(write)).await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [&[200][..], &[412; 7]].concat());
+    assert_eq!(api.get("/items/notes?fields=id").await.data().as_array().unwrap().len(), 3);
+    world.quiet(Duration::from_secs(20)).await;
+}
+
 /// The admin's token over gRPC.
 fn asking<T>(message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);

@@ -105,6 +105,36 @@ async fn so_does_one_of_a_system_collection_a_singleton_and_a_deletion_with_cons
 }
 
 #[tokio::test]
+async fn so_does_one_of_items_within_items() {
+    let world = World::start(shape!()).await;
+    let api = &world.api;
+    world.collection("authors", json!([{"field": "name", "type": "string"}])).await;
+    world
+        .collection(
+            "notes",
+            json!([{"field": "title", "type": "string"}, {"field": "author", "type": "integer"}]),
+        )
+        .await;
+    let relation = json!({"collection": "notes", "field": "author", "related_collection": "authors",
+        "meta": {"one_field": "notes"}, "schema": {"on_delete": "SET NULL"}});
+    api.post("/fields/authors", json!({"field": "notes", "type": "alias", "meta": {"special": ["o2m"]}}))
+        .await
+        .expect(200);
+    api.post("/relations", relation).await.expect(200);
+    let made = json!({"name": "a", "notes": [{"title": "x"}, {"title": "y"}]});
+    let made = twice(api, Method::POST, "/items/authors?fields=id,notes.title", "a", made).await;
+    assert_eq!(made, json!({"id": 1, "notes": [{"title": "x"}, {"title": "y"}]}));
+    let change = json!({"notes": {"create": [{"title": "z"}], "update": [], "delete": [1]}});
+    let changed = twice(api, Method::PATCH, "/items/authors/1?fields=notes.id", "b", change).await;
+    assert_eq!(changed, json!({"notes": [{"id": 2}, {"id": 3}]}));
+    let one = json!({"title": "u", "author": {"name": "b"}});
+    twice(api, Method::POST, "/items/notes", "c", one.clone()).await;
+    keyed(api, Method::POST, "/items/authors", "c", one).await.refused(422, "UNPROCESSABLE_CONTENT");
+    assert_eq!((count(&world, "notes").await, count(&world, "authors").await), (4, 2));
+    assert_eq!(count(&world, "eventus.idempotency_keys").await, 3);
+}
+
+#[tokio::test]
 async fn a_key_stands_for_one_request_of_one_user() {
     let world = World::start(shape!()).await;
     notes(&world).await;

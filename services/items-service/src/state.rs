@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::config::Config;
 use crate::filter::Filters;
-use crate::items::once::UnderWay;
+use crate::items::once::Idempotency;
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::system::payload::Storing;
 
@@ -41,14 +41,10 @@ pub struct Inner {
     pub sealer: Sealer,
     /// Cursors of lists.
     pub cursors: Signet,
-    /// Tells requests under one key apart.
-    pub requests: Signet,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
-    /// Writes under a key of the client's.
-    pub under_way: UnderWay,
-    /// How long such a key is good for.
-    pub idempotency_ttl: Duration,
+    /// Writes under keys of clients'.
+    pub idempotency: Idempotency,
     /// Collections whose items are written under a condition only.
     pub conditional: BTreeSet<String>,
     /// Wakes the log's readers in this process.

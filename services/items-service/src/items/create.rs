@@ -34,7 +34,7 @@ pub async fn items(
     }
     let asked = || pb::CreateItemsRequest { idempotency_key: String::new(), ..request.clone() };
     let asked = || [&b"create"[..], &asked().encode_to_vec()].concat();
-    let once = once::of(caller, &request.idempotency_key, asked, &state.requests)?;
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
     once::answered(state, once.as_ref(), make(state, caller, request, once.as_ref())).await
 }
 

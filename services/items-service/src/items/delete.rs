@@ -29,7 +29,7 @@ pub async fn items(
     let asked =
         || pb::DeleteItemsRequest { idempotency_key: String::new(), condition: None, ..request.clone() };
     let asked = || [&b"delete"[..], &asked().encode_to_vec()].concat();
-    let once = once::of(caller, &request.idempotency_key, asked, &state.requests)?;
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
     once::answered(state, once.as_ref(), remove(state, caller, request, once.as_ref())).await
 }
 

@@ -6,6 +6,8 @@
 mod kept;
 mod under_way;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use model::{Error, ErrorCode, Errors};
 use planner::Once;
@@ -19,11 +21,29 @@ use super::write::Written;
 use crate::failure::Failure;
 use crate::state::State;
 
+use under_way::UnderWay;
+
 pub use kept::{Kept, forget};
-pub use under_way::UnderWay;
 
 /// Characters of a key.
 const LONGEST: usize = 255;
+
+/// What a process knows of keys.
+#[derive(Debug)]
+pub struct Idempotency {
+    /// Tells requests under one key apart.
+    signet: Signet,
+    /// How long a key is good for.
+    ttl: Duration,
+    under_way: UnderWay,
+}
+
+impl Idempotency {
+    /// Keys that are good for so long.
+    pub fn new(signet: Signet, ttl: Duration) -> Self {
+        Self { signet, ttl, under_way: UnderWay::default() }
+    }
+}
 
 /// The key that a request comes under, if it does. `asked` says what is asked for, beside the key.
 ///
@@ -33,7 +53,7 @@ pub fn of(
     caller: &Caller,
     key: &str,
     asked: impl FnOnce() -> Vec<u8>,
-    signet: &Signet,
+    idempotency: &Idempotency,
 ) -> Result<Option<Once>, Error> {
     if key.is_empty() {
         return Ok(None);
@@ -51,7 +71,7 @@ pub fn of(
     // A SHA-256 is longer than that.
     let lock = name.as_ref().first_chunk().map_or(0, |start| i64::from_be_bytes(*start));
     // Not a bare hash: a password may be all that is not known of a request.
-    let fingerprint = signet.sign(b"", &asked());
+    let fingerprint = idempotency.signet.sign(b"", &asked());
     Ok(Some(Once { owner, key: key.to_owned(), fingerprint, lock }))
 }
 
@@ -65,7 +85,7 @@ pub async fn answered<A: From<Kept>>(
     work: impl Future<Output = Result<A, Errors>>,
 ) -> Result<A, Errors> {
     let Some(once) = once else { return work.await };
-    let Some(_entry) = state.under_way.enter(once) else { return Err(in_flight().into()) };
+    let Some(_entry) = state.idempotency.under_way.enter(once) else { return Err(in_flight().into()) };
     if let Some(kept) = Kept::find(state, once).await? {
         return Ok(kept.into());
     }
@@ -133,13 +153,15 @@ mod tests {
     use rpc::Caller;
     use secrets::Signet;
 
-    use super::of;
+    use super::{Idempotency, of};
 
     #[test]
     fn keys_are_of_somebody_and_say_what_is_asked() {
         let signet = Signet::try_new("a secret of more than 32 characters for tests", "requests").unwrap();
-        let of =
-            |caller: &Caller, key: &str, asked: &str| of(caller, key, || asked.as_bytes().to_vec(), &signet);
+        let idempotency = Idempotency::new(signet, std::time::Duration::MAX);
+        let of = |caller: &Caller, key: &str, asked: &str| {
+            of(caller, key, || asked.as_bytes().to_vec(), &idempotency)
+        };
         let (one, public) = (Caller::process("hooks"), Caller::default());
         let user = Accountability { user: Some(uuid::Uuid::from_u128(7)), ..Accountability::default() };
         let user = Caller { request_id: None, accountability: user };

@@ -43,7 +43,7 @@ pub async fn items(
     let asked =
         || pb::UpdateItemsRequest { idempotency_key: String::new(), condition: None, ..request.clone() };
     let asked = || [&b"update"[..], &asked().encode_to_vec()].concat();
-    let once = &once::of(caller, &request.idempotency_key, asked, &state.requests)?;
+    let once = &once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
     let is_single = singleton::is(state, &request.collection);
     let work = async {
         match is_single {

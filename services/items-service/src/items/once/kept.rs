@@ -69,7 +69,7 @@ impl Kept {
 
 /// What stands under a key, with its fingerprint. A key that is over is free again.
 async fn of(state: &State, once: &Once) -> Result<Option<(String, Kept)>, sqlx::Error> {
-    let time = model::milliseconds(state.idempotency_ttl);
+    let time = model::milliseconds(state.idempotency.ttl);
     let find = sqlx::query(FIND).bind(&once.owner).bind(&once.key).bind(time);
     let Some(row) = find.fetch_optional(&state.db).await? else { return Ok(None) };
     if row.try_get("is_over")? {
@@ -91,7 +91,7 @@ pub fn forget(state: &State, runtime: &Runtime) {
             if tokio::time::timeout(pause, soft.cancelled()).await.is_ok() {
                 return Ok::<(), BoxError>(());
             }
-            let forget = sqlx::query(FORGET).bind(model::milliseconds(state.idempotency_ttl)).bind(STEP);
+            let forget = sqlx::query(FORGET).bind(model::milliseconds(state.idempotency.ttl)).bind(STEP);
             full = match forget.execute(&state.db).await {
                 Ok(done) => done.rows_affected() == STEP.unsigned_abs(),
                 Err(error) => {
