@@ -116,6 +116,10 @@ pub async fn write<'a>(
     let mut tx = execute::begin(&state.db).await?;
     once::claim(&mut tx, ending.once).await?;
     let before = before(&mut tx, collection, &wanted, ending).await?;
+    if before.is_none() && place.reader.access.skips_missing() {
+        // Others are told below that they may not: it may only be out of their reach.
+        condition::hold(ending.condition, before)?;
+    }
     let mut work = Work { place, conn: &mut tx, slots: Vec::new(), rules: Vec::new(), doomed: Vec::new() };
     let keys = work.level(collection, wanted, (filter, 0)).await?;
     let moves_control = work.finish().await?;
