@@ -1,0 +1,179 @@
+"""When two outcomes are equal: answers, rows, activity and revisions, evened out as RULES says."""
+
+import datetime
+import hashlib
+import json
+import re
+
+from verdict import Verdict, differs, spelled
+
+RULES = [
+    "Refusals are equal when the status is, and code and extensions of all their errors (in any order); `reason` is wording.",
+    "Rows: all tables but activity, revisions, sessions and settings, as PostgreSQL holds them; each row that is new, "
+    "changed or gone, by its key. `last_access` and `last_page` of users are left out.",
+    "Keys that sequences made have to be the same: every case begins with the same rows and sequences.",
+    "UUIDs that were not there before are the same when they stand in the same places.",
+    "Times of today are one and the same; hashes by argon2 too.",
+    "Answers: lists of related items are sets; all else as for reads.",
+    "Activity: actions, collections and items in order; its order alone is a kind of its own.",
+    "Revisions: item, delta, data and the item of the parent.",
+]
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+HASH = re.compile(r"\$argon2[a-z]+\$[^\"\\]+")
+
+
+def today():
+    day = datetime.datetime.now(datetime.timezone.utc).date()
+    days = "|".join(str(day + datetime.timedelta(shift)) for shift in (-1, 0, 1))
+    return re.compile(rf'"({days})[T ][^"]*"')
+
+
+class Effects:
+    """Compares outcomes over a world. `known`: the UUIDs that were there before."""
+
+    def __init__(self, collections, left_out, known):
+        self.collections, self.known = collections, known
+        self.verdict = Verdict(collections, left_out)
+        self.now = today()
+
+    def differences(self, mutation, left, right):
+        """{aspect: (kind, where)} of all that is not equal."""
+        found = {}
+        ours, theirs = (self.evened(mutation, one) for one in (left, right))
+        if left.answer.status != right.answer.status:
+            said = [f"{one.answer.status} {one.answer.code()}".strip() for one in (left, right)]
+            found["answer"] = ("status", " > ".join(said))
+        elif different := differs(ours["answer"], theirs["answer"], ""):
+            codes = [one.answer.code() for one in (left, right)]
+            if codes[0] != codes[1]:
+                different = ("code", " > ".join(codes))
+            found["answer"] = different
+        if different := differs(ours["rows"], theirs["rows"], ""):
+            same = self.numberless(left) == self.numberless(right)
+            found["rows"] = ("numbering", different[1]) if same else different
+        acts = [one["activity"] for one in (ours, theirs)]
+        if acts[0] != acts[1]:
+            same = sorted(acts[0]) == sorted(acts[1])
+            found["activity"] = ("order", "activity") if same else ("activity", self.first(*acts))
+        if different := differs(ours["revisions"], theirs["revisions"], ""):
+            found["revisions"] = different
+        return found
+
+    @staticmethod
+    def first(ours, theirs):
+        """The first act that only one side knows."""
+        rest = [one for one in theirs if one not in ours]
+        lost = [one for one in ours if one not in theirs]
+        words = [f"missing {lost[0].split(' ')[0]} {lost[0].split(' ')[1]}"] if lost else []
+        words += [f"added {rest[0].split(' ')[0]} {rest[0].split(' ')[1]}"] if rest else []
+        return ", ".join(words) or "counts"
+
+    def evened(self, mutation, outcome):
+        """The outcome with its UUIDs, times and hashes evened out."""
+        units = {
+            "answer": outcome.answer.json() if outcome.answer.text else None,
+            "rows": [[table, sign, row] for table, signs in outcome.changes.items()
+                     for sign, rows in zip("+-", signs) for row in rows],
+            "activity": [[one["action"], one["collection"], one["item"]] for one in outcome.activity],
+            "revisions": self.histories(outcome),
+        }
+        units = self.replaced(units)
+        return {
+            "answer": self.answer(units["answer"], mutation, outcome.answer.status),
+            "rows": self.by_key(units["rows"]),
+            "activity": [" ".join(map(str, one)) for one in units["activity"]],
+            "revisions": self.listed(units["revisions"], mutation),
+        }
+
+    @staticmethod
+    def histories(outcome):
+        names = {one["id"]: f"{one['collection']} {one['item']}" for one in outcome.revisions}
+        return [[one["collection"], one["item"], one["delta"], one["data"], names.get(one["parent"], one["parent"])]
+                for one in outcome.revisions]
+
+    def replaced(self, units):
+        """Each new UUID becomes a name that says where it stands: three rounds of refinement over the places."""
+        text = json.dumps(units, ensure_ascii=False)
+        text = HASH.sub("<hash>", self.now.sub('"<now>"', text))
+        new = set(UUID.findall(text)) - self.known
+        if new:
+            units = json.loads(text)
+            pieces = [json.dumps(units["answer"])] + [json.dumps(one) for name in ("rows", "activity", "revisions")
+                                                      for one in units[name]]
+            names = dict.fromkeys(new, "?")
+            for _ in range(3):
+                places = {one: [] for one in new}
+                for piece in pieces:
+                    for one in set(UUID.findall(piece)) & new:
+                        places[one].append(UUID.sub(lambda it: "@" if it[0] == one else names.get(it[0], it[0]), piece))
+                names = {one: "new " + hashlib.md5("\n".join(sorted(found)).encode()).hexdigest()[:10]
+                         for one, found in places.items()}
+            text = UUID.sub(lambda it: names.get(it[0], it[0]), text)
+        return json.loads(text)
+
+    def answer(self, body, mutation, status):
+        if status >= 300 and isinstance(body, dict) and "errors" in body:
+            errors = [{name: value for name, value in (one.get("extensions") or {}).items() if name != "reason"}
+                      for one in body["errors"]]
+            return sorted(errors, key=spelled)
+        if isinstance(body, dict) and "data" in body:
+            return self.verdict.envelope(body, mutation)
+        return body
+
+    def by_key(self, rows):
+        """{table: {key: {"now": row, "was": row}}}; of a changed row only what has changed."""
+        found = {}
+        for table, sign, row in rows:
+            key = self.collections[table].key if table in self.collections else next(iter(row))
+            held = found.setdefault(table, {}).setdefault(str(row.get(key)), {})
+            name = "now" if sign == "+" else "was"
+            while name in held:
+                name += " too"
+            held[name] = row
+        for items in found.values():
+            for held in items.values():
+                if set(held) == {"now", "was"}:
+                    same = [name for name in held["now"] if held["now"][name] == held["was"].get(name)]
+                    for name in same:
+                        del held["now"][name], held["was"][name]
+        return found
+
+    def numberless(self, outcome):
+        """The rows with new numbers taken away: equal on both sides when only the numbering differs."""
+        made = {}
+        for table, (new, gone) in outcome.changes.items():
+            if table in self.collections:
+                key = self.collections[table].key
+                old = {row[key] for row in gone}
+                made[table] = {row[key] for row in new if row[key] not in old and isinstance(row[key], int)}
+        rows = []
+        for table, signs in outcome.changes.items():
+            collection = self.collections.get(table)
+            for sign, some in zip("+-", signs):
+                rows += [[table, sign, self.without_numbers(row, collection, made)] for row in some]
+        text = json.dumps(self.replaced({"answer": None, "rows": rows, "activity": [], "revisions": []}))
+        return sorted(map(spelled, json.loads(text)["rows"]))
+
+    @staticmethod
+    def without_numbers(row, collection, made):
+        if collection is None:
+            return row
+        result = dict(row)
+        for name, field in collection.fields.items():
+            there = collection.name if field.key else field.related if field.kind in ("m2o", "self", "file") else None
+            if field.kind == "any":
+                there = row.get(field.names_collection)
+            numbers = made.get(there) or ()
+            if name in row and str(row[name]) in {str(one) for one in numbers}:
+                result[name] = f"<new {there}>"
+        return result
+
+    def listed(self, revisions, mutation):
+        """{item: [what each revision of it says]}"""
+        found = {}
+        for collection, item, delta, data, parent in revisions:
+            there = self.collections.get(collection)
+            said = {"delta": self.verdict.normal(delta, there, mutation), "data": self.verdict.normal(data, there, mutation),
+                    "parent": parent}
+            found.setdefault(f"{collection} {item}", []).append(said)
+        return found
