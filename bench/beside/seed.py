@@ -56,7 +56,8 @@ def call(base, token, path, body=None, patience=0, method=None):
     while True:
         try:
             request = urllib.request.Request(base + path.replace(" ", "%20"), sent, headers, method=method)
-            return json.load(urllib.request.urlopen(request, timeout=60))
+            text = urllib.request.urlopen(request, timeout=60).read()
+            return json.loads(text) if text else None
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
             if time.time() > end:

@@ -16,7 +16,9 @@ RULES = [
     "Times of today are one and the same; hashes by argon2 too.",
     "Answers: lists of related items are sets; all else as for reads.",
     "Activity: actions, collections and items in order; its order alone is a kind of its own.",
-    "Revisions: item, delta, data and the item of the parent.",
+    "Revisions: which items have one, the item of the parent, and the delta of updates (of a create the left keeps what "
+    "was sent; `data` is not compared).",
+    "Items with UUIDs for keys that one request made or changed are answered in any order.",
 ]
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 HASH = re.compile(r"\$argon2[a-z]+\$[^\"\\]+")
@@ -88,8 +90,9 @@ class Effects:
     @staticmethod
     def histories(outcome):
         names = {one["id"]: f"{one['collection']} {one['item']}" for one in outcome.revisions}
-        return [[one["collection"], one["item"], one["delta"], one["data"], names.get(one["parent"], one["parent"])]
-                for one in outcome.revisions]
+        made = {one["id"] for one in outcome.activity if one["action"] == "create"}
+        return [[one["collection"], one["item"], None if one["activity"] in made else one["delta"],
+                 names.get(one["parent"], one["parent"])] for one in outcome.revisions]
 
     def replaced(self, units):
         """Each new UUID becomes a name that says where it stands: three rounds of refinement over the places."""
@@ -98,8 +101,13 @@ class Effects:
         new = set(UUID.findall(text)) - self.known
         if new:
             units = json.loads(text)
-            pieces = [json.dumps(units["answer"])] + [json.dumps(one) for name in ("rows", "activity", "revisions")
-                                                      for one in units[name]]
+            # Rows say most, and in no order; only what is in none is told by its place in the history or the answer.
+            pieces = [json.dumps(one) for one in units["rows"]]
+            for more in ("revisions", "activity"):
+                if not new <= set(UUID.findall("".join(pieces))):
+                    pieces += [json.dumps(one) for one in units[more]]
+            if not new <= set(UUID.findall("".join(pieces))):
+                pieces.append(json.dumps(units["answer"]))
             names = dict.fromkeys(new, "?")
             for _ in range(3):
                 places = {one: [] for one in new}
@@ -117,7 +125,10 @@ class Effects:
                       for one in body["errors"]]
             return sorted(errors, key=spelled)
         if isinstance(body, dict) and "data" in body:
-            return self.verdict.envelope(body, mutation)
+            body = self.verdict.envelope(body, mutation)
+            collection = self.collections.get(mutation.collection)
+            if collection and collection.fields[collection.key].type == "uuid" and isinstance(body["data"], list):
+                body["data"] = sorted(body["data"], key=spelled)
         return body
 
     def by_key(self, rows):
@@ -171,9 +182,7 @@ class Effects:
     def listed(self, revisions, mutation):
         """{item: [what each revision of it says]}"""
         found = {}
-        for collection, item, delta, data, parent in revisions:
-            there = self.collections.get(collection)
-            said = {"delta": self.verdict.normal(delta, there, mutation), "data": self.verdict.normal(data, there, mutation),
-                    "parent": parent}
+        for collection, item, delta, parent in revisions:
+            said = {"delta": self.verdict.normal(delta, self.collections.get(collection), mutation), "parent": parent}
             found.setdefault(f"{collection} {item}", []).append(said)
         return found

@@ -9,8 +9,8 @@ DEEPEST = 4
 class Drawing:
     """One mutation while it is drawn: how many faults it may still get, and what it covers."""
 
-    def __init__(self, form, faults):
-        self.form, self.faults, self.covers, self.deepest = form, faults, [], 0
+    def __init__(self, form, faults, nesting=1.0):
+        self.form, self.faults, self.nesting, self.covers, self.deepest = form, faults, nesting, [], 0
 
 
 class Payloads:
@@ -33,7 +33,7 @@ class Payloads:
 
     # an item
 
-    def item(self, drawing, collection, depth=0, making=True, without=(), least=0):
+    def item(self, drawing, collection, depth=0, making=True, without=()):
         """The members of one payload. `without`: fields that somebody else sets."""
         payload = {}
         relation = "own" if depth == 0 else "below"
@@ -87,12 +87,14 @@ class Payloads:
 
     # relations
 
-    def share(self, depth):
-        return [0.3, 0.3, 0.25, 0.15, 0][min(depth, DEEPEST)]
+    @staticmethod
+    def share(drawing, depth):
+        """How likely a relation gets a value."""
+        return drawing.nesting * [0.4, 0.45, 0.35, 0.2, 0][min(depth, DEEPEST)]
 
     def relation(self, drawing, collection, field, payload, depth, making):
         must = making and field.must() and not field.is_list()
-        if not must and not self.chance(self.share(depth)):
+        if not must and not self.chance(self.share(drawing, depth)):
             return
         if self.is_flat:
             if not field.is_list():

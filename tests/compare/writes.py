@@ -5,6 +5,7 @@ import random
 import urllib.parse
 from dataclasses import dataclass, field as member
 
+from ground import RULES
 from payloads import Drawing, Payloads
 from surface import Request
 
@@ -18,6 +19,7 @@ LEFT_OUT = [
 FORMS = {"create one": 24, "create many": 10, "update one": 26, "update keys": 8, "update query": 6, "update array": 8,
          "delete one": 4, "delete keys": 3, "delete query": 2, "singleton": 5, "wrong request": 4}
 SKIPPED = {"natives"}
+RULED = {collection for collection, action, *_ in RULES if action != "read"}
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Mutation(Request):
 class Writes:
     def __init__(self, seed, collections, writer_share=0.0, own=("w_",), is_flat=False):
         self.random = random.Random(seed)
-        self.collections = {name: one for name, one in collections.items() if name not in SKIPPED and not one.strange}
+        self.collections = {name: one for name, one in collections.items() if name not in SKIPPED}
         self.payloads = Payloads(self.random, self.collections, is_flat)
         self.writer_share = writer_share
         usual = [one for one in self.collections.values() if not one.singleton]
@@ -41,8 +43,8 @@ class Writes:
 
     @staticmethod
     def weight(collection, own):
-        weight = 2 + len(collection.relations()) + len(collection.fields) / 6
-        return weight * (3 if collection.name.startswith(own) else 1)
+        weight = 2 + 2 * len(collection.relations()) + len(collection.fields) / 6
+        return weight * (5 if collection.name.startswith(own) else 1)
 
     def mutations(self, count):
         made, forms = [], list(FORMS)
@@ -57,7 +59,7 @@ class Writes:
 
     def draw(self, form, collections, writer):
         if collections is None:
-            weighted = [pair for pair in self.weighted if not writer or pair[0].name.startswith("w_")]
+            weighted = [pair for pair in self.weighted if not writer or pair[0].name in RULED]
             collection = self.random.choices([one for one, _ in weighted], [weight for _, weight in weighted])[0]
         elif not collections:
             return None
@@ -66,7 +68,8 @@ class Writes:
         if not collection.items and form.startswith(("update", "delete")):
             return None
         faults = self.random.choices([0, 1, 2], [80, 17, 3])[0]
-        drawing = Drawing(form, faults)
+        # What a limited user may do is mostly flat; half of the others nest a lot.
+        drawing = Drawing(form, faults, 0.15 if writer else self.random.choice([0.3, 1.4]))
         made = getattr(self, form.replace(" ", "_"))(drawing, collection)
         if made is None:
             return None
@@ -101,7 +104,7 @@ class Writes:
         return "POST", collection.path, self.payloads.item(drawing, collection)
 
     def create_many(self, drawing, collection):
-        items = [self.payloads.item(drawing, collection, least=1) for _ in range(self.random.choice([1, 2, 2, 3, 4]))]
+        items = [self.payloads.item(drawing, collection) for _ in range(self.random.choice([1, 2, 2, 3, 4]))]
         return "POST", collection.path, items
 
     def update_one(self, drawing, collection):
