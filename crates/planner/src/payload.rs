@@ -4,6 +4,7 @@ use std::fmt;
 
 use model::Error;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// One item as a client sent it: names and raw values in order; of a name given twice the last value counts.
@@ -34,9 +35,21 @@ impl Payload {
         Ok(())
     }
 
+    /// Gives a name null as its only value.
+    pub fn set_null(&mut self, name: &str) {
+        self.remove(name);
+        self.0.push((name.to_owned(), RawValue::NULL.to_owned()));
+    }
+
     /// Nothing was sent.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 
