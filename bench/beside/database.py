@@ -78,7 +78,6 @@ class Database:
 
     def count(self, act, table):
         """How many statements `act` takes: those of the sessions that name the table meanwhile, PostgreSQL's log says."""
-        self.setting("log_line_prefix", "'session=%p '")
         self.setting("log_statement", "'all'")
         time.sleep(0.3)
         with open(self.log, errors="replace") as file:
@@ -87,9 +86,8 @@ class Database:
             time.sleep(0.3)
             text = file.read()
         self.setting("log_statement", "DEFAULT")
-        self.setting("log_line_prefix", "DEFAULT")
         sessions, named = {}, set()
-        for session, sent in re.findall(r"^session=(\d+) LOG:\s+(?:execute [^:]+|statement): (.*)", text, re.M):
+        for session, sent in re.findall(r"\[(\d+)\] LOG:\s+(?:execute [^:]+|statement): (.*)", text):
             sessions[session] = sessions.get(session, 0) + 1
             if f'"{table}"' in sent:
                 named.add(session)

@@ -84,23 +84,22 @@ class Writing:
         return "; ".join(said)
 
     def turn(self, side, shape, seconds):
-        if shape.eats:
-            self.prepare(seconds)
+        first = self.prepare(MOST_RATE * (seconds + 1)) if shape.eats else 1
         if shape.slow:
             result = self.one_by_one(side, shape, seconds)
         else:
-            result = self.load.wrk(side, shape, seconds, shape.script(self.spare))
-            if shape.eats:
-                self.spare += MOST_RATE * (seconds + 1)
+            result = self.load.wrk(side, shape, seconds, shape.script(first))
         if side.name != "original":
             self.drains.setdefault(shape.name, []).append(self.drain())
         return result
 
-    def prepare(self, seconds):
-        """Items to delete, each once."""
-        last = self.spare + MOST_RATE * (seconds + 1)
+    def prepare(self, count):
+        """Items to delete, each once; the first of their keys."""
+        first = self.spare
+        self.spare += count
         self.database.psql(f"INSERT INTO posts (id, title, slug, status, word_count) SELECT n, 'gone', 'g', 'draft', 1 "
-                           f"FROM generate_series({self.spare}, {last}) n;")
+                           f"FROM generate_series({first}, {self.spare - 1}) n;")
+        return first
 
     def one_by_one(self, side, shape, seconds):
         """At least one request, one after the other."""
@@ -135,10 +134,7 @@ class Writing:
     def statements(self, side, shape):
         """The fewest statements that one request took, of three."""
         def act():
-            if shape.eats:
-                self.prepare(0)
-                self.spare += 1
-            method, path, body = shape.once(self.spare - 1 if shape.eats else 1)
+            method, path, body = shape.once(self.prepare(1) if shape.eats else 1)
             call(side.base, side.token, path, body, method=method)
 
         act()

@@ -1,6 +1,8 @@
 """When two outcomes are equal: answers, rows, activity and revisions, evened out as RULES says."""
 
+import contextlib
 import datetime
+import decimal
 import hashlib
 import json
 import re
@@ -8,7 +10,8 @@ import re
 from verdict import Verdict, differs, spelled
 
 RULES = [
-    "Refusals are equal when the status is, and code and extensions of all their errors (in any order); `reason` is wording.",
+    "Refusals are equal when the status is, and code and extensions of all their errors (in any order); `reason` is wording, "
+    "`field` and `value` of VALUE_TOO_LONG and VALUE_OUT_OF_RANGE are guesses of the left.",
     "Rows: all tables but activity, revisions, sessions and settings, as PostgreSQL holds them; each row that is new, "
     "changed or gone, by its key. `last_access` and `last_page` of users are left out.",
     "Keys that sequences made have to be the same: every case begins with the same rows and sequences.",
@@ -20,6 +23,8 @@ RULES = [
     "was sent; `data` is not compared).",
     "Items with UUIDs for keys that one request made or changed are answered in any order.",
 ]
+# The original says any column of the statement here: PostgreSQL doesn't tell which it was.
+GUESSED = ("VALUE_TOO_LONG", "VALUE_OUT_OF_RANGE")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 HASH = re.compile(r"\$argon2[a-z]+\$[^\"\\]+")
 
@@ -28,6 +33,24 @@ def today():
     day = datetime.datetime.now(datetime.timezone.utc).date()
     days = "|".join(str(day + datetime.timedelta(shift)) for shift in (-1, 0, 1))
     return re.compile(rf'"({days})[T ][^"]*"')
+
+
+CENT = decimal.Decimal("0.01")
+
+
+def plain(delta, collection):
+    """A delta holds values as they were sent there and as they are stored here: numbers and booleans in one form."""
+    result = {}
+    for name, value in (delta or {}).items():
+        field = collection.fields.get(name) if collection else None
+        kind = field.type if field else ""
+        if kind == "boolean" and value in ("true", "false", 0, 1):
+            value = value in ("true", 1, True)
+        elif kind in ("integer", "bigInteger", "float", "decimal") and isinstance(value, (str, int, float)):
+            with contextlib.suppress(decimal.InvalidOperation):
+                value = float(decimal.Decimal(str(value)).quantize(CENT, decimal.ROUND_HALF_UP))
+        result[name] = value
+    return result if isinstance(delta, dict) else delta
 
 
 class Effects:
@@ -55,8 +78,10 @@ class Effects:
             found["rows"] = ("numbering", different[1]) if same else different
         acts = [one["activity"] for one in (ours, theirs)]
         if acts[0] != acts[1]:
-            same = sorted(acts[0]) == sorted(acts[1])
-            found["activity"] = ("order", "activity") if same else ("activity", self.first(*acts))
+            kind = "activity" if sorted(acts[0]) != sorted(acts[1]) else "order"
+            if kind == "order" and [one.rpartition(" ")[0] for one in acts[0]] == [one.rpartition(" ")[0] for one in acts[1]]:
+                kind = "order of keys"
+            found["activity"] = (kind, self.first(*acts) if kind == "activity" else "")
         if different := differs(ours["revisions"], theirs["revisions"], ""):
             found["revisions"] = different
         return found
@@ -121,8 +146,10 @@ class Effects:
 
     def answer(self, body, mutation, status):
         if status >= 300 and isinstance(body, dict) and "errors" in body:
-            errors = [{name: value for name, value in (one.get("extensions") or {}).items() if name != "reason"}
-                      for one in body["errors"]]
+            errors = [one.get("extensions") or {} for one in body["errors"]]
+            errors = [{name: value for name, value in one.items()
+                       if name != "reason" and not (name in ("field", "value") and one.get("code") in GUESSED)}
+                      for one in errors]
             return sorted(errors, key=spelled)
         if isinstance(body, dict) and "data" in body:
             body = self.verdict.envelope(body, mutation)
@@ -183,6 +210,7 @@ class Effects:
         """{item: [what each revision of it says]}"""
         found = {}
         for collection, item, delta, parent in revisions:
-            said = {"delta": self.verdict.normal(delta, self.collections.get(collection), mutation), "parent": parent}
+            there = self.collections.get(collection)
+            said = {"delta": self.verdict.normal(plain(delta, there), there, mutation), "parent": parent}
             found.setdefault(f"{collection} {item}", []).append(said)
         return found

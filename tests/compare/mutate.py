@@ -84,7 +84,7 @@ def main():
         well = self_test(left, mutations[:200], effects)
         print("all seeded differences are caught, and nothing else" if well else "the comparison is BLIND")
         return 0 if well else 1
-    written = Written((it.left, it.right), left_out, it.seed)
+    written = Written((it.left, it.right), collections, left_out, it.seed)
     for number, (mutation, ours, theirs) in enumerate(run_both(mutations, left, right), 1):
         written.take(mutation, ours, theirs, effects.differences(mutation, ours, theirs))
         if number % 200 == 0:

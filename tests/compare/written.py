@@ -6,16 +6,44 @@ import re
 
 from effects import RULES
 from known_writes import explained
+from writable import STAMPS
 from writes import LEFT_OUT
 
 ASPECTS = ("answer", "rows", "activity", "revisions")
 
 
-def place(where):
-    """The place of a difference without keys: `.w_steps.15.now.pos` becomes `w_steps.now.pos`."""
-    where = re.sub(r"\[\]", "", where).strip(".")
-    parts = [part for part in where.split(".") if not re.fullmatch(r"-?\d+|new [0-9a-f]{10}|[0-9a-f-]{36}", part)]
-    return re.sub(r"(\w) (new [0-9a-f]{10}|[0-9a-f-]{36}|-?\d+)(?=\.|$| )", r"\1", ".".join(parts))
+class Places:
+    """Where a difference is, said in types and kinds of relation instead of names and keys."""
+
+    def __init__(self, collections):
+        self.collections = collections
+
+    def said(self, aspect, where, mutation):
+        where, _, more = where.replace("[]", "").partition(" is ")
+        if aspect == "answer":
+            found = self.walk(where.strip(".").split("."), self.collections.get(mutation.collection))
+        elif aspect == "activity":
+            return re.sub(r"(missing|added) (\w+) \w+", r"\1 \2", where)
+        else:
+            table, _, rest = where.strip(".").replace(" ", ".", 1).partition(".")
+            # What follows the key: `now`, `was` or `delta`, then a field.
+            parts = re.split(r"\.(?=(?:now|was|delta|parent)(?: too)?(?:\.|$))", "." + rest.partition(".")[2])
+            found = self.walk(parts[-1].split("."), self.collections.get(table)) if len(parts) > 1 else ["an item"]
+            if not rest:
+                found = ["items"]
+        return ".".join(found) + (f" is {more}" if more else "")
+
+    def walk(self, names, collection):
+        found = []
+        for name in names:
+            field = collection.fields.get(name) if collection else None
+            if field is None:
+                found.append(name)
+                continue
+            stamp = next(iter(field.special & STAMPS), None)
+            found.append("<key>" if field.key else f"<{stamp or field.kind or field.type}>")
+            collection = self.collections.get(field.related) if field.kind else None
+        return found
 
 
 def cut(answer):
@@ -23,8 +51,8 @@ def cut(answer):
 
 
 class Written:
-    def __init__(self, sides, left_out, seed):
-        self.sides, self.left_out, self.seed = sides, left_out, seed
+    def __init__(self, sides, collections_, left_out, seed):
+        self.sides, self.left_out, self.seed, self.places = sides, left_out, seed, Places(collections_)
         self.total = collections.Counter()
         self.forms = collections.defaultdict(collections.Counter)
         self.depths = collections.defaultdict(collections.Counter)
@@ -44,8 +72,8 @@ class Written:
         for aspect, (kind, where) in found.items():
             if aspect != "answer" and "answer" in found and found["answer"][0] in ("status", "code"):
                 continue  # what follows from the other answer says nothing more
-            name = f"{mutation.form} | {aspect} | {kind} | {place(where)}"
-            why = explained(f"{name} | {mutation.readable()}")
+            name = f"{aspect} | {kind} | {self.places.said(aspect, where, mutation)}"
+            why = explained(f"{mutation.form} | {name} | {mutation.readable()}")
             classes.append((name, why))
             self.classes[name].append((mutation, left, right, found, why))
         marks += ["explained"] * (bool(classes) and all(why for _, why in classes))
