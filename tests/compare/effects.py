@@ -35,6 +35,23 @@ def today():
     return re.compile(rf'"({days})[T ][^"]*"')
 
 
+def named_alike(left, right):
+    """Names of both sides. Items that differ have different names; they are paired by their tables, if as many are left."""
+    names = [{one: name for one, (name, _) in side.items()} for side in (left, right)]
+    shared = set(names[0].values()) & set(names[1].values())
+    rest = [{}, {}]
+    for side, found in zip((left, right), rest):
+        for one, (name, table) in side.items():
+            if name not in shared:
+                found.setdefault(table, []).append(one)
+    for table in rest[0]:
+        if len(rest[0][table]) == len(rest[1].get(table, [])):
+            for number, pair in enumerate(zip(rest[0][table], rest[1][table])):
+                for side, one in zip(names, pair):
+                    side[one] = "new " + hashlib.md5(f"{table} {number}".encode()).hexdigest()[:10]
+    return names
+
+
 CENT = decimal.Decimal("0.01")
 
 
@@ -64,7 +81,7 @@ class Effects:
     def differences(self, mutation, left, right):
         """{aspect: (kind, where)} of all that is not equal."""
         found = {}
-        ours, theirs = (self.evened(mutation, one) for one in (left, right))
+        ours, theirs = self.evened(mutation, left, right)
         if left.answer.status != right.answer.status:
             said = [f"{one.answer.status} {one.answer.code()}".strip() for one in (left, right)]
             found["answer"] = ("status", " > ".join(said))
@@ -95,21 +112,27 @@ class Effects:
         words += [f"added {rest[0].split(' ')[0]} {rest[0].split(' ')[1]}"] if rest else []
         return ", ".join(words) or "counts"
 
-    def evened(self, mutation, outcome):
-        """The outcome with its UUIDs, times and hashes evened out."""
-        units = {
+    def evened(self, mutation, left, right):
+        """Both outcomes with their UUIDs, times and hashes evened out."""
+        units = [self.units(one) for one in (left, right)]
+        texts = [HASH.sub("<hash>", self.now.sub('"<now>"', json.dumps(one, ensure_ascii=False))) for one in units]
+        names = named_alike(*(self.names(text) for text in texts))
+        for text, named, one in zip(texts, names, (left, right)):
+            units = json.loads(UUID.sub(lambda it: named.get(it[0], it[0]), text))
+            yield {
+                "answer": self.answer(units["answer"], mutation, one.answer.status),
+                "rows": self.by_key(units["rows"]),
+                "activity": [" ".join(map(str, act)) for act in units["activity"]],
+                "revisions": self.listed(units["revisions"], mutation),
+            }
+
+    def units(self, outcome):
+        return {
             "answer": outcome.answer.json() if outcome.answer.text else None,
             "rows": [[table, sign, row] for table, signs in outcome.changes.items()
                      for sign, rows in zip("+-", signs) for row in rows],
             "activity": [[one["action"], one["collection"], one["item"]] for one in outcome.activity],
             "revisions": self.histories(outcome),
-        }
-        units = self.replaced(units)
-        return {
-            "answer": self.answer(units["answer"], mutation, outcome.answer.status),
-            "rows": self.by_key(units["rows"]),
-            "activity": [" ".join(map(str, one)) for one in units["activity"]],
-            "revisions": self.listed(units["revisions"], mutation),
         }
 
     @staticmethod
@@ -119,30 +142,32 @@ class Effects:
         return [[one["collection"], one["item"], None if one["activity"] in made else one["delta"],
                  names.get(one["parent"], one["parent"])] for one in outcome.revisions]
 
-    def replaced(self, units):
-        """Each new UUID becomes a name that says where it stands: three rounds of refinement over the places."""
-        text = json.dumps(units, ensure_ascii=False)
-        text = HASH.sub("<hash>", self.now.sub('"<now>"', text))
+    def names(self, text):
+        """{new UUID: (a name that says where it stands, the table it is of)}: three rounds of refinement over the places."""
         new = set(UUID.findall(text)) - self.known
-        if new:
-            units = json.loads(text)
-            # Rows say most, and in no order; only what is in none is told by its place in the history or the answer.
-            pieces = [json.dumps(one) for one in units["rows"]]
-            for more in ("revisions", "activity"):
-                if not new <= set(UUID.findall("".join(pieces))):
-                    pieces += [json.dumps(one) for one in units[more]]
+        if not new:
+            return {}
+        units = json.loads(text)
+        # Rows say most, and in no order; only what is in none is told by its place in the history or the answer.
+        pieces = [json.dumps(one) for one in units["rows"]]
+        for more in ("revisions", "activity"):
             if not new <= set(UUID.findall("".join(pieces))):
-                pieces.append(json.dumps(units["answer"]))
-            names = dict.fromkeys(new, "?")
-            for _ in range(3):
-                places = {one: [] for one in new}
-                for piece in pieces:
-                    for one in set(UUID.findall(piece)) & new:
-                        places[one].append(UUID.sub(lambda it: "@" if it[0] == one else names.get(it[0], it[0]), piece))
-                names = {one: "new " + hashlib.md5("\n".join(sorted(found)).encode()).hexdigest()[:10]
-                         for one, found in places.items()}
-            text = UUID.sub(lambda it: names.get(it[0], it[0]), text)
-        return json.loads(text)
+                pieces += [json.dumps(one) for one in units[more]]
+        if not new <= set(UUID.findall("".join(pieces))):
+            pieces.append(json.dumps(units["answer"]))
+        names = dict.fromkeys(new, "?")
+        for _ in range(3):
+            places = {one: [] for one in new}
+            for piece in pieces:
+                for one in set(UUID.findall(piece)) & new:
+                    places[one].append(UUID.sub(lambda it: "@" if it[0] == one else names.get(it[0], it[0]), piece))
+            names = {one: "new " + hashlib.md5("\n".join(sorted(found)).encode()).hexdigest()[:10]
+                     for one, found in places.items()}
+        tables = {}
+        for table, _, row in units["rows"]:
+            key = self.collections[table].key if table in self.collections else next(iter(row))
+            tables[str(row.get(key))] = table
+        return {one: (names[one], tables.get(one, "")) for one in sorted(new, key=lambda it: names[it])}
 
     def answer(self, body, mutation, status):
         if status >= 300 and isinstance(body, dict) and "errors" in body:
@@ -189,7 +214,10 @@ class Effects:
             collection = self.collections.get(table)
             for sign, some in zip("+-", signs):
                 rows += [[table, sign, self.without_numbers(row, collection, made)] for row in some]
-        text = json.dumps(self.replaced({"answer": None, "rows": rows, "activity": [], "revisions": []}))
+        text = json.dumps({"answer": None, "rows": rows, "activity": [], "revisions": []})
+        text = self.now.sub('"<now>"', text)
+        names = self.names(text)
+        text = UUID.sub(lambda it: names[it[0]][0] if it[0] in names else it[0], text)
         return sorted(map(spelled, json.loads(text)["rows"]))
 
     @staticmethod

@@ -6,9 +6,11 @@ import re
 KNOWN = [
     (r"\| answer \| status \| 500 \S* > [24]", "the original fails on what it should take or refuse"),
     (r"\| activity \| order of keys", "the original logs the items of one update in the order of their keys' texts"),
-    (r"^delete .*\| (activity|revisions) \| .*added", "what foreign keys do to other items is logged here, there it is not"),
+    (r"^delete .*\| ((activity|revisions) \| .*added|activity \| order)", "what foreign keys do to other items is logged here, there it is not"),
     (r"\| (activity \| activity|revisions \| member) \| (missing update|items? is missing) .*(5000\d\d|0000000d0|\"k\d)",
      "the original logs an update of an item that is not there"),
+    (r"\| revisions \| (number type \| delta|value \| delta\.<(time|date|dateTime|csv|json)>)",
+     "deltas hold values as they were sent there, and as they are stored here"),
     (r"\| (activity|revisions) \| .*(/presets|directus_presets)", "presets have no history there"),
 ]
 
