@@ -90,9 +90,19 @@ class Writing:
             result = self.one_by_one(side, shape, seconds)
         else:
             result = self.load.wrk(side, shape, seconds, shape.script(first))
+        self.settle(side)
         if side.name != "original":
             self.drains.setdefault(shape.name, []).append(self.drain())
         return result
+
+    def settle(self, side):
+        """A server goes on with what it was sent when nobody waits for it any more: that is not the next one's to pay."""
+        end = time.time() + 4 * PATIENCE
+        while time.time() < end:
+            before = self.load.taken(side)
+            time.sleep(0.5)
+            if sum(self.load.taken(side)[:2]) - sum(before[:2]) < 0.5 * (side.idle + self.database.idle + 0.1):
+                return
 
     def prepare(self, count):
         """Items to delete, each once; the first of their keys."""

@@ -17,7 +17,7 @@ class Rows:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         text=True, bufsize=1, encoding="utf-8")
         self.run("SET client_min_messages = error; SET synchronous_commit = off;")
-        self.tables = []
+        self.tables, self.marked = [], {}
 
     def run(self, sql):
         self.process.stdin.write(sql + "\n\\echo <<done>>\n")
@@ -57,17 +57,22 @@ class Rows:
 
     def changes(self):
         """{table: (rows that are new, rows that are gone)}; a changed row is both. Rows are objects."""
-        parts = []
-        for name in self.tables:
+        marks, parts = self.marks(), []
+        for name in [name for name in self.tables if marks[name] != self.marked.get(name)]:
             now = f'SELECT (to_jsonb(t) - {SEEN}::text[])::text AS line FROM public."{name}" t'
             then = f'SELECT line FROM compare."{name}:text"'
             parts.append(f"SELECT '+{name}', line FROM ({now} EXCEPT ALL {then}) a")
             parts.append(f"SELECT '-{name}', line FROM ({then} EXCEPT ALL {now}) b")
         found = {}
-        for line in self.run("\nUNION ALL ".join(parts) + ";"):
+        for line in self.run("\nUNION ALL ".join(parts) + ";") if parts else []:
             head, _, row = line.partition("|")
             found.setdefault(head[1:], ([], []))[head[0] == "-"].append(json.loads(row, parse_float=str))
         return found
+
+    def marks(self):
+        """{table: a mark that every change of a row leaves}: only what moved has to be compared row by row."""
+        parts = [f"SELECT '{name}', count(*), max(xmin::text::bigint) FROM public.\"{name}\"" for name in self.tables]
+        return {line.partition("|")[0]: line.partition("|")[2] for line in self.run("\nUNION ALL ".join(parts) + ";")}
 
     def restore(self, tables):
         """Puts these tables and every sequence back."""
@@ -76,3 +81,4 @@ class Rows:
             statements.append(f'DELETE FROM public."{name}"; INSERT INTO public."{name}" SELECT * FROM compare."{name}";')
         statements.append("SELECT count(setval(name::regclass, value, called)) FROM compare.sequences; COMMIT;")
         self.run("\n".join(statements))
+        self.marked = self.marks()
