@@ -35,7 +35,11 @@ class Rows:
         return lines
 
     def keep(self):
-        """Copies every table and the place of every sequence into the schema `compare`."""
+        """Copies every table and the place of every sequence into the schema `compare`. If it is there, a run was here
+        before: everything is put back to what it held then."""
+        if self.run("SELECT 1 FROM pg_tables WHERE schemaname = 'compare' AND tablename = 'kept';"):
+            self.tables = self.run("SELECT name FROM compare.kept ORDER BY 1;")
+            return self.restore(self.tables)
         self.run("DROP SCHEMA IF EXISTS compare CASCADE; CREATE SCHEMA compare;")
         named = self.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1;")
         self.tables = [name for name in named if name not in LEFT_ALONE]
@@ -46,7 +50,8 @@ class Rows:
         self.run("CREATE TABLE compare.sequences AS SELECT format('%I.%I', schemaname, sequencename) AS name, "
                  "coalesce(last_value, start_value) AS value, last_value IS NOT NULL AS called FROM pg_sequences "
                  "WHERE schemaname = 'public' AND sequencename !~ '^directus_(activity|revisions)_';")
-        self.run("ANALYZE;")
+        names = ", ".join(f"('{name}')" for name in self.tables)
+        self.run(f"CREATE TABLE compare.kept (name) AS VALUES {names}; ANALYZE;")
 
     def fingerprint(self):
         """What is kept, in one text: equal on both sides."""
