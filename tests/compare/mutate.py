@@ -85,11 +85,13 @@ def main():
         print("all seeded differences are caught, and nothing else" if well else "the comparison is BLIND")
         return 0 if well else 1
     written = Written((it.left, it.right), collections, left_out, it.seed)
-    for number, (mutation, ours, theirs) in enumerate(run_both(mutations, left, right), 1):
-        written.take(mutation, ours, theirs, effects.differences(mutation, ours, theirs))
-        if number % 200 == 0:
-            print(f"{number} of {len(mutations)}: {written.share('equal'):.1f} % equal", file=sys.stderr, flush=True)
-    written.write(it.out)
+    try:
+        for number, (mutation, ours, theirs) in enumerate(run_both(mutations, left, right), 1):
+            written.take(mutation, ours, theirs, effects.differences(mutation, ours, theirs))
+            if number % 200 == 0:
+                print(f"{number} of {len(mutations)}: {written.share('equal'):.1f} % equal", file=sys.stderr, flush=True)
+    finally:
+        written.write(it.out)
     print("\n".join(written.summary()))
     for name, found in sorted(written.classes.items(), key=lambda one: -len(one[1])):
         why = found[0][4]
