@@ -31,21 +31,21 @@ class Write:
 
     def script(self, first=1):
         """What wrk is told beside the headers. `first`: the first key that a delete takes."""
-        lines = [f'wrk.method = "{self.method}"', 'wrk.headers["Content-Type"] = "application/json"']
-        body = json.dumps(self.body_of())[1:-1] if self.body else ""
-        lines.append(f'local body = "{body}"' if body else "local body = nil")
+        lines = ['wrk.headers["Content-Type"] = "application/json"']
+        lines.append(f"local body = {json.dumps(self.body)}" if self.body else "local body = nil")
         if self.eats:
-            lines.append(f"local key = {first - 1}")
-            lines.append("local next = function() key = key + 1; return key end")
+            lines += [f"local key = {first - 1}", "local next = function() key = key + 1; return key end"]
         else:
             lines.append(f"local next = function() return math.random(1, {SEEDED - 1000}) end")
-        lines += ["request = function()", "  local key = next()", f'  local path = ("{self.path}"):gsub("{{key}}", key)',
-                  '  local sent = body and body:gsub("{low}", key):gsub("{high}", key + 999)',
-                  f'  return wrk.format("{self.method}", path, nil, sent)', "end"]
-        return "\n".join(lines) + "\n"
-
-    def body_of(self):
-        return self.body
+        lines += ["local fixed", "request = function()"]
+        if "{key}" in self.path or "{low}" in (self.body or ""):
+            lines += ["  local key = next()", f'  local path = ("{self.path}"):gsub("{{key}}", key)',
+                      '  local sent = body and body:gsub("{low}", key):gsub("{high}", key + 999)',
+                      f'  return wrk.format("{self.method}", path, nil, sent)']
+        else:
+            # Always the same: made once, so that wrk stays out of the way.
+            lines += [f'  fixed = fixed or wrk.format("{self.method}", "{self.path}", nil, body)', "  return fixed"]
+        return "\n".join([*lines, "end"]) + "\n"
 
     def once(self, key):
         """(method, path, body) of one request."""
