@@ -5,6 +5,7 @@ mod auth;
 mod collections;
 mod events;
 mod fields;
+mod history;
 mod hooks;
 mod items;
 mod relations;
@@ -33,6 +34,7 @@ pub fn router(gateway: Gateway) -> Router {
     Router::new()
         .merge(content())
         .merge(system::routes())
+        .merge(history::routes())
         .merge(definitions())
         .merge(people())
         .merge(operations())

@@ -11,6 +11,7 @@ mod export;
 mod faults;
 mod geometry;
 pub mod grpc;
+mod history;
 mod http_errors;
 mod http_wire;
 mod items;

@@ -42,6 +42,7 @@ migrations! {
     6 "0006_lives",
     7 "0007_accountability",
     8 "0008_idempotency_keys",
+    9 "0009_time",
 }
 
 const LOCK: i64 = 7_306_085_836;

@@ -59,7 +59,7 @@ impl ReadOne {
 pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ReadPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
     reader.limits.check(query)?;
-    let mut b = Builder::default();
+    let mut b = Builder::of(reader);
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
     let fits = filtered(&conditions);
     let counts = counts(query, collection, reader, &fits, &mut b);
@@ -116,7 +116,7 @@ pub(crate) fn counts(
 /// Plans the look at how many items PostgreSQL expects to fit a query: one row, one column of JSON, its plan.
 pub fn plan_estimate(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<Statement, Error> {
     check_collection(collection, reader.access, Action::Read)?;
-    let mut b = Builder::default();
+    let mut b = Builder::of(reader);
     let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
     b.push(&format!("EXPLAIN (FORMAT JSON) SELECT FROM {} {SOURCE}{filtered}", table(collection)));
     Ok(b.finish("items.estimate"))
@@ -205,7 +205,7 @@ pub fn plan_read_one(query: &Query, collection: &Collection, reader: Reader<'_>)
     reader.limits.check(query)?;
     let key_field = key_field(collection)?;
     check_version(query)?;
-    let mut builder = Builder::default();
+    let mut builder = Builder::of(reader);
     if chooses(query) {
         return chosen_one(query, collection, reader, builder);
     }
@@ -287,8 +287,9 @@ pub fn plan_read_keys(
     reader: Reader<'_>,
 ) -> Result<ReadPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
+    check_now(query)?;
     let key_field = key_field(collection)?;
-    let mut builder = Builder::default();
+    let mut builder = Builder::of(reader);
     let item = answer(query, collection, reader, SOURCE, &mut builder)?;
     let column = format!("{SOURCE}.{}", quote_identifier(&key_field.name));
     builder.push(
@@ -316,8 +317,9 @@ pub fn plan_keys(
     if query.cursor.is_some() {
         return Err(Error::invalid_query("\"cursor\" is only for reading lists"));
     }
+    check_now(query)?;
     let key_field = key_field(collection)?;
-    let mut b = Builder::default();
+    let mut b = Builder::of(reader);
     let mut conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
     conditions.extend(reader.reach(collection, action, SOURCE, &mut b));
     let filtered = filtered(&conditions);
@@ -326,6 +328,14 @@ pub fn plan_keys(
     let keys = page(query, collection, reader, &wanted, &mut b)?;
     b.push(&keys);
     Ok(b.finish("items.keys"))
+}
+
+/// What is written is of now.
+pub(crate) fn check_now(query: &Query) -> Result<(), Error> {
+    match query.as_of {
+        Some(_) => Err(Error::invalid_query("\"as_of\" is for reading")),
+        None => Ok(()),
+    }
 }
 
 /// The quoted table of a collection, or what stands for it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 23] = [
+pub const STATEMENT_NAMES: [&str; 24] = [
     "items.create",
     "items.update",
     "items.delete",
@@ -29,6 +29,7 @@ pub const STATEMENT_NAMES: [&str; 23] = [
     "items.referring",
     "items.remove",
     "items.explain",
+    "items.history",
     "reports.tree",
     "reports.window",
 ];

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::events::v1::events_service_server::EventsServiceServer;
+use proto::history::v1::history_service_server::HistoryServiceServer;
 use proto::items::v1::items_service_server::ItemsServiceServer;
 use proto::schema::v1::schema_service_server::SchemaServiceServer;
 use rpc::{Channel, Guard, Signer};
@@ -20,6 +21,7 @@ mod events;
 mod execute;
 mod failure;
 mod filter;
+mod history;
 mod items;
 mod plans;
 pub mod relay;
@@ -96,6 +98,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     relay::start(&state, &config, &runtime);
     schema::indexes::start(&state, &runtime);
     items::once::forget(&state, &runtime);
+    history::redact::start(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
     let direct = state.clone();
     let tasks = runtime.tasks.clone();
@@ -109,6 +112,11 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         )
         .service(
             SchemaServiceServer::new(schema::Schema(state.clone()))
+                .max_decoding_message_size(max)
+                .max_encoding_message_size(max),
+        )
+        .service(
+            HistoryServiceServer::new(history::History(state.clone()))
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(max),
         )

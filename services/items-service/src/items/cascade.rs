@@ -316,3 +316,23 @@ async fn run(conn: &mut PgConnection, statements: &[Statement]) -> Result<(), Fa
     }
     Ok(())
 }
+
+/// Items that would go or change by themselves if these went: collection and key. They are locked.
+pub async fn referring(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &Collection,
+    keys: &[String],
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut all = Vec::new();
+    for acting in pointing_at(&snapshot.catalog, &collection.name) {
+        let Some(many) = snapshot.schema.collection(acting.many) else { continue };
+        let target = acting.target.unwrap_or(&collection.primary_key);
+        let reference = Reference { many, column: acting.column, one: collection, target };
+        let found = keys_of(&execute::rows(conn, &planner::plan_referring(&reference, keys)?).await?)?;
+        // Those that go with them in the same breath don't count.
+        let stays = |key: &String| many.name != collection.name || !keys.contains(key);
+        all.extend(found.into_iter().filter(stays).map(|key| (many.name.clone(), key)));
+    }
+    Ok(all)
+}

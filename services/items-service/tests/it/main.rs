@@ -2,6 +2,7 @@
 
 mod cursor_plan;
 mod fan_out;
+mod past;
 mod search;
 
 use std::sync::Arc;
