@@ -11,6 +11,7 @@ mod relations;
 mod reports;
 mod schema;
 pub mod server;
+mod sort;
 mod system;
 mod users;
 mod webhooks;
@@ -44,10 +45,13 @@ pub fn router(gateway: Gateway) -> Router {
 fn content() -> Router<Gateway> {
     let collection =
         get(items::list).post(items::create).patch(items::update_many).delete(items::delete_many);
+    let collection = collection.put(items::upsert);
     let item = get(items::read).patch(items::update).delete(items::delete);
     Router::new()
-        .route("/items/{collection}", searchable(collection, "POST,SEARCH,GET,HEAD,PATCH,DELETE"))
+        .route("/items/{collection}", searchable(collection, "POST,SEARCH,GET,HEAD,PATCH,DELETE,PUT"))
         .route("/items/{collection}/{key}", only(item, "GET,HEAD,PATCH,DELETE"))
+        .route("/utils/sort/{collection}", only(post(sort::sort), "POST"))
+        .route("/utils/revert/{revision}", only(post(sort::revert), "POST"))
         .route("/reports/{collection}/tree", only(get(reports::tree), "GET,HEAD"))
         .route("/reports/{collection}/window", only(get(reports::window), "GET,HEAD"))
 }

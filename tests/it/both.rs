@@ -24,6 +24,8 @@ mod schema;
 mod schema_apply;
 mod sdk;
 mod search;
+mod sorting;
 mod system_collections;
 mod takeover;
 mod types;
+mod upsert;

@@ -25,11 +25,13 @@ mod report;
 mod rights;
 mod search;
 mod shape;
+mod sort;
 mod stamp;
 mod statement;
 mod stream;
 mod tree;
 mod update;
+mod upsert;
 mod value;
 
 pub use column::{answer_value, sql_type};
@@ -44,11 +46,13 @@ pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_lock, plan_referring};
 pub use report::{plan_tree, plan_window};
 pub use search::search_index_parts;
+pub use sort::{plan_order, plan_places, sort_field};
 pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement, Uses};
 pub use stream::{StreamPlan, is_large, plan_stream};
 pub use tree::{Tree, tree};
 pub use update::{UpdateChange, plan_update};
+pub use upsert::{plan_agreeing, plan_read_ordered};
 pub use value::{KeyText, has_nul, parse_key};
 
 #[cfg(test)]

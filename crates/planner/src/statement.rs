@@ -7,7 +7,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 18] = [
+pub const STATEMENT_NAMES: [&str; 21] = [
+    "items.agreeing",
     "items.create",
     "items.update",
     "items.delete",
@@ -21,6 +22,8 @@ pub const STATEMENT_NAMES: [&str; 18] = [
     "items.read_keys",
     "items.keys",
     "items.lock",
+    "items.order",
+    "items.places",
     "items.referring",
     "items.remove",
     "items.explain",

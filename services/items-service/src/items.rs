@@ -15,13 +15,16 @@ mod delete;
 mod explain;
 mod read;
 mod report;
+mod revert;
 #[cfg(test)]
 mod rights;
 mod singleton;
 mod slow;
+mod sort;
 mod stream;
 mod tags;
 mod update;
+mod upsert;
 mod write;
 
 /// The service over the process's state and its streams.
@@ -100,6 +103,30 @@ impl ItemsService for Items {
     ) -> Result<Response<pb::DeleteItemsResponse>, Status> {
         let (caller, message) = rpc::called(request);
         delete::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn upsert_items(
+        &self,
+        request: Request<pb::UpsertItemsRequest>,
+    ) -> Result<Response<pb::WriteItemsResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        upsert::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn sort_items(
+        &self,
+        request: Request<pb::SortItemsRequest>,
+    ) -> Result<Response<pb::SortItemsResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        sort::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn revert_item(
+        &self,
+        request: Request<pb::RevertItemRequest>,
+    ) -> Result<Response<pb::RevertItemResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        revert::item(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn explain_items(

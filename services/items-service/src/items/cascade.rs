@@ -275,6 +275,16 @@ async fn log(
     Ok(removals)
 }
 
+/// The collection for changes that nobody makes by hand: they are not stamped.
+pub fn unstamped(collection: &Collection) -> Collection {
+    let stamps = |special: &Special| {
+        matches!(special, Special::DateUpdated | Special::UserUpdated | Special::RoleUpdated)
+    };
+    let mut quiet = collection.clone();
+    quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps(special)));
+    quiet
+}
+
 fn release(
     state: &State,
     collection: &Collection,
@@ -283,11 +293,7 @@ fn release(
     (reader, stamp): (Reader<'_>, &Stamp),
 ) -> Result<Vec<Statement>, Errors> {
     // Nobody edits these items: who and when was the last stays as it is.
-    let stamps = |special: &Special| {
-        matches!(special, Special::DateUpdated | Special::UserUpdated | Special::RoleUpdated)
-    };
-    let mut quiet = collection.clone();
-    quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps(special)));
+    let quiet = unstamped(collection);
     let payloads: Vec<Payload> = planner::parse_payloads(change.to_string().as_bytes())?.0;
     let answer = Query { fields: Some(vec![collection.primary_key.clone()]), ..Query::default() };
     let statements = keys.chunks(CHUNK).map(|keys| {

@@ -114,7 +114,8 @@ pub fn as_array(payload: &Bytes, one: bool) -> Bytes {
     array.freeze()
 }
 
-fn statements(
+/// The statements that make these items, in their order.
+pub fn statements(
     state: &State,
     payloads: &[Payload],
     query: &Query,

@@ -24,10 +24,11 @@ use crate::system::payload;
 use crate::system::rules::Rules;
 
 /// Changes that one statement can make: the same fields for all keys.
-struct Group {
-    keys: Vec<String>,
+pub struct Group {
+    /// Distinct.
+    pub keys: Vec<String>,
     /// One for all, or one per key.
-    payloads: Vec<Payload>,
+    pub payloads: Vec<Payload>,
 }
 
 /// Changes items; of a singleton its one item.
@@ -152,7 +153,7 @@ async fn target(
 }
 
 /// The key that an item of a batch names itself by.
-fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure> {
+pub fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure> {
     let missing = || {
         Error::invalid_payload(format!("Item in update misses primary key \"{}\"", collection.primary_key))
     };
@@ -198,7 +199,7 @@ pub async fn matching_keys(
 }
 
 /// Changes that name the same fields go together; a key that comes twice goes into a later statement.
-fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
+pub fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
     if !each {
         let groups = keys.chunks(CHUNK).map(|keys| Group { keys: keys.to_vec(), payloads: payloads.clone() });
         return groups.collect();
@@ -231,7 +232,8 @@ fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
     sorted
 }
 
-fn statements(
+/// The statements of these groups in their order; none for those that change nothing.
+pub fn statements(
     state: &State,
     groups: &[Group],
     filter: Option<&Filter>,
