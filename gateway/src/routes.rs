@@ -14,6 +14,7 @@ pub mod server;
 mod sort;
 mod system;
 mod users;
+mod versions;
 mod webhooks;
 
 use axum::Router;
@@ -34,6 +35,7 @@ pub fn router(gateway: Gateway) -> Router {
     Router::new()
         .merge(content())
         .merge(system::routes())
+        .merge(versions())
         .merge(definitions())
         .merge(people())
         .merge(operations())
@@ -54,6 +56,13 @@ fn content() -> Router<Gateway> {
         .route("/utils/revert/{revision}", only(post(sort::revert), "POST"))
         .route("/reports/{collection}/tree", only(get(reports::tree), "GET,HEAD"))
         .route("/reports/{collection}/window", only(get(reports::window), "GET,HEAD"))
+}
+
+fn versions() -> Router<Gateway> {
+    Router::new()
+        .route("/versions/{key}/save", only(post(versions::save), "POST"))
+        .route("/versions/{key}/compare", only(get(versions::compare), "GET,HEAD"))
+        .route("/versions/{key}/promote", only(post(versions::promote), "POST"))
 }
 
 fn definitions() -> Router<Gateway> {

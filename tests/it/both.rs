@@ -29,3 +29,4 @@ mod system_collections;
 mod takeover;
 mod types;
 mod upsert;
+mod versions;

@@ -41,6 +41,7 @@ migrations! {
     5 "0005_index_jobs",
     6 "0006_lives",
     7 "0007_accountability",
+    10 "0010_versions",
 }
 
 const LOCK: i64 = 7_306_085_836;

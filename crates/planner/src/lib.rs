@@ -33,6 +33,7 @@ mod tree;
 mod update;
 mod upsert;
 mod value;
+mod version;
 
 pub use column::{answer_value, sql_type};
 pub use create::{CreateNeeds, plan_create};
@@ -54,6 +55,7 @@ pub use tree::{Tree, tree};
 pub use update::{UpdateChange, plan_update};
 pub use upsert::{plan_agreeing, plan_read_ordered};
 pub use value::{KeyText, has_nul, parse_key};
+pub use version::{check_draft, plan_hashes, plan_read_version, plan_versions_of};
 
 #[cfg(test)]
 mod fuzz;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 21] = [
+pub const STATEMENT_NAMES: [&str; 23] = [
     "items.agreeing",
     "items.create",
     "items.update",
@@ -21,11 +21,13 @@ pub const STATEMENT_NAMES: [&str; 21] = [
     "items.read_one",
     "items.read_keys",
     "items.keys",
+    "items.hashes",
     "items.lock",
     "items.order",
     "items.places",
     "items.referring",
     "items.remove",
+    "items.versions",
     "items.explain",
     "reports.tree",
     "reports.window",

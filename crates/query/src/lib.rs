@@ -76,6 +76,9 @@ pub struct Query {
     /// The saved version of an item that is meant; `main` is the item itself. Lists don't ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Of that version, what it keeps as it was sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub version_raw: bool,
     /// Wildcards don't go back through the relation they came by.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_backlink: bool,

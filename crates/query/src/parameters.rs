@@ -11,7 +11,7 @@ use crate::values::{coerce, names, whole_names};
 use crate::{Meta, Path, Query, Sort, aggregate, filter, json};
 
 /// Parameters of the language.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "fields",
     "filter",
     "search",
@@ -28,6 +28,7 @@ const KNOWN: [&str; 16] = [
     "alias",
     "backlink",
     "version",
+    "versionRaw",
 ];
 /// What is read elsewhere: see [`crate::Export`].
 const EXPORT: &str = "export";
@@ -84,6 +85,8 @@ fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error
             .transpose()?
             .unwrap_or_default(),
         version: get("version").and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned),
+        version_raw: get("versionRaw")
+            .is_some_and(|value| matches!(&*coerce(value), Value::Bool(true)) || value == ""),
         no_backlink: get("backlink").is_some_and(|value| *coerce(value) == Value::Bool(false)),
     })
 }

@@ -25,6 +25,7 @@ mod stream;
 mod tags;
 mod update;
 mod upsert;
+pub mod version;
 mod write;
 
 /// The service over the process's state and its streams.
@@ -127,6 +128,30 @@ impl ItemsService for Items {
     ) -> Result<Response<pb::RevertItemResponse>, Status> {
         let (caller, message) = rpc::called(request);
         revert::item(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn save_version(
+        &self,
+        request: Request<pb::SaveVersionRequest>,
+    ) -> Result<Response<pb::SaveVersionResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        version::save(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn compare_version(
+        &self,
+        request: Request<pb::CompareVersionRequest>,
+    ) -> Result<Response<pb::CompareVersionResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        version::compare(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn promote_version(
+        &self,
+        request: Request<pb::PromoteVersionRequest>,
+    ) -> Result<Response<pb::PromoteVersionResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        version::promote(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn explain_items(

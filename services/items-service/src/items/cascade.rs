@@ -12,6 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
+use super::version::VERSIONS;
 use super::write::CHUNK;
 use crate::catalog::{Catalog, wire};
 use crate::execute;
@@ -20,6 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::dependants;
 use crate::system::rules::Rules;
+use crate::system::versions;
 
 /// Keys by the collection they are of.
 type Doomed = BTreeMap<String, BTreeSet<String>>;
@@ -107,11 +109,16 @@ fn pointing_at<'a>(catalog: &'a Catalog, collection: &str) -> Vec<Acting<'a>> {
     all
 }
 
+/// A collection whose items are written; what is read from the log is nobody's to change.
+fn written<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Collection> {
+    snapshot.schema.collection(name).map(AsRef::as_ref).filter(|collection| collection.view.is_none())
+}
+
 /// Whether deleting items of a collection can change others.
 pub fn has_consequences(snapshot: &Snapshot, collection: &str) -> bool {
     // Sessions and the like are nobody's items: PostgreSQL looks after them alone.
-    let known = |acting: &Acting<'_>| snapshot.schema.collection(acting.many).is_some();
-    pointing_at(&snapshot.catalog, collection).iter().any(known)
+    let known = |acting: &Acting<'_>| written(snapshot, acting.many).is_some();
+    versions::are_kept(snapshot, collection) || pointing_at(&snapshot.catalog, collection).iter().any(known)
 }
 
 /// A deletion that changes more than what was asked for.
@@ -207,8 +214,16 @@ async fn find(
     let mut open: Vec<(String, Vec<String>)> = vec![(collection.name.clone(), keys.to_vec())];
     while let Some((name, keys)) = open.pop() {
         let one = snapshot.collection(&name)?;
+        if versions::are_kept(snapshot, &name) {
+            let versions = snapshot.collection(VERSIONS)?;
+            let found =
+                keys_of(&execute::rows(conn, &planner::plan_versions_of(&keys, one, versions)?).await?)?;
+            if !found.is_empty() {
+                consequences.doomed.entry(VERSIONS.to_owned()).or_default().extend(found);
+            }
+        }
         for acting in pointing_at(&snapshot.catalog, &name) {
-            let Some(many) = snapshot.schema.collection(acting.many) else { continue };
+            let Some(many) = written(snapshot, acting.many) else { continue };
             let target = acting.target.unwrap_or(&one.primary_key);
             let reference = Reference { many, column: acting.column, one, target };
             let found = keys_of(&execute::rows(conn, &planner::plan_referring(&reference, &keys)?).await?)?;

@@ -12,13 +12,14 @@ use rpc::Caller;
 
 use super::read::query;
 use super::singleton;
+use super::version::VERSIONS;
 use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::rules::Rules;
-use crate::system::{self, payload};
+use crate::system::{self, payload, versions};
 
 /// Creates one or many items. A singleton is written otherwise.
 pub async fn items(
@@ -99,6 +100,14 @@ async fn prepared(
         payloads = changed;
     }
     payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
+    if collection.name == VERSIONS {
+        let asking = state.asking(caller);
+        let made = versions::made(state, &snapshot, asking.reader(&snapshot), &mut payloads).await;
+        made.map_err(|failure| match failure {
+            Failure::Refused(errors) => errors,
+            Failure::Sql(error) => state.failure(&error, VERSIONS),
+        })?;
+    }
     Ok(payloads)
 }
 

@@ -14,6 +14,7 @@ use sqlx::Row as _;
 use super::create::{as_array, writable};
 use super::read::query;
 use super::singleton;
+use super::version::VERSIONS;
 use super::write::{CHUNK, Ending, Tries, Written, run};
 use crate::execute;
 use crate::failure::Failure;
@@ -22,6 +23,7 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::payload;
 use crate::system::rules::Rules;
+use crate::system::versions;
 
 /// Changes that one statement can make: the same fields for all keys.
 pub struct Group {
@@ -81,16 +83,19 @@ pub async fn change(
 }
 
 /// What a change is about.
-struct Change<'a> {
-    caller: &'a Caller,
-    request: &'a pb::UpdateItemsRequest,
+pub struct Change<'a> {
+    /// On whose behalf.
+    pub caller: &'a Caller,
+    /// As it was asked for.
+    pub request: &'a pb::UpdateItemsRequest,
     /// The payload is one object.
-    one: bool,
-    keys: &'a [String],
+    pub one: bool,
+    /// Keys of the items.
+    pub keys: &'a [String],
 }
 
 /// The payloads after the filter hooks, if any is registered, ready for planning.
-async fn prepared(
+pub async fn prepared(
     state: &State,
     snapshot: &Snapshot,
     collection: &Collection,
@@ -107,6 +112,9 @@ async fn prepared(
         if payloads.len() != before {
             return Err(Error::internal().into());
         }
+    }
+    if collection.name == VERSIONS {
+        versions::changed(&payloads, matches!(request.target, Some(Target::Each(_))))?;
     }
     payload::prepare(&mut payloads, collection, Action::Update, state.storing()).await?;
     Ok(payloads)
