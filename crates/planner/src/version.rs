@@ -101,6 +101,10 @@ fn overlaid(
                 // The whole type, as the column would hold the value: texts that are too long were refused.
                 format!("{text}::text::{} AS {name}", field.column_type)
             }
+            // What the item itself does not show is not shown because of what its version says.
+            None if reader.access.allows_field(&collection.name, &field.name, Action::Read) => {
+                format!("{} AS {name}", reader.column(field, collection, SOURCE, b))
+            }
             None => format!("{SOURCE}.{name}"),
         });
     }
@@ -207,12 +211,22 @@ mod tests {
         };
         let fields = Fields::Named(["id", "title", "status"].map(str::to_owned).into_iter().collect());
         let collection = "articles".to_owned();
-        let access = Access::by([Rule { collection, action: Action::Read, items: Some(published), fields }]);
+        let rule = Rule { collection, action: Action::Read, items: Some(published), fields };
+        let access = Access::by([rule.clone()]);
         let reader = Reader { access: &access, ..admin() };
         let delta = payload(r#"{"status":"published","price":"2.5"}"#);
         let read = |text: &str| plan_read_version("7", &delta, &query(text), &articles(), reader);
         insta::assert_snapshot!(shown(&read("").unwrap()));
         assert_eq!(read("fields=price").unwrap_err().0[0].code, ErrorCode::Forbidden);
+        let some = Rule {
+            items: None,
+            fields: Fields::Named(["id".to_owned()].into_iter().collect()),
+            ..rule.clone()
+        };
+        let access = Access::by([rule, some]);
+        let reader = Reader { access: &access, ..admin() };
+        let masked = plan_read_version("7", &delta, &query("fields=id,title"), &articles(), reader).unwrap();
+        insta::assert_snapshot!(shown(&masked));
     }
 
     #[test]
