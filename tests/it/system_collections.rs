@@ -28,6 +28,8 @@ async fn rows_live_in_every_form() {
     let world = World::start(shape!()).await;
     world.collection("articles", json!([{"field": "title", "type": "string"}])).await;
     let api = &world.api;
+    api.patch("/collections/articles", json!({"meta": {"versioning": true}})).await.expect(200);
+    api.post("/items/articles", json!({"id": 1})).await.expect(200);
     for (path, [first, second], change) in samples::all(api).await {
         life(api, path, [&first, &second], &change).await;
         let collection = format!("directus{}", path.replace('/', "_"));
@@ -96,10 +98,6 @@ async fn items_bear_their_stamps() {
     let user = api.post("/users", json!({})).await.expect(200).data();
     assert_eq!((&user["status"], &user["provider"]), (&json!("active"), &json!("default")));
     api.post("/roles", json!({})).await.refused(400, "FAILED_VALIDATION");
-    let nested = json!({"name": "x", "users": [{"email": "n@example.com"}]});
-    api.post("/roles", nested).await.refused(400, "INVALID_PAYLOAD");
-    api.post("/users", json!({"role": {"name": "x"}})).await.refused(400, "INVALID_PAYLOAD");
-    api.post("/policies", json!({"name": "x", "permissions": []})).await.expect(200);
 }
 
 #[tokio::test]

@@ -123,6 +123,14 @@ async fn what_is_wrong_changes_nothing() {
     put(api, "", rows).await.refused(400, "RECORD_NOT_UNIQUE");
     let other = json!({"slug": "a", "id": 2, "stock": 1});
     put(api, "?on_conflict=slug", other).await.refused(400, "INVALID_PAYLOAD");
+    let within = json!([{"field": "goods", "type": "integer"}]);
+    world.collection("parts", within).await;
+    let to = json!({"collection": "parts", "field": "goods", "related_collection": "goods", "meta": {"one_field": "parts"}});
+    api.post("/fields/goods", json!({"field": "parts", "type": "alias", "meta": {"special": ["o2m"]}}))
+        .await
+        .expect(200);
+    api.post("/relations", to).await.expect(200);
+    put(api, "", json!({"id": 1, "parts": [{"id": 1}]})).await.refused(400, "INVALID_PAYLOAD");
     for body in [json!({"id": "x"}), json!([{"slug": "n", "shop": "x"}]), json!([1])] {
         put(api, "", body).await.refused(400, "INVALID_PAYLOAD");
     }

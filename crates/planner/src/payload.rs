@@ -4,7 +4,7 @@ use std::fmt;
 
 use model::Error;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// One item as a client sent it: names and raw values in order; of a name given twice the last value counts.
@@ -48,6 +48,12 @@ impl Payload {
         other.0.iter().for_each(|(name, value)| self.put(name, value));
     }
 
+    /// Gives a name null as its only value.
+    pub fn set_null(&mut self, name: &str) {
+        self.remove(name);
+        self.0.push((name.to_owned(), RawValue::NULL.to_owned()));
+    }
+
     /// Nothing was sent.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -56,11 +62,7 @@ impl Payload {
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
+        serializer.collect_map(self.iter())
     }
 }
 

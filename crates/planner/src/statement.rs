@@ -7,11 +7,16 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 23] = [
+pub const STATEMENT_NAMES: [&str; 28] = [
     "items.agreeing",
     "items.create",
     "items.update",
     "items.delete",
+    "items.create_nested",
+    "items.update_nested",
+    "items.present",
+    "items.children",
+    "events.append",
     "items.read",
     "items.page",
     "items.estimate",

@@ -7,6 +7,7 @@ use query::Query;
 use serde_json::value::RawValue;
 
 use crate::column::{json_row, sql_type};
+use crate::nested::is_nested;
 use crate::payload::Payload;
 use crate::read::{SOURCE, answer_key, key_field, read_one, table};
 use crate::reader::Reader;
@@ -45,9 +46,8 @@ fn keeps(field: &Field, raw: &RawValue, collection: &Collection) -> Result<bool,
     if field.generated || field.name == collection.primary_key {
         return Ok(false);
     }
-    let structured = token.starts_with(['{', '[']);
     let many = matches!(field.link, Some(Link::Many { .. }));
-    if structured && token != "[]" && (many || field.link.is_some()) {
+    if many || field.link.is_some() && token.starts_with(['{', '[']) {
         return Err(wrong("holds other items, and a version can't keep those yet"));
     }
     if !field.is_stored() {
@@ -76,6 +76,10 @@ pub fn plan_read_version(
     reader: Reader<'_>,
 ) -> Result<Statement, Errors> {
     check_collection(collection, reader.access, Action::Read)?;
+    if is_nested(delta, collection) {
+        let reason = "The version keeps items within the item, and those can't be shown yet";
+        return Err(Error::invalid_payload(reason).into());
+    }
     let mut b = Builder::default();
     let view = overlaid(key, delta, collection, reader, &mut b)?;
     let shown = Collection { view: Some(view), ..collection.clone() };

@@ -13,6 +13,7 @@ mod create;
 mod cursor;
 mod delete;
 mod explain;
+mod nested;
 mod read;
 mod report;
 mod revert;

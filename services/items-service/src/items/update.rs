@@ -12,6 +12,7 @@ use rpc::Caller;
 use sqlx::Row as _;
 
 use super::create::{as_array, writable};
+use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
 use super::version::VERSIONS;
@@ -64,8 +65,15 @@ pub async fn change(
             let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
             let question = Change { caller, request: &request, one, keys: &keys };
             let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
+            let each = matches!(request.target, Some(Target::Each(_)));
+            if nested::any(&payloads, collection) {
+                let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
+                let wanted = wanted(keys, payloads, each);
+                let written = nested::write(place, collection, wanted, filter.as_ref(), &query).await;
+                return written.map(Into::into);
+            }
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
-            let groups = groups(&keys, payloads, matches!(request.target, Some(Target::Each(_))));
+            let groups = groups(&keys, payloads, each);
             let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
             let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
             let ending = Ending { read_back: Some((&query, collection, reader)), reached };
@@ -80,6 +88,16 @@ pub async fn change(
             Err(failure) => tries.after(failure, state, &request.collection).await?,
         }
     }
+}
+
+/// The items that are changed, each in its own way or all in the same.
+fn wanted(keys: Vec<String>, payloads: Vec<Payload>, each: bool) -> Vec<Wanted> {
+    if each {
+        let own = keys.into_iter().zip(payloads);
+        return own.map(|(key, payload)| Wanted::top(payload, Whose::These(vec![key]))).collect();
+    }
+    let all = payloads.into_iter().map(|payload| Wanted::top(payload, Whose::These(keys.clone())));
+    all.collect()
 }
 
 /// What a change is about.
@@ -165,14 +183,7 @@ pub fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Fai
     let missing = || {
         Error::invalid_payload(format!("Item in update misses primary key \"{}\"", collection.primary_key))
     };
-    let raw = payload.get(&collection.primary_key).ok_or_else(missing)?.get();
-    let text: String = if raw.starts_with('"') {
-        serde_json::from_str(raw).map_err(|error| Error::invalid_payload(error.to_string()))?
-    } else {
-        raw.to_owned()
-    };
-    let field = collection.key().ok_or_else(Error::internal)?;
-    Ok(parse_key(&text, field)?)
+    Ok(planner::own_key(payload, collection)?.ok_or_else(missing)?)
 }
 
 /// Keys as PostgreSQL prints them, without doubles, order kept.

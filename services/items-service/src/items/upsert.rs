@@ -14,6 +14,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
 use super::create::{self, writable};
+use super::nested;
 use super::read::query;
 use super::singleton;
 use super::update;
@@ -95,6 +96,10 @@ impl Upsert<'_> {
         let Self { state, request, .. } = self;
         let snapshot = state.snapshots.present();
         let collection = self.writable(&snapshot)?;
+        if nested::any(&self.payloads, collection) {
+            let reason = "Items within items can't be written by PUT yet: use POST and PATCH";
+            return Err(Error::invalid_payload(reason).into());
+        }
         let deciding = Deciding::of(&state.db, collection, &request.on_conflict).await?;
         let agreeing = planner::plan_agreeing(&self.payloads, &deciding.fields, collection)?;
         let sorted = Sorted::of(&execute::rows_alone(&state.db, &agreeing).await?, self.payloads.len())?;

@@ -53,6 +53,10 @@ async fn attempt(
         return Err(Error::unprocessable("No changes to promote").into());
     };
     let payload = chosen(&delta, &request.fields);
+    if planner::is_nested(&payload, collection) {
+        let reason = "The version keeps items within the item, and those can't be promoted yet";
+        return Err(Error::invalid_payload(reason).into());
+    }
     let asked = pb::UpdateItemsRequest { payload: json(&payload)?, ..pb::UpdateItemsRequest::default() };
     let change = Change { caller, request: &asked, one: true, keys: &keys };
     let payloads = update::prepared(state, &snapshot, collection, vec![payload], change).await?;
