@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::world::{Shape, World};
 
 mod events;
+mod killed;
 mod lists;
+mod model;
 mod refusals;
 mod system;
 
