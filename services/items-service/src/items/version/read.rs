@@ -51,7 +51,7 @@ pub async fn item(
         let mut item = main_item(state, caller, &found.item, &plain, (collection, reader)).await?;
         let kept = found.kept(collection, reader);
         if !kept.is_empty() {
-            item.put(&collection.primary_key, &*raw(&found.item)?);
+            item.put(&collection.primary_key, &raw(&found.item)?);
         }
         item.overlay(&kept);
         return Ok((found.item, json(&item)?));
