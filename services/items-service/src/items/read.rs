@@ -16,7 +16,7 @@ use sqlx::postgres::PgRow;
 use super::cursor::Cursor;
 use super::update::checked_keys;
 use super::write::Tries;
-use super::{moment, slow, tags};
+use super::{moment, slow, tags, version};
 use crate::execute;
 use crate::failure::Failure;
 use crate::plans::{Asked, Kept, ListPlan, Plan, Ready};
@@ -181,7 +181,11 @@ fn document(
     (kept, meta): (Option<&Kept>, Meta),
 ) -> Result<pb::ReadItemsResponse, Failure> {
     let items: String = row.try_get("items")?;
+    // Figures over a singleton have none.
+    let versioned = reading.collection.singleton.then(|| row.try_get::<Option<i64>, _>("version").ok());
+    let version = versioned.flatten().flatten().unwrap_or_default();
     Ok(pb::ReadItemsResponse {
+        version,
         tags: reading.tags(request.tags, kept, &items),
         items: Bytes::from(items),
         total_count: count(row, meta.total_count, "total_count")?,
@@ -242,6 +246,14 @@ async fn attempt(
 ) -> Result<pb::ReadItemsResponse, Failure> {
     let snapshot = &*state.snapshots.present();
     let collection = snapshot.collection(&request.collection)?;
+    if collection.singleton
+        && let Some(query) = version::asked(&request.query)?
+    {
+        let place = (collection.as_ref(), None);
+        let (key, items) = version::item(state, caller, (snapshot, asking), place, &query).await?;
+        let tags = [collection.name.clone(), key].into_iter().filter(|_| request.tags).collect();
+        return Ok(pb::ReadItemsResponse { tags, items, ..pb::ReadItemsResponse::default() });
+    }
     let reading = Reading { state, caller, snapshot, asking, collection, query: &request.query };
     let mut special = None;
     let ready = reading.plan(false, request.keys.is_none().then_some(&request.query), || {
@@ -306,6 +318,12 @@ async fn attempt_one(
 ) -> Result<pb::ReadItemResponse, Failure> {
     let snapshot = &*state.snapshots.present();
     let collection = snapshot.collection(&request.collection)?;
+    if let Some(query) = version::asked(&request.query)? {
+        let place = (collection.as_ref(), Some(request.key.as_str()));
+        let (key, item) = version::item(state, caller, (snapshot, asking), place, &query).await?;
+        let tags = [collection.name.clone(), key].into_iter().filter(|_| request.tags).collect();
+        return Ok(pb::ReadItemResponse { tags, item, version: 0 });
+    }
     let reading = Reading { state, caller, snapshot, asking, collection, query: &request.query };
     let mut past = None;
     let ready = reading.plan(true, Some(&request.query), || {
@@ -335,5 +353,8 @@ async fn attempt_one(
     // Who asked for it knows its key.
     let key = collection.key().and_then(|field| planner::parse_key(&request.key, field).ok());
     tags.extend(key.filter(|key| request.tags && !tags.contains(key)));
-    Ok(pb::ReadItemResponse { tags, item: Bytes::from(item) })
+    // What was is no ground for a change of what is.
+    let present = ready.is_some();
+    let version = row.try_get::<Option<i64>, _>("version")?.filter(|_| present).unwrap_or_default();
+    Ok(pb::ReadItemResponse { tags, item: Bytes::from(item), version })
 }
