@@ -12,7 +12,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::write::CHUNK;
+use super::version::VERSIONS;
+use super::write::{CHUNK, Ending, Written};
+use super::{condition, once};
 use crate::catalog::{Catalog, wire};
 use crate::execute;
 use crate::failure::Failure;
@@ -20,6 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::dependants;
 use crate::system::rules::Rules;
+use crate::system::versions;
 
 /// Keys by the collection they are of.
 type Doomed = BTreeMap<String, BTreeSet<String>>;
@@ -107,11 +110,16 @@ fn pointing_at<'a>(catalog: &'a Catalog, collection: &str) -> Vec<Acting<'a>> {
     all
 }
 
+/// A collection whose items are written; what is read from the log is nobody's to change.
+fn written<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Collection> {
+    snapshot.schema.collection(name).map(AsRef::as_ref).filter(|collection| collection.view.is_none())
+}
+
 /// Whether deleting items of a collection can change others.
 pub fn has_consequences(snapshot: &Snapshot, collection: &str) -> bool {
     // Sessions and the like are nobody's items: PostgreSQL looks after them alone.
-    let known = |acting: &Acting<'_>| snapshot.schema.collection(acting.many).is_some();
-    pointing_at(&snapshot.catalog, collection).iter().any(known)
+    let known = |acting: &Acting<'_>| written(snapshot, acting.many).is_some();
+    versions::are_kept(snapshot, collection) || pointing_at(&snapshot.catalog, collection).iter().any(known)
 }
 
 /// A deletion that changes more than what was asked for.
@@ -134,15 +142,19 @@ pub struct Deletion<'a> {
 pub async fn delete(
     state: &State,
     deletion: Deletion<'_>,
-    reached: Option<usize>,
+    ending: Ending<'_>,
     mut rules: Rules,
 ) -> Result<Vec<String>, Failure> {
     let mut tx = execute::begin(&state.db).await?;
+    once::claim(&mut tx, ending.once).await?;
     rules.before(&mut tx).await?;
-    let (there, further) = within(&mut tx, state, deletion, reached).await?;
+    let (there, further) = within(&mut tx, state, deletion, ending).await?;
     rules.after(&mut tx).await?;
     further.after(&mut tx).await?;
+    let written = Written { keys: there, ..Written::default() };
+    once::keep(&mut tx, ending.once, &written).await?;
     execute::commit(tx).await?;
+    let there = written.keys;
     if !there.is_empty() {
         if rules.moves_control() || further.moves_control() {
             state.announce_control().await;
@@ -159,13 +171,17 @@ pub async fn within(
     conn: &mut PgConnection,
     state: &State,
     deletion: Deletion<'_>,
-    reached: Option<usize>,
+    ending: Ending<'_>,
 ) -> Result<(Vec<String>, Rules), Failure> {
     let Deletion { snapshot, collection, keys, filter, reader, stamp } = deletion;
     let admin = Reader { access: &EVERYTHING, ..reader };
     let there = keys_of(&execute::rows(conn, &planner::plan_lock(keys, filter, collection, reader)?).await?)?;
-    if reached.is_some_and(|reached| there.len() < reached) {
+    if ending.reached.is_some_and(|reached| there.len() < reached) {
         return Err(Error::forbidden().into());
+    }
+    if ending.condition.is_some() {
+        let version = condition::version_of(&mut *conn, collection, there.first()).await?;
+        condition::hold(ending.condition, version)?;
     }
     let mut consequences = Consequences::default();
     consequences.doomed.insert(collection.name.clone(), there.iter().cloned().collect());
@@ -209,8 +225,16 @@ async fn find(
     let mut open: Vec<(String, Vec<String>)> = vec![(collection.name.clone(), keys.to_vec())];
     while let Some((name, keys)) = open.pop() {
         let one = snapshot.collection(&name)?;
+        if versions::are_kept(snapshot, &name) {
+            let versions = snapshot.collection(VERSIONS)?;
+            let found =
+                keys_of(&execute::rows(conn, &planner::plan_versions_of(&keys, one, versions)?).await?)?;
+            if !found.is_empty() {
+                consequences.doomed.entry(VERSIONS.to_owned()).or_default().extend(found);
+            }
+        }
         for acting in pointing_at(&snapshot.catalog, &name) {
-            let Some(many) = snapshot.schema.collection(acting.many) else { continue };
+            let Some(many) = written(snapshot, acting.many) else { continue };
             let target = acting.target.unwrap_or(&one.primary_key);
             let reference = Reference { many, column: acting.column, one, target };
             let found = keys_of(&execute::rows(conn, &planner::plan_referring(&reference, &keys)?).await?)?;
@@ -277,6 +301,16 @@ async fn log(
     Ok(removals)
 }
 
+/// The collection for changes that nobody makes by hand: they are not stamped.
+pub fn unstamped(collection: &Collection) -> Collection {
+    let stamps = |special: &Special| {
+        matches!(special, Special::DateUpdated | Special::UserUpdated | Special::RoleUpdated)
+    };
+    let mut quiet = collection.clone();
+    quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps(special)));
+    quiet
+}
+
 fn release(
     state: &State,
     collection: &Collection,
@@ -285,11 +319,7 @@ fn release(
     (reader, stamp): (Reader<'_>, &Stamp),
 ) -> Result<Vec<Statement>, Errors> {
     // Nobody edits these items: who and when was the last stays as it is.
-    let stamps = |special: &Special| {
-        matches!(special, Special::DateUpdated | Special::UserUpdated | Special::RoleUpdated)
-    };
-    let mut quiet = collection.clone();
-    quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps(special)));
+    let quiet = unstamped(collection);
     let payloads: Vec<Payload> = planner::parse_payloads(change.to_string().as_bytes())?.0;
     let answer = Query { fields: Some(vec![collection.primary_key.clone()]), ..Query::default() };
     let statements = keys.chunks(CHUNK).map(|keys| {
@@ -306,4 +336,24 @@ async fn run(conn: &mut PgConnection, statements: &[Statement]) -> Result<(), Fa
         execute::rows(conn, statement).await?;
     }
     Ok(())
+}
+
+/// Items that would go or change by themselves if these went: collection and key. They are locked.
+pub async fn referring(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &Collection,
+    keys: &[String],
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut all = Vec::new();
+    for acting in pointing_at(&snapshot.catalog, &collection.name) {
+        let Some(many) = snapshot.schema.collection(acting.many) else { continue };
+        let target = acting.target.unwrap_or(&collection.primary_key);
+        let reference = Reference { many, column: acting.column, one: collection, target };
+        let found = keys_of(&execute::rows(conn, &planner::plan_referring(&reference, keys)?).await?)?;
+        // Those that go with them in the same breath don't count.
+        let stays = |key: &String| many.name != collection.name || !keys.contains(key);
+        all.extend(found.into_iter().filter(stays).map(|key| (many.name.clone(), key)));
+    }
+    Ok(all)
 }

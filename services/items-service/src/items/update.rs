@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use access::Action;
 use model::{Collection, Error, Errors, Filter};
-use planner::{Payload, Reader, Stamp, Statement, UpdateChange, parse_key};
+use planner::{Once, Payload, Reader, Stamp, Statement, UpdateChange, parse_key};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use proto::items::v1::update_items_request::Target;
 use query::Query;
@@ -15,7 +16,9 @@ use super::create::{as_array, writable};
 use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
-use super::write::{CHUNK, Ending, Tries, Written, run};
+use super::version::VERSIONS;
+use super::write::{CHUNK, Ending, Tries, Written, run, unchanged};
+use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
@@ -23,12 +26,14 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::payload;
 use crate::system::rules::Rules;
+use crate::system::versions;
 
 /// Changes that one statement can make: the same fields for all keys.
-struct Group {
-    keys: Vec<String>,
+pub struct Group {
+    /// Distinct.
+    pub keys: Vec<String>,
     /// One for all, or one per key.
-    payloads: Vec<Payload>,
+    pub payloads: Vec<Payload>,
 }
 
 /// Changes items; of a singleton its one item.
@@ -37,17 +42,28 @@ pub async fn items(
     caller: &Caller,
     request: pb::UpdateItemsRequest,
 ) -> Result<pb::WriteItemsResponse, Errors> {
-    if singleton::is(state, &request.collection) {
-        return singleton::write(state, caller, request).await;
-    }
-    change(state, caller, request).await
+    // A condition is part of the try, not of what is asked: who has read the item again names its new version.
+    let asked =
+        || pb::UpdateItemsRequest { idempotency_key: String::new(), condition: None, ..request.clone() };
+    let asked = || [&b"update"[..], &asked().encode_to_vec()].concat();
+    let once = &once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    let is_single = singleton::is(state, &request.collection);
+    let work = async {
+        match is_single {
+            true => singleton::write(state, caller, request, once.as_ref()).await,
+            false => change(state, caller, request, once.as_ref()).await,
+        }
+    };
+    let done = once::answered(state, once.as_ref(), work).await?;
+    Ok(if is_single { singleton::alone(done) } else { done })
 }
 
-/// Changes items of any collection.
+/// Changes items of any collection; the answer is kept under the key, if there is one.
 pub async fn change(
     state: &State,
     caller: &Caller,
     request: pb::UpdateItemsRequest,
+    once: Option<&Once>,
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
     let asking = state.asking(caller);
@@ -60,25 +76,29 @@ pub async fn change(
             let collection = writable(&snapshot, &request.collection, Action::Update)?;
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
             let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
+            let condition = request.condition.as_ref();
+            condition::check(state, caller, collection, (condition, is_one(&request.target)))?;
             let question = Change { caller, request: &request, one, keys: &keys };
             let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
             let each = matches!(request.target, Some(Target::Each(_)));
             if nested::any(&payloads, collection) {
                 let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
                 let wanted = wanted(keys, payloads, each);
-                let written = nested::write(place, collection, wanted, filter.as_ref(), &query).await;
+                let read_back = Some((&query, &**collection, reader));
+                let ending = Ending { read_back, reached: None, condition, once };
+                let written = nested::write(place, collection, wanted, filter.as_ref(), ending).await;
                 return written.map(Into::into);
             }
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
             let groups = groups(&keys, payloads, each);
-            let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
             let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
-            let ending = Ending { read_back: Some((&query, collection, reader)), reached };
-            let mut written = run(state, &statements, ending, rules).await?;
+            let ending = Ending { read_back: Some((&query, collection, reader)), reached, condition, once };
+            let stamp = ending.stamp(&stamp, groups.len(), &rules);
+            let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
             if statements.is_empty() && !keys.is_empty() {
-                written = read_only(state, &keys, &query, collection, reader).await?;
+                return read_only(state, &keys, &query, (collection, reader), ending).await.map(Into::into);
             }
-            Ok(written.into())
+            run(state, &statements, ending, rules).await.map(Into::into)
         };
         match attempt.await {
             Ok(done) => return Ok(done),
@@ -98,16 +118,19 @@ fn wanted(keys: Vec<String>, payloads: Vec<Payload>, each: bool) -> Vec<Wanted> 
 }
 
 /// What a change is about.
-struct Change<'a> {
-    caller: &'a Caller,
-    request: &'a pb::UpdateItemsRequest,
+pub struct Change<'a> {
+    /// On whose behalf.
+    pub caller: &'a Caller,
+    /// As it was asked for.
+    pub request: &'a pb::UpdateItemsRequest,
     /// The payload is one object.
-    one: bool,
-    keys: &'a [String],
+    pub one: bool,
+    /// Keys of the items.
+    pub keys: &'a [String],
 }
 
 /// The payloads after the filter hooks, if any is registered, ready for planning.
-async fn prepared(
+pub async fn prepared(
     state: &State,
     snapshot: &Snapshot,
     collection: &Collection,
@@ -125,8 +148,16 @@ async fn prepared(
             return Err(Error::internal().into());
         }
     }
+    if collection.name == VERSIONS {
+        versions::changed(&payloads, matches!(request.target, Some(Target::Each(_))))?;
+    }
     payload::prepare(&mut payloads, collection, Action::Update, state.storing()).await?;
     Ok(payloads)
+}
+
+/// The request names one item.
+fn is_one(target: &Option<Target>) -> bool {
+    matches!(target, Some(Target::Keys(keys)) if keys.keys.len() == 1)
 }
 
 /// Nothing that is stored was changed: the items as they are.
@@ -134,13 +165,17 @@ async fn read_only(
     state: &State,
     keys: &[String],
     query: &Query,
-    collection: &Collection,
-    reader: Reader<'_>,
+    (collection, reader): (&Collection, Reader<'_>),
+    ending: Ending<'_>,
 ) -> Result<Written, Failure> {
+    let only = keys.first().filter(|_| keys.len() == 1);
+    let version = condition::version_of(&state.db, collection, only).await?;
     let plan = planner::plan_read_keys(keys, query, collection, reader)?;
     let rows = execute::rows_alone(&state.db, &plan.statement).await?;
-    let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
-    Ok(Written { items, keys: keys.to_vec() })
+    let items: String = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
+    let version = version.filter(|_| items != "[]");
+    condition::hold(ending.condition, version)?;
+    unchanged(state, Written { items, keys: keys.to_vec(), version }, ending.once).await
 }
 
 async fn target(
@@ -170,7 +205,7 @@ async fn target(
 }
 
 /// The key that an item of a batch names itself by.
-fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure> {
+pub fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure> {
     let missing = || {
         Error::invalid_payload(format!("Item in update misses primary key \"{}\"", collection.primary_key))
     };
@@ -209,7 +244,7 @@ pub async fn matching_keys(
 }
 
 /// Changes that name the same fields go together; a key that comes twice goes into a later statement.
-fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
+pub fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
     if !each {
         let groups = keys.chunks(CHUNK).map(|keys| Group { keys: keys.to_vec(), payloads: payloads.clone() });
         return groups.collect();
@@ -242,7 +277,8 @@ fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
     sorted
 }
 
-fn statements(
+/// The statements of these groups in their order; none for those that change nothing.
+pub fn statements(
     state: &State,
     groups: &[Group],
     filter: Option<&Filter>,
