@@ -196,4 +196,9 @@ impl State {
     pub fn is_stale(error: &sqlx::Error) -> bool {
         matches!(db::Error::classify(error), db::Class::SchemaMoved)
     }
+
+    /// The transaction stood in another's way and was taken back: it is worth doing again.
+    pub fn has_collided(error: &sqlx::Error) -> bool {
+        matches!(db::Error::classify(error), db::Class::Serialization)
+    }
 }

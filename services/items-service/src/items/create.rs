@@ -87,6 +87,7 @@ async fn prepared(
     if !system::is_writable(collection, Action::Create) || !access.allows(&collection.name, Action::Create) {
         return Err(model::Error::forbidden_collection(&collection.name).into());
     }
+    state.limits.check_batch(payloads.len())?;
     let event = format!("{}.create", collection.scope());
     if !payloads.is_empty() && snapshot.has_filter(&event, &collection.name) {
         let payload = as_array(&request.payload, one);

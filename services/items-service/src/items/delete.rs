@@ -33,6 +33,7 @@ pub async fn items(
             let reader = asking.reader(&snapshot);
             let collection = writable(&snapshot, &request.collection, Action::Delete)?;
             let (keys, filter) = target(state, &request, collection, reader).await?;
+            state.limits.check_batch(keys.len())?;
             let event = format!("{}.delete", collection.scope());
             if !keys.is_empty() && snapshot.has_filter(&event, &collection.name) {
                 let payload = Bytes::from(serde_json::to_vec(&keys).unwrap_or_default());

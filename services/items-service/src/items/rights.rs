@@ -68,7 +68,7 @@ fn may(action: Action, collection: &str, fields: &[&str], items: Value) -> Rule 
         names => Fields::Named(names.iter().map(|name| (*name).to_owned()).collect()),
     };
     let items = (!items.is_null()).then(|| filter(items));
-    Rule { collection: collection.to_owned(), action, items, fields }
+    Rule::new(collection, action, items, fields)
 }
 
 fn read(collection: &str, fields: &[&str], items: Value) -> Rule {

@@ -59,6 +59,7 @@ pub async fn change(
             let collection = writable(&snapshot, &request.collection, Action::Update)?;
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
             let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
+            state.limits.check_batch(keys.len())?;
             let question = Change { caller, request: &request, one, keys: &keys };
             let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);

@@ -114,14 +114,20 @@ impl Written {
     }
 }
 
-/// A plan that no longer fits the schema is made again, against the new snapshot.
+/// A plan that no longer fits the schema is made again, against the new snapshot; a write that stood in another's way
+/// (a deadlock, a failed serialization) was taken back whole and is done again.
 #[derive(Debug, Default)]
 pub struct Tries {
     again: u32,
+    collided: u32,
 }
 
 /// How often a plan is made again while the schema keeps moving.
 const AGAIN: u32 = 3;
+
+/// How often a write is done again that PostgreSQL took back for another's sake. Each time one of the two gets through,
+/// so only a crowd on the same items uses them up.
+const COLLISIONS: u32 = 5;
 
 impl Tries {
     /// After a failure: `Ok` when it is worth planning again, else what the client is told.
@@ -138,6 +144,11 @@ impl Tries {
                         Err(model::Error::unavailable("database").into())
                     }
                 }
+            }
+            Failure::Sql(error) if self.collided < COLLISIONS && State::has_collided(&error) => {
+                tracing::info!(collection, %error, "two writes stood in each other's way: once more");
+                self.collided += 1;
+                Ok(())
             }
             Failure::Sql(error) => Err(state.failure(&error, collection)),
         }
