@@ -95,9 +95,11 @@ impl Access {
         rules.iter().flat_map(|rule| rule.presets.clone()).collect()
     }
 
-    /// What an item must be like once the action is done: it fits one of these; nothing means anything.
-    pub fn validation(&self, collection: &str, action: Action) -> Option<Vec<&Filter>> {
-        self.rules.as_ref()?.of(collection, action).iter().map(|rule| rule.validation.as_ref()).collect()
+    /// What an item must be like once the action is done: every one of these holds, as in the original, whichever rule
+    /// lets the action happen.
+    pub fn validations(&self, collection: &str, action: Action) -> Vec<&Filter> {
+        let rules = self.rules.as_ref().map_or(&[][..], |rules| rules.of(collection, action));
+        rules.iter().filter_map(|rule| rule.validation.as_ref()).collect()
     }
 
     /// Are keys of missing items skipped in writes (as the original does for admins), or refused?

@@ -21,7 +21,7 @@ pub struct Rule {
     pub fields: Fields,
     /// Values of fields that are not sent, whether he may send them or not; texts may be dynamic variables.
     pub presets: Map<String, Value>,
-    /// What an item must be like once it is written; nothing means anything.
+    /// What an item must be like once it is written, whatever other rules there are.
     pub validation: Option<Filter>,
 }
 

@@ -58,9 +58,7 @@ impl Limits {
     pub fn check_batch(self, items: usize) -> Result<(), Error> {
         match self.batch {
             Some(most) if u32::try_from(items).is_ok_and(|items| items <= most) => Ok(()),
-            Some(most) => {
-                Err(Error::invalid_payload(format!("Exceeded max batch mutation limit of {most}")))
-            }
+            Some(most) => Err(Error::invalid_payload(format!("Exceeded max batch mutation limit of {most}"))),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 18] = [
+pub const STATEMENT_NAMES: [&str; 19] = [
     "items.create",
     "items.update",
     "items.delete",
@@ -21,6 +21,7 @@ pub const STATEMENT_NAMES: [&str; 18] = [
     "items.read_keys",
     "items.keys",
     "items.lock",
+    "items.held",
     "items.referring",
     "items.remove",
     "items.explain",

@@ -57,7 +57,8 @@ pub fn plan_update(
     let answer = answer_written(query, collection, reader, "t", &mut b)?;
     let reached = |column: &Column<'_>| {
         let name = &column.field.name;
-        let by_client = !is_stamped(column.field);
+        let preset = change.payloads.iter().all(|payload| payload.is_preset(name));
+        let by_client = !is_stamped(column.field) && !preset;
         by_client.then(|| reader.reach_with(name, collection, Action::Update, "t", &mut b)).flatten()
     };
     let mut masks: Vec<String> = columns.iter().filter_map(reached).collect();
@@ -126,12 +127,13 @@ fn value(
     collection: &Collection,
     access: &Access,
 ) -> Result<Option<String>, Error> {
-    if !access.allows_field(&collection.name, &field.name, Action::Update) {
+    if !payload.is_preset(&field.name) && !access.allows_field(&collection.name, &field.name, Action::Update)
+    {
         return Err(Error::forbidden_field(&collection.name, &field.name));
     }
     let raw = payload.get(&field.name).ok_or_else(Error::internal)?;
     let text = payload_text(raw, field, &collection.name)?;
-    if text.is_none() && (!field.nullable || field.required) {
+    if text.is_none() && !field.nullable {
         return Err(Error::failed_validation(&field.name, "nnull"));
     }
     Ok(text)

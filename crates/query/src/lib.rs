@@ -8,10 +8,12 @@ pub mod budget;
 mod export;
 mod filter;
 mod json;
+mod judge;
 mod parameters;
 mod path;
 mod query_string;
 mod report;
+mod rule;
 mod selection;
 mod values;
 
@@ -19,9 +21,12 @@ use std::collections::BTreeMap;
 
 pub use aggregate::{Aggregate, AggregateFunction};
 pub use export::Export;
+pub use json::parse as parse_json;
+pub use judge::{Failure, Item, Judge};
 use model::{Error, Filter};
 pub use path::{Path, Step, json_steps, result_name};
 pub use report::{Compute, Figure, Report, Shape, TreeReport, WindowReport};
+pub use rule::{fields_of, read_rule};
 pub use selection::{Below, Selected, select};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -2,6 +2,8 @@
 
 use model::{Error, Errors};
 
+use crate::state::State;
+
 /// Why nothing was changed.
 #[derive(Debug)]
 pub enum Failure {
@@ -9,6 +11,16 @@ pub enum Failure {
     Refused(Errors),
     /// PostgreSQL refused it or is away.
     Sql(sqlx::Error),
+}
+
+impl Failure {
+    /// What the client is told of it.
+    pub fn told(self, state: &State, collection: &str) -> Errors {
+        match self {
+            Self::Refused(errors) => errors,
+            Self::Sql(error) => state.failure(&error, collection),
+        }
+    }
 }
 
 impl From<Errors> for Failure {

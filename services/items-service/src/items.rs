@@ -13,6 +13,7 @@ mod create;
 mod cursor;
 mod delete;
 mod explain;
+mod judge;
 mod read;
 mod report;
 #[cfg(test)]

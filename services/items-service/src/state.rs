@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Access;
-use model::{Accountability, Clock, Error, Errors, Ids};
+use model::{Accountability, Clock, Error, Errors, FieldType, Ids};
 use planner::{Limits, Reader, Stamp, Variables};
 use rpc::Caller;
 use secrets::{Hasher, Sealer, Signet};
@@ -168,7 +168,7 @@ impl State {
 
     /// How secrets are stored.
     pub fn storing(&self) -> Storing<'_> {
-        Storing { hasher: &self.hasher, sealer: &self.sealer }
+        Storing { hasher: &self.hasher, sealer: &self.sealer, ids: &*self.ids }
     }
 
     /// What a failed statement means: the client's own mistake, an outage, or ours.
@@ -185,9 +185,17 @@ impl State {
         let (collection, field) = (text("collection"), text("field"));
         let snapshot = self.snapshots.present();
         let known = snapshot.schema.collection(collection).and_then(|collection| collection.field(field));
-        if known.is_some_and(model::Field::is_concealed) {
+        let Some(known) = known else { return error };
+        if known.is_concealed() {
             error.message = error.code.message().to_owned();
             error.extensions.remove("value");
+        }
+        // Of PostgreSQL's texts those of numbers are numbers, as clients send them.
+        if matches!(known.kind, FieldType::Integer | FieldType::BigInteger)
+            && let Some(value) = error.extensions.get_mut("value")
+            && let Some(number) = value.as_str().and_then(|text| text.parse::<i64>().ok())
+        {
+            *value = number.into();
         }
         error
     }

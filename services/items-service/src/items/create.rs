@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Access, Action};
+use access::Action;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use model::{Collection, Errors, KeySource};
 use planner::{CreateNeeds, Payload, Reader, Stamp, Statement};
@@ -10,13 +10,14 @@ use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
 
+use super::judge::Judging;
 use super::read::query;
 use super::singleton;
 use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::snapshot::Snapshot;
-use crate::state::State;
+use crate::state::{Asking, State};
 use crate::system::rules::Rules;
 use crate::system::{self, payload};
 
@@ -40,8 +41,8 @@ pub async fn make(
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
     let asking = state.asking(caller);
-    let payloads = prepared(state, caller, &request, &asking.access).await?;
     let stamp = state.stamp(caller);
+    let payloads = prepared(state, caller, &request, (&asking, &stamp)).await?;
     let mut tries = Tries::default();
     loop {
         let attempt = async {
@@ -49,7 +50,7 @@ pub async fn make(
             let reader = asking.reader(&snapshot);
             let collection = writable(&snapshot, &request.collection, Action::Create)?;
             let plan = statements(state, &payloads, &query, collection, reader, &stamp)?;
-            let ending = Ending { read_back: Some((&query, collection, reader)), reached: None };
+            let ending = Ending { read_back: Some((&query, collection, reader)), reached: None, held: None };
             let rules = Rules::create(collection, &payloads);
             run(state, &plan, ending, rules).await.map(Into::into)
         };
@@ -79,12 +80,15 @@ async fn prepared(
     state: &State,
     caller: &Caller,
     request: &pb::CreateItemsRequest,
-    access: &Access,
+    (asking, stamp): (&Asking, &Stamp),
 ) -> Result<Vec<Payload>, Errors> {
     let (mut payloads, one) = planner::parse_payloads(&request.payload)?;
     let snapshot = state.snapshots.present();
     let Some(collection) = snapshot.schema.collection(&request.collection) else { return Ok(payloads) };
-    if !system::is_writable(collection, Action::Create) || !access.allows(&collection.name, Action::Create) {
+    let reader = asking.reader(&snapshot);
+    if !system::is_writable(collection, Action::Create)
+        || !reader.access.allows(&collection.name, Action::Create)
+    {
         return Err(model::Error::forbidden_collection(&collection.name).into());
     }
     state.limits.check_batch(payloads.len())?;
@@ -99,6 +103,9 @@ async fn prepared(
         }
         payloads = changed;
     }
+    let told = |failure: Failure| failure.told(state, &collection.name);
+    let judging = Judging::init(state, (collection, Action::Create), reader, stamp).await.map_err(told)?;
+    judging.admit(&mut payloads).map_err(told)?;
     payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
     Ok(payloads)
 }

@@ -56,7 +56,7 @@ pub async fn items(
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
             let rules = Rules::delete(collection, &keys);
-            let written = run(state, &statements, Ending { read_back: None, reached }, rules).await?;
+            let written = run(state, &statements, Ending { reached, ..Ending::default() }, rules).await?;
             Ok(pb::DeleteItemsResponse { keys: written.keys })
         };
         match attempt.await {

@@ -12,6 +12,7 @@ use rpc::Caller;
 use sqlx::Row as _;
 
 use super::create::{as_array, writable};
+use super::judge::Judging;
 use super::read::query;
 use super::singleton;
 use super::write::{CHUNK, Ending, Tries, Written, run};
@@ -24,10 +25,10 @@ use crate::system::payload;
 use crate::system::rules::Rules;
 
 /// Changes that one statement can make: the same fields for all keys.
-struct Group {
-    keys: Vec<String>,
+pub struct Group {
+    pub keys: Vec<String>,
     /// One for all, or one per key.
-    payloads: Vec<Payload>,
+    pub payloads: Vec<Payload>,
 }
 
 /// Changes items; of a singleton its one item.
@@ -60,13 +61,16 @@ pub async fn change(
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
             let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
             state.limits.check_batch(keys.len())?;
+            let judging = Judging::init(state, (collection, Action::Update), reader, &stamp).await?;
             let question = Change { caller, request: &request, one, keys: &keys };
-            let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
+            let payloads = prepared(state, &snapshot, &judging, payloads, question).await?;
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
             let groups = groups(&keys, payloads, matches!(request.target, Some(Target::Each(_))));
             let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
             let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
-            let ending = Ending { read_back: Some((&query, collection, reader)), reached };
+            let held = judging.held(&groups, filter.as_ref());
+            let ending =
+                Ending { read_back: Some((&query, collection, reader)), reached, held: held.as_ref() };
             let mut written = run(state, &statements, ending, rules).await?;
             if statements.is_empty() && !keys.is_empty() {
                 written = read_only(state, &keys, &query, collection, reader).await?;
@@ -93,11 +97,12 @@ struct Change<'a> {
 async fn prepared(
     state: &State,
     snapshot: &Snapshot,
-    collection: &Collection,
+    judging: &Judging<'_>,
     mut payloads: Vec<Payload>,
     change: Change<'_>,
 ) -> Result<Vec<Payload>, Failure> {
     let Change { caller, request, one, keys } = change;
+    let collection = judging.collection;
     let event = format!("{}.update", collection.scope());
     if !keys.is_empty() && snapshot.has_filter(&event, &collection.name) {
         let payload = as_array(&request.payload, one);
@@ -108,6 +113,7 @@ async fn prepared(
             return Err(Error::internal().into());
         }
     }
+    judging.admit(&mut payloads)?;
     payload::prepare(&mut payloads, collection, Action::Update, state.storing()).await?;
     Ok(payloads)
 }

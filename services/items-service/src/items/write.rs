@@ -8,6 +8,7 @@ use query::Query;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::judge::Held;
 use crate::execute;
 use crate::failure::Failure;
 use crate::state::State;
@@ -50,6 +51,8 @@ pub struct Ending<'a> {
     pub read_back: Option<(&'a Query, &'a Collection, Reader<'a>)>,
     /// So many items must have been reached, else nothing is written and the answer is 403.
     pub reached: Option<usize>,
+    /// The present items must be judged with their changes before these are made.
+    pub held: Option<&'a Held<'a>>,
 }
 
 /// Runs write statements, all or none. One statement is its own transaction; several share one, and the items are
@@ -67,7 +70,7 @@ pub async fn run(
             let items = ending.read_back.map_or("", |_| "[]").to_owned();
             Written { items, keys: Vec::new() }
         }
-        [only] if ending.reached.is_none() && rules.is_empty() => {
+        [only] if ending.reached.is_none() && ending.held.is_none() && rules.is_empty() => {
             Written::of(execute::rows_alone(&state.db, only).await?)?
         }
         several => run_several(state, several, ending, rules).await?,
@@ -89,6 +92,9 @@ async fn run_several(
 ) -> Result<Written, Failure> {
     let mut tx = execute::begin(&state.db).await?;
     rules.before(&mut tx).await?;
+    if let Some(held) = ending.held {
+        held.check(&mut tx).await?;
+    }
     let mut keys = Vec::new();
     for statement in statements {
         keys.extend(Written::of(execute::rows(&mut tx, statement).await?)?.keys);
