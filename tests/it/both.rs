@@ -27,3 +27,4 @@ mod search;
 mod system_collections;
 mod takeover;
 mod types;
+mod values;

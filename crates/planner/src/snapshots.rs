@@ -13,7 +13,7 @@ use crate::{
     parse_payloads, plan_create, plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 
-fn stamp() -> Stamp {
+pub(crate) fn stamp() -> Stamp {
     Stamp {
         user: Some(Uuid::from_u128(7)),
         role: None,

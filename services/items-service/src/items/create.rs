@@ -104,7 +104,8 @@ async fn prepared(
         payloads = changed;
     }
     let told = |failure: Failure| failure.told(state, &collection.name);
-    let judging = Judging::init(state, (collection, Action::Create), reader, stamp).await.map_err(told)?;
+    let judging =
+        Judging::init(&state.db, (collection, Action::Create), reader, stamp).await.map_err(told)?;
     judging.admit(&mut payloads).map_err(told)?;
     payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
     Ok(payloads)

@@ -12,7 +12,6 @@ use sqlx::{PgConnection, Row as _};
 use super::update::Group;
 use crate::execute;
 use crate::failure::Failure;
-use crate::state::State;
 
 /// What payloads of one collection are judged with.
 pub struct Judging<'a> {
@@ -26,14 +25,14 @@ pub struct Judging<'a> {
 impl<'a> Judging<'a> {
     /// Looks up what presets and rules ask for, which hardly any do.
     pub async fn init(
-        state: &State,
+        db: &db::Db,
         (collection, action): (&'a Collection, Action),
         reader: Reader<'a>,
         stamp: &'a Stamp,
     ) -> Result<Self, Failure> {
         let mut known = Known::default();
         for look_up in planner::look_ups(collection, reader, action) {
-            let rows = execute::rows_alone(&state.db, &look_up.statement).await?;
+            let rows = execute::rows_alone(db, &look_up.statement).await?;
             if let Some(row) = rows.first() {
                 known.learn(&look_up, row.try_get("items")?);
             }

@@ -61,7 +61,7 @@ pub async fn change(
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
             let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
             state.limits.check_batch(keys.len())?;
-            let judging = Judging::init(state, (collection, Action::Update), reader, &stamp).await?;
+            let judging = Judging::init(&state.db, (collection, Action::Update), reader, &stamp).await?;
             let question = Change { caller, request: &request, one, keys: &keys };
             let payloads = prepared(state, &snapshot, &judging, payloads, question).await?;
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
