@@ -15,6 +15,7 @@ mod http_errors;
 mod http_wire;
 mod items;
 mod lives;
+mod nested;
 mod operations_doc;
 mod reading;
 mod relay;

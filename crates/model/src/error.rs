@@ -149,6 +149,24 @@ impl Error {
             .with("type", kind)
     }
 
+    /// The same error, of an item that stands in this field of another: a failed validation says where.
+    #[must_use]
+    pub fn nested_in(mut self, field: &str) -> Self {
+        let Some(Value::Array(path)) = self.extensions.get_mut("path") else { return self };
+        let shown = |path: &[Value]| path.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(".");
+        let before = shown(path);
+        path.insert(0, Value::from(field));
+        let after = format!(" at \"{}\"", shown(path));
+        self.message = if before.is_empty() {
+            let of = self.extensions.get("field").and_then(Value::as_str).unwrap_or_default();
+            let named = format!("field \"{of}\"");
+            self.message.replacen(&named, &format!("{named}{after}"), 1)
+        } else {
+            self.message.replacen(&format!(" at \"{before}\""), &after, 1)
+        };
+        self
+    }
+
     /// 503 with `Retry-After: 1`, naming what is away.
     pub fn unavailable(service: &str) -> Self {
         let mut error = Self::new(ErrorCode::ServiceUnavailable)

@@ -148,6 +148,9 @@ pub enum Link {
         field: String,
         /// Their field that orders them.
         sort_field: Option<String>,
+        /// One that is taken out of the list is deleted; else its reference becomes null.
+        #[serde(default)]
+        deletes: bool,
     },
 }
 

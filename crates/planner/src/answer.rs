@@ -255,7 +255,7 @@ impl Answers<'_> {
         source: Source<'_>,
         b: &mut Builder,
     ) -> Result<String, Error> {
-        let Some(Link::Many { collection, field, sort_field }) = &column.field.link else {
+        let Some(Link::Many { collection, field, sort_field, .. }) = &column.field.link else {
             return Err(Error::internal());
         };
         self.spend(wish.depth, !column.below.is_empty())?;

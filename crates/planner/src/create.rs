@@ -18,7 +18,7 @@ use crate::value::payload_text;
 /// Ids that the plan uses up, made by the caller because a plan makes none.
 #[derive(Debug)]
 pub struct CreateNeeds<'a> {
-    /// One event id per payload, in order.
+    /// One event id per payload, in order; none where the events are appended later.
     pub event_ids: &'a [Uuid],
     /// One fresh key per payload, for collections whose keys we make.
     pub fresh_keys: &'a [Uuid],
@@ -48,7 +48,34 @@ pub fn plan_create(
     let keys = keys(payloads, needs, key, collection)?;
     let mut b = Builder::default();
     let answer = answer_written(query, collection, reader, "t", &mut b)?;
-    Ok(write(b, &columns, &keys, (key, &answer), needs, collection, stamp))
+    let creation = Creation { columns: &columns, keys: &keys, key, collection, needs };
+    Ok(creation.logged(b, &answer, stamp))
+}
+
+/// Plans the creation of items whose events are appended later in the same transaction ([`crate::plan_append`]): rows
+/// of `key text`, `version bigint` and `payload text` (the item as its event holds it), in the order of the payloads.
+pub fn plan_create_unlogged(
+    payloads: &[Payload],
+    needs: &CreateNeeds<'_>,
+    collection: &Collection,
+    access: &Access,
+    stamp: &Stamp,
+) -> Result<Statement, Errors> {
+    check_collection(collection, access, Action::Create)?;
+    let key = key_field(collection)?;
+    let columns = columns(payloads, collection, access, stamp)?;
+    let keys = keys(payloads, needs, key, collection)?;
+    let creation = Creation { columns: &columns, keys: &keys, key, collection, needs };
+    Ok(creation.unlogged(Builder::default()))
+}
+
+/// Checked payloads, as columns.
+struct Creation<'a> {
+    columns: &'a [Column<'a>],
+    keys: &'a KeyTexts,
+    key: &'a Field,
+    collection: &'a Collection,
+    needs: &'a CreateNeeds<'a>,
 }
 
 /// Keys that the payloads give or that we made; `None` = the sequence gives it.
@@ -160,73 +187,110 @@ fn value(
     Ok(Some(text))
 }
 
-/// The statement: `input` fixes the keys before anything is inserted, `item` inserts and reads back, `head` gives
-/// versions to items that may have lived before, `event` appends after the items' locks are held.
-fn write(
-    mut b: Builder,
-    columns: &[Column<'_>],
-    keys: &KeyTexts,
-    (key, answer): (&Field, &str),
-    needs: &CreateNeeds<'_>,
-    collection: &Collection,
-    stamp: &Stamp,
-) -> Statement {
-    let name = table(collection);
-    let key_name = quote_identifier(&key.name);
-    let any_given = keys.given.contains(&true);
-    let sequence = match &collection.key_source {
-        KeySource::Sequence(sequence) => Some(sequence),
-        _ => None,
-    };
-    input(&mut b, columns, keys, key, sequence, needs);
-    let names: String =
-        columns.iter().map(|column| format!(", {}", quote_identifier(&column.field.name))).collect();
-    let values: String = (0..columns.len()).map(|index| format!(", i.v{index}")).collect();
-    let all: Vec<&Field> = collection.fields.iter().filter(|field| field.is_stored()).collect();
-    let body = json_row(all, "t");
-    let same = body == answer;
-    b.push(&format!(", item AS (INSERT INTO {name} AS t ({key_name}{names})"));
-    // Keys that always count by themselves are taken from their sequence by us.
-    b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i ORDER BY i.ord"));
-    b.push(&format!(" RETURNING t.{key_name} AS key, {} AS name, {body} AS body", answer_key(key, "t"),));
-    if !same {
-        b.push(&format!(", {answer} AS answer"));
+impl Creation<'_> {
+    /// `input` fixes the keys before anything is inserted, `item` inserts and reads back.
+    fn items(&self, b: &mut Builder, body: &str, answer: Option<&str>) {
+        let Self { columns, keys, key, collection, needs } = self;
+        let key_name = quote_identifier(&key.name);
+        input(b, columns, keys, key, self.sequence(), needs);
+        let names: String =
+            columns.iter().map(|column| format!(", {}", quote_identifier(&column.field.name))).collect();
+        let values: String = (0..columns.len()).map(|index| format!(", i.v{index}")).collect();
+        b.push(&format!(", item AS (INSERT INTO {} AS t ({key_name}{names})", table(collection)));
+        // Keys that always count by themselves are taken from their sequence by us.
+        b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i ORDER BY i.ord"));
+        b.push(&format!(" RETURNING t.{key_name} AS key, {} AS name, {body} AS body", answer_key(key, "t")));
+        if let Some(answer) = answer {
+            b.push(&format!(", {answer} AS answer"));
+        }
+        b.push(")");
     }
-    b.push(")");
-    let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
-    let first = collection.first_version;
-    if any_given {
+
+    /// `head` gives versions to items that may have lived before. The expression of an item's version, and what it is
+    /// joined from.
+    fn head(&self, b: &mut Builder, collection_name: &str) -> (String, &'static str) {
+        let first = self.collection.first_version;
+        if !self.any_given() {
+            return (first.to_string(), "");
+        }
         b.push(&format!(
             ", head AS (INSERT INTO eventus.heads AS h (collection, key, version) \
              SELECT {collection_name}::text, item.name, {first} FROM item JOIN input i ON i.key = item.key \
              WHERE i.given ORDER BY item.name \
              ON CONFLICT (collection, key) DO UPDATE SET version = h.version + 1 RETURNING h.key, h.version)"
         ));
-    }
-    let (version, head) = if any_given {
         (format!("coalesce(head.version, {first})"), " LEFT JOIN head ON head.key = item.name")
-    } else {
-        (first.to_string(), "")
-    };
-    let event = b.bind(Binding::Text(Some(format!("{}.create", collection.scope()))));
-    let stamped = stamp.values(&mut b);
-    b.push(&format!(
-        ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, batch_index, {}) \
-         SELECT i.event_id, {event}::text, {collection_name}::text, item.name, {version}, item.body, \
-         (i.ord - 1)::integer, {stamped} FROM item JOIN input i ON i.key = item.key{head} ORDER BY i.ord)",
-        Stamp::COLUMNS
-    ));
-    let shown = if same { "item.body" } else { "item.answer" };
-    b.push(&format!(
-        " SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
-         array_agg(item.name ORDER BY item.key) AS keys"
-    ));
-    if let (Some(sequence), true) = (sequence, any_given) {
-        let sequence = b.bind(Binding::Text(Some(sequence.clone())));
-        b.push(&format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)"));
     }
-    b.push(" FROM item");
-    b.finish("items.create")
+
+    /// `event` appends after the items' locks are held.
+    fn logged(&self, mut b: Builder, answer: &str, stamp: &Stamp) -> Statement {
+        let body = self.body();
+        let same = body == answer;
+        self.items(&mut b, &body, (!same).then_some(answer));
+        let collection_name = b.bind(Binding::Text(Some(self.collection.name.clone())));
+        let (version, head) = self.head(&mut b, &collection_name);
+        let event = b.bind(Binding::Text(Some(format!("{}.create", self.collection.scope()))));
+        let stamped = stamp.values(&mut b);
+        b.push(&format!(
+            ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, batch_index, {}) \
+             SELECT i.event_id, {event}::text, {collection_name}::text, item.name, {version}, item.body, \
+             (i.ord - 1)::integer, {stamped} FROM item JOIN input i ON i.key = item.key{head} ORDER BY i.ord)",
+            Stamp::COLUMNS
+        ));
+        let shown = if same { "item.body" } else { "item.answer" };
+        b.push(&format!(
+            " SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
+             array_agg(item.name ORDER BY item.key) AS keys"
+        ));
+        if let Some(sequence) = self.passed_sequence() {
+            let sequence = b.bind(Binding::Text(Some(sequence.clone())));
+            b.push(&format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)"));
+        }
+        b.push(" FROM item");
+        b.finish("items.create")
+    }
+
+    /// The same without `event`.
+    fn unlogged(&self, mut b: Builder) -> Statement {
+        self.items(&mut b, &self.body(), None);
+        let collection_name = b.bind(Binding::Text(Some(self.collection.name.clone())));
+        let (version, head) = self.head(&mut b, &collection_name);
+        let mut moved = "";
+        if let Some(sequence) = self.passed_sequence() {
+            let sequence = b.bind(Binding::Text(Some(sequence.clone())));
+            b.push(&format!(
+                ", moved AS MATERIALIZED (SELECT eventus.advance_sequence({sequence}::text::regclass, \
+                 max(item.key)::bigint) FROM item)"
+            ));
+            moved = " CROSS JOIN moved";
+        }
+        b.push(&format!(
+            " SELECT item.name AS key, {version}::bigint AS version, item.body::text AS payload \
+             FROM item JOIN input i ON i.key = item.key{head}{moved} ORDER BY i.ord"
+        ));
+        b.finish("items.create_nested")
+    }
+
+    /// The whole item, as its event holds it.
+    fn body(&self) -> String {
+        json_row(self.collection.fields.iter().filter(|field| field.is_stored()), "t")
+    }
+
+    fn any_given(&self) -> bool {
+        self.keys.given.contains(&true)
+    }
+
+    fn sequence(&self) -> Option<&String> {
+        match &self.collection.key_source {
+            KeySource::Sequence(sequence) => Some(sequence),
+            _ => None,
+        }
+    }
+
+    /// The sequence, where keys were given that it must be moved past.
+    fn passed_sequence(&self) -> Option<&String> {
+        self.sequence().filter(|_| self.any_given())
+    }
 }
 
 /// The columns of `input` have names of our own (`key`, `event_id`, `given`, `ord`, `v0` ...): a field of the client's
@@ -245,8 +309,14 @@ fn input(
     let mut chosen = Vec::with_capacity(columns.len());
     arrays.push(format!("{}::text[]", b.bind(Binding::Texts(keys.texts.clone()))));
     arrays.push(format!("{}::boolean[]", b.bind(Binding::Bools(keys.given.clone()))));
-    arrays.push(format!("{}::uuid[]", b.bind(Binding::Uuids(needs.event_ids.to_vec()))));
-    names.extend(["k".to_owned(), "given".to_owned(), "event_id".to_owned()]);
+    names.extend(["k".to_owned(), "given".to_owned()]);
+    let event_id = if needs.event_ids.is_empty() {
+        ""
+    } else {
+        arrays.push(format!("{}::uuid[]", b.bind(Binding::Uuids(needs.event_ids.to_vec()))));
+        names.push("event_id".to_owned());
+        "u.event_id AS event_id, "
+    };
     for (index, column) in columns.iter().enumerate() {
         arrays.push(format!("{}::text[]", b.bind(Binding::Texts(column.texts.clone()))));
         names.push(format!("c{index}"));
@@ -275,7 +345,7 @@ fn input(
         _ => own_key,
     };
     b.push(&format!(
-        "WITH input AS MATERIALIZED (SELECT {key_value} AS key, u.event_id AS event_id, u.given AS given, \
+        "WITH input AS MATERIALIZED (SELECT {key_value} AS key, {event_id}u.given AS given, \
          u.ord AS ord{} FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
         chosen.concat(),
         arrays.join(", "),

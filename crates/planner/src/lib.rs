@@ -4,6 +4,7 @@
 //! every value of a client is a binding. Nothing here reads a clock, a database or the network.
 
 mod answer;
+mod append;
 mod column;
 mod condition;
 mod create;
@@ -16,6 +17,7 @@ mod judgement;
 mod keyset;
 mod limits;
 mod link;
+mod nested;
 mod order;
 mod page;
 mod payload;
@@ -33,24 +35,26 @@ mod tree;
 mod update;
 mod value;
 
+pub use append::{Appended, in_order, plan_append};
 pub use column::{answer_value, sql_type};
-pub use create::{CreateNeeds, plan_create};
+pub use create::{CreateNeeds, plan_create, plan_create_unlogged};
 pub use delete::{Deletion, plan_delete, plan_removal};
 pub use geometry::default_geometry;
 pub use judgement::{Judgement, Known, LookUp, look_ups, plan_held};
 pub use keyset::{Place, plan_page};
 pub use limits::Limits;
+pub use nested::{Entry, ManyChange, NestedMany, NestedOne, Split, is_nested, own_key, split};
 pub use payload::{Payload, parse_payloads};
 pub use read::{ReadOne, ReadPlan, plan_estimate, plan_keys, plan_read, plan_read_keys, plan_read_one};
 pub use reader::{Reader, Variables};
-pub use references::{Reference, plan_lock, plan_referring};
+pub use references::{Reference, plan_children, plan_lock, plan_present, plan_referring};
 pub use report::{plan_tree, plan_window};
 pub use search::search_index_parts;
 pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement, Uses};
 pub use stream::{StreamPlan, is_large, plan_stream};
 pub use tree::{Tree, tree};
-pub use update::{UpdateChange, plan_update};
+pub use update::{Unlogged, UpdateChange, plan_update, plan_update_unlogged};
 pub use value::{KeyText, has_nul, parse_key};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use model::Error;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -61,9 +62,21 @@ impl Payload {
         self.presets.contains(name)
     }
 
+    /// Gives a name null as its only value.
+    pub fn set_null(&mut self, name: &str) {
+        self.remove(name);
+        self.pairs.push((name.to_owned(), RawValue::NULL.to_owned()));
+    }
+
     /// Nothing was sent.
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Deletions with consequences: locking items, and finding those that refer to them.
+//! Locking items that are to change or go, and finding those that refer to them.
 
 use access::Action;
 use model::{Collection, Error, Errors, Filter, quote_identifier};
@@ -7,7 +7,7 @@ use crate::column::sql_type;
 use crate::condition::still_fits;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
-use crate::rights::check_collection;
+use crate::rights::{and, check_collection};
 use crate::statement::{Binding, Builder, Statement};
 
 /// Plans the lock of items that are to be deleted: rows of `key text`, of those that are there and still fit, sorted.
@@ -66,4 +66,48 @@ pub fn plan_referring(reference: &Reference<'_>, keys: &[String]) -> Result<Stat
         quote_identifier(&many_key.name),
     ));
     Ok(b.finish("items.referring"))
+}
+
+/// Plans the look-up of those of some items that are there, and locks them: rows of `key text`, sorted. Whether an item
+/// is there is asked for nobody's eyes: what may be done to it is asked where it is done.
+pub fn plan_present(keys: &[String], collection: &Collection) -> Result<Statement, Error> {
+    let key = key_field(collection)?;
+    let mut b = Builder::default();
+    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let column = quote_identifier(&key.name);
+    b.push(&format!(
+        "SELECT {} AS key FROM {} t WHERE t.{column} = ANY({list}::text[]::{}[]) ORDER BY t.{column} FOR UPDATE",
+        answer_key(key, "t"),
+        table(collection),
+        sql_type(key),
+    ));
+    Ok(b.finish("items.present"))
+}
+
+/// Plans the look-up of the items that refer to some by a field, as far as he who asks may see them, and locks them:
+/// rows of `key text`, `parent text` and `place text` (the value of the field that orders them, if there is one), sorted.
+pub fn plan_children(
+    many: &Collection,
+    (by, sort_field): (&str, Option<&str>),
+    parents: &[String],
+    reader: Reader<'_>,
+) -> Result<Statement, Error> {
+    let key = key_field(many)?;
+    let by = many.field(by).ok_or_else(Error::internal)?;
+    let mut b = Builder::default();
+    let list = b.bind(Binding::Texts(parents.iter().cloned().map(Some).collect()));
+    let seen = and(reader.reach(many, Action::Read, "t", &mut b));
+    let place = sort_field.and_then(|name| many.field(name));
+    let place = place.map_or_else(|| "NULL::text".to_owned(), |field| answer_key(field, "t"));
+    b.push(&format!(
+        "SELECT {} AS key, {} AS parent, {place} AS place FROM {} t WHERE t.{} = ANY({list}::text[]::{}[]){seen} \
+         ORDER BY t.{} FOR UPDATE OF t",
+        answer_key(key, "t"),
+        answer_key(by, "t"),
+        table(many),
+        quote_identifier(&by.name),
+        sql_type(by),
+        quote_identifier(&key.name),
+    ));
+    Ok(b.finish("items.children"))
 }

@@ -111,7 +111,7 @@ pub(crate) mod tests {
 
     fn many(name: &str, collection: &str, by: &str) -> Field {
         let (collection, field) = (collection.to_owned(), by.to_owned());
-        linked(name, "", Link::Many { collection, field, sort_field: None })
+        linked(name, "", Link::Many { collection, field, sort_field: None, deletes: by == "posts_id" })
     }
 
     fn one(name: &str, collection: &str) -> Field {

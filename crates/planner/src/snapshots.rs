@@ -138,11 +138,17 @@ fn a_change_is_one_statement() {
         let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
         let change =
             UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, first_index: 0, filter: None };
-        plan_update(&change, &query("fields=id"), &articles(), admin(), &stamp()).unwrap()
+        plan_update(&change, &query("fields=id"), &articles(), admin(), &stamp()).unwrap().unwrap()
     };
-    insta::assert_snapshot!(shown(&plan(r#"{"title":"a","words":3}"#).unwrap()));
-    insta::assert_snapshot!(shown(&plan(r#"[{"id":1,"title":"a"},{"id":2,"title":"b"}]"#).unwrap()));
-    assert_eq!(plan(r#"{"nope":1}"#), None);
+    insta::assert_snapshot!(shown(&plan(r#"{"title":"a","words":3}"#)));
+    insta::assert_snapshot!(shown(&plan(r#"[{"id":1,"title":"a"},{"id":2,"title":"b"}]"#)));
+    // Nothing but who and when.
+    assert!(plan(r#"{"nope":1}"#).sql.contains(r#"SET "updated" = $3::text::timestamp with time zone FROM"#));
+    let (payloads, _) = parse_payloads(br#"{"nope":1}"#).unwrap();
+    let keys = [Uuid::from_u128(1).to_string()];
+    let change =
+        UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, first_index: 0, filter: None };
+    assert_eq!(plan_update(&change, &query(""), &notes(), admin(), &stamp()).unwrap(), None);
 }
 
 #[test]

@@ -42,8 +42,15 @@ impl Stamp {
 
     /// Placeholders of [`Self::COLUMNS`], comma-separated.
     pub(crate) fn values(&self, builder: &mut Builder) -> String {
+        let causation = format!("{}::uuid", builder.bind(Binding::Uuid(self.causation_id)));
+        let depth = format!("{}::smallint", builder.bind(Binding::SmallInt(self.depth)));
+        self.values_caused(&causation, &depth, builder)
+    }
+
+    /// The same with expressions for the cause and the length of the chain of causes.
+    pub(crate) fn values_caused(&self, causation: &str, depth: &str, builder: &mut Builder) -> String {
         let text = |value: &Option<String>| Binding::Text(value.clone());
-        let bindings = [
+        let who = [
             (Binding::Uuid(self.user), "uuid"),
             (Binding::Uuid(self.role), "uuid"),
             (text(&self.ip), "text"),
@@ -51,13 +58,12 @@ impl Stamp {
             (text(&self.origin), "text"),
             (text(&self.request_id), "text"),
             (text(&self.traceparent), "text"),
-            (Binding::Uuid(self.causation_id), "uuid"),
-            (Binding::SmallInt(self.depth), "smallint"),
-            (Binding::Uuid(Some(self.batch_id)), "uuid"),
-            (Binding::Bool(self.silent), "boolean"),
         ];
-        let placeholders = bindings.map(|(binding, kind)| format!("{}::{kind}", builder.bind(binding)));
-        placeholders.join(", ")
+        let batch = [(Binding::Uuid(Some(self.batch_id)), "uuid"), (Binding::Bool(self.silent), "boolean")];
+        let mut bound = |(binding, kind)| format!("{}::{kind}", builder.bind(binding));
+        let who = who.map(&mut bound).join(", ");
+        let batch = batch.map(&mut bound).join(", ");
+        format!("{who}, {causation}, {depth}, {batch}")
     }
 
     /// The instant as text that PostgreSQL reads as timestamptz.

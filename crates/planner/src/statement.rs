@@ -7,10 +7,15 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 19] = [
+pub const STATEMENT_NAMES: [&str; 24] = [
     "items.create",
     "items.update",
     "items.delete",
+    "items.create_nested",
+    "items.update_nested",
+    "items.present",
+    "items.children",
+    "events.append",
     "items.read",
     "items.page",
     "items.estimate",

@@ -24,7 +24,7 @@ pub struct UpdateChange<'a> {
     pub keys: &'a [String],
     /// One payload for all keys, or one per key in the same order. All name the same fields.
     pub payloads: &'a [Payload],
-    /// One event id per key.
+    /// One event id per key; none where the events are appended later.
     pub event_ids: &'a [Uuid],
     /// Place of the first key within its batch.
     pub first_index: i32,
@@ -50,28 +50,79 @@ pub fn plan_update(
     check_collection(collection, reader.access, Action::Update)?;
     let key = key_field(collection)?;
     let columns = columns(change.payloads, collection, reader.access, stamp)?;
-    if columns.iter().all(|column| is_stamped(column.field)) {
+    if columns.is_empty() {
         return Ok(None);
     }
     let mut b = Builder::default();
     let answer = answer_written(query, collection, reader, "t", &mut b)?;
+    let fits = fits(change, &columns, collection, reader, &mut b)?;
+    let shape = Shape { key, answer: Some(answer), collection, fits };
+    let changed = write(&mut b, change, &columns, &shape);
+    Ok(Some(logged(b, change, &changed, collection, stamp)))
+}
+
+/// A change whose events are appended later in the same transaction ([`crate::plan_append`]).
+#[derive(Debug)]
+pub struct Unlogged {
+    /// Rows of `key text`, `version bigint`, `payload text` and `previous text` (what the event holds), of those that
+    /// were there.
+    pub statement: Statement,
+    /// Names of the fields that change.
+    pub fields: Vec<String>,
+}
+
+/// Plans such a change. `None` when nothing that is stored changes and the items are not `touched`
+/// otherwise: then they get a new version all the same.
+pub fn plan_update_unlogged(
+    change: &UpdateChange<'_>,
+    touched: bool,
+    collection: &Collection,
+    reader: Reader<'_>,
+    stamp: &Stamp,
+) -> Result<Option<Unlogged>, Errors> {
+    check_collection(collection, reader.access, Action::Update)?;
+    let key = key_field(collection)?;
+    let columns = columns(change.payloads, collection, reader.access, stamp)?;
+    if !touched && columns.is_empty() {
+        return Ok(None);
+    }
+    let mut b = Builder::default();
+    let fits = fits(change, &columns, collection, reader, &mut b)?;
+    let changed = write(&mut b, change, &columns, &Shape { key, answer: None, collection, fits });
+    let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
+    b.push(&head(&collection_name, collection.first_version));
+    b.push(
+        " SELECT item.name AS key, head.version AS version, item.new::text AS payload, item.old::text AS previous \
+         FROM item JOIN head ON head.key = item.name ORDER BY item.ord",
+    );
+    let fields = changed.iter().map(|field| field.name.clone()).collect();
+    Ok(Some(Unlogged { statement: b.finish("items.update_nested"), fields }))
+}
+
+/// ` AND ...` over the locked items: what they must still fit, and that he may change what he changes.
+fn fits(
+    change: &UpdateChange<'_>,
+    columns: &[Column<'_>],
+    collection: &Collection,
+    reader: Reader<'_>,
+    b: &mut Builder,
+) -> Result<String, Errors> {
     let reached = |column: &Column<'_>| {
         let name = &column.field.name;
         let preset = change.payloads.iter().all(|payload| payload.is_preset(name));
         let by_client = !is_stamped(column.field) && !preset;
-        by_client.then(|| reader.reach_with(name, collection, Action::Update, "t", &mut b)).flatten()
+        by_client.then(|| reader.reach_with(name, collection, Action::Update, "t", b)).flatten()
     };
     let mut masks: Vec<String> = columns.iter().filter_map(reached).collect();
     masks.dedup();
-    let fits = still_fits(change.filter, (collection, Action::Update), reader, &mut b)? + &and(masks);
-    Ok(Some(write(b, change, &columns, &Shape { key, answer, collection, fits }, stamp)))
+    Ok(still_fits(change.filter, (collection, Action::Update), reader, b)? + &and(masks))
 }
 
 /// What the statement is about, beside the change itself.
 struct Shape<'a> {
     key: &'a Field,
-    /// The JSON of an item that is shown.
-    answer: String,
+    /// The JSON of an item that is shown, if it is.
+    answer: Option<String>,
     collection: &'a Collection,
     /// ` AND ...` over the locked items, or nothing.
     fits: String,
@@ -139,19 +190,18 @@ fn value(
     Ok(text)
 }
 
-/// `target` locks the items in key order and holds the old values, `item` changes them and reads back, `head`
-/// counts the version up, `event` appends after the locks are held.
-fn write(
-    mut b: Builder,
+/// `target` locks the items in key order and holds the old values, `item` changes them and reads back. Gives the fields
+/// that change.
+fn write<'c>(
+    b: &mut Builder,
     change: &UpdateChange<'_>,
-    columns: &[Column<'_>],
+    columns: &[Column<'c>],
     shape: &Shape<'_>,
-    stamp: &Stamp,
-) -> Statement {
+) -> Vec<&'c Field> {
     let Shape { key, answer, collection, fits } = shape;
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
-    let key_list = input(&mut b, change, columns, key);
+    let key_list = input(b, change, columns, key);
     let one_for_all = change.payloads.len() == 1;
     let sets: Vec<String> = columns
         .iter()
@@ -167,16 +217,40 @@ fn write(
     let changed: Vec<&Field> = columns.iter().map(|column| column.field).collect();
     b.push(&format!(
         ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits} \
-         ORDER BY t.{key_name} FOR UPDATE), item AS (UPDATE {name} t SET {} \
-         FROM target o JOIN change c ON c.key = o.{key_name} \
-         WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) \
-         RETURNING t.{key_name} AS key, {} AS name, c.event_id AS event_id, c.ord AS ord, \
-         {} AS new, {} AS old, {answer} AS answer)",
-        sets.join(", "),
-        answer_key(key, "t"),
-        json_row(changed.iter().copied(), "t"),
+         ORDER BY t.{key_name} FOR UPDATE), item AS ("
+    ));
+    let answer = answer.as_ref().map_or_else(String::new, |answer| format!(", {answer} AS answer"));
+    let event_id = if change.event_ids.is_empty() { "" } else { "c.event_id AS event_id, " };
+    // Without a column to set there is nothing to write: what hangs on the items changes.
+    let (from, new) = match sets.as_slice() {
+        [] => (format!(" FROM target o JOIN change c ON c.key = o.{key_name}"), "o"),
+        _ => {
+            b.push(&format!(
+                "UPDATE {name} t SET {} FROM target o JOIN change c ON c.key = o.{key_name} \
+                 WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) ",
+                sets.join(", ")
+            ));
+            (String::new(), "t")
+        }
+    };
+    b.push(&format!(
+        "{} {new}.{key_name} AS key, {} AS name, {event_id}c.ord AS ord, {} AS new, {} AS old{answer}{from})",
+        if sets.is_empty() { "SELECT" } else { "RETURNING" },
+        answer_key(key, new),
+        json_row(changed.iter().copied(), new),
         json_row(changed.iter().copied(), "o"),
     ));
+    changed
+}
+
+/// `head` counts the versions up, `event` appends after the locks are held.
+fn logged(
+    mut b: Builder,
+    change: &UpdateChange<'_>,
+    changed: &[&Field],
+    collection: &Collection,
+    stamp: &Stamp,
+) -> Statement {
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     let event = b.bind(Binding::Text(Some(format!("{}.update", collection.scope()))));
     let fields = b.bind(Binding::Texts(changed.iter().map(|field| Some(field.name.clone())).collect()));
@@ -208,10 +282,13 @@ pub(crate) fn head(collection_name: &str, first_version: i64) -> String {
 /// Writes `change` and gives the list of keys as a typed array.
 fn input(b: &mut Builder, change: &UpdateChange<'_>, columns: &[Column<'_>], key: &Field) -> String {
     let keys = b.bind(Binding::Texts(change.keys.iter().cloned().map(Some).collect()));
-    let ids = b.bind(Binding::Uuids(change.event_ids.to_vec()));
     let key_list = format!("{keys}::text[]::{}[]", sql_type(key));
-    let mut arrays = vec![key_list.clone(), format!("{ids}::uuid[]")];
-    let mut names = vec!["key".to_owned(), "event_id".to_owned()];
+    let mut arrays = vec![key_list.clone()];
+    let mut names = vec!["key".to_owned()];
+    if !change.event_ids.is_empty() {
+        arrays.push(format!("{}::uuid[]", b.bind(Binding::Uuids(change.event_ids.to_vec()))));
+        names.push("event_id".to_owned());
+    }
     if change.payloads.len() != 1 {
         for (index, column) in columns.iter().enumerate() {
             arrays.push(format!("{}::text[]", b.bind(Binding::Texts(column.texts.clone()))));

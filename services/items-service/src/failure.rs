@@ -21,6 +21,17 @@ impl Failure {
             Self::Sql(error) => state.failure(&error, collection),
         }
     }
+
+    /// The same, of items that stand in this field of others.
+    #[must_use]
+    pub fn nested_in(self, field: &str) -> Self {
+        match self {
+            Self::Refused(Errors(errors)) => {
+                Self::Refused(Errors(errors.into_iter().map(|error| error.nested_in(field)).collect()))
+            }
+            sql @ Self::Sql(_) => sql,
+        }
+    }
 }
 
 impl From<Errors> for Failure {

@@ -14,6 +14,7 @@ mod cursor;
 mod delete;
 mod explain;
 mod judge;
+mod nested;
 mod read;
 mod report;
 #[cfg(test)]

@@ -130,19 +130,39 @@ pub struct Deletion<'a> {
     pub stamp: &'a Stamp,
 }
 
-/// Deletes items, with all that follows, in one transaction; gives the keys that were there. What follows is logged
-/// with the deletion as its cause, if it is the deletion of one item.
+/// Deletes items, with all that follows, in one transaction; gives the keys that were there.
 pub async fn delete(
     state: &State,
     deletion: Deletion<'_>,
     reached: Option<usize>,
     mut rules: Rules,
 ) -> Result<Vec<String>, Failure> {
+    let mut tx = execute::begin(&state.db).await?;
+    rules.before(&mut tx).await?;
+    let (there, further) = within(&mut tx, state, deletion, reached).await?;
+    rules.after(&mut tx).await?;
+    further.after(&mut tx).await?;
+    execute::commit(tx).await?;
+    if !there.is_empty() {
+        if rules.moves_control() || further.moves_control() {
+            state.announce_control().await;
+        }
+        state.announce().await;
+    }
+    Ok(there)
+}
+
+/// The same within a transaction; gives the keys that were there and the rules of what followed, which are still to be
+/// asked at the transaction's end. What follows is logged with the deletion as its cause, if it is the deletion of one
+/// item.
+pub async fn within(
+    conn: &mut PgConnection,
+    state: &State,
+    deletion: Deletion<'_>,
+    reached: Option<usize>,
+) -> Result<(Vec<String>, Rules), Failure> {
     let Deletion { snapshot, collection, keys, filter, reader, stamp } = deletion;
     let admin = Reader { access: &EVERYTHING, ..reader };
-    let mut tx = execute::begin(&state.db).await?;
-    let conn = &mut *tx;
-    rules.before(conn).await?;
     let there = keys_of(&execute::rows(conn, &planner::plan_lock(keys, filter, collection, reader)?).await?)?;
     if reached.is_some_and(|reached| there.len() < reached) {
         return Err(Error::forbidden().into());
@@ -162,17 +182,8 @@ pub async fn delete(
         let doomed = if *name == collection.name { Some(&own) } else { consequences.doomed.get(name) };
         let stays = |key: &&String| !doomed.is_some_and(|doomed| doomed.contains(*key));
         let released: Vec<String> = released.iter().filter(stays).cloned().collect();
-        run(
-            conn,
-            &release(
-                state,
-                snapshot.collection(name)?,
-                &json!({ field: value }),
-                &released,
-                (admin, &inner),
-            )?,
-        )
-        .await?;
+        let (holder, nothing) = (snapshot.collection(name)?, json!({ field: value }));
+        run(conn, &release(state, holder, &nothing, &released, (admin, &inner))?).await?;
     }
     // All are logged before any goes: PostgreSQL takes along what hangs on an item, in a circle or on its own kind.
     let all: Vec<String> = there.iter().chain(&hanging).cloned().collect();
@@ -184,16 +195,7 @@ pub async fn delete(
     }
     removals.extend(log(conn, collection, &all, &event_ids, (admin, stamp)).await?);
     run(conn, &removals).await?;
-    rules.after(conn).await?;
-    further.after(conn).await?;
-    execute::commit(tx).await?;
-    if !there.is_empty() {
-        if rules.moves_control() || further.moves_control() {
-            state.announce_control().await;
-        }
-        state.announce().await;
-    }
-    Ok(there)
+    Ok((there, further))
 }
 
 /// Follows the references, locking what it finds, until nothing new is found.

@@ -11,6 +11,7 @@ use query::Query;
 use rpc::Caller;
 
 use super::judge::Judging;
+use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
 use super::write::{CHUNK, Ending, Tries, run};
@@ -49,6 +50,12 @@ pub async fn make(
             let snapshot = state.snapshots.present();
             let reader = asking.reader(&snapshot);
             let collection = writable(&snapshot, &request.collection, Action::Create)?;
+            if nested::any(&payloads, collection) {
+                let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
+                let new = |payload: &Payload| Wanted::top(payload.clone(), Whose::New);
+                let wanted = payloads.iter().map(new).collect();
+                return nested::write(place, collection, wanted, (None, None), &query).await.map(Into::into);
+            }
             let plan = statements(state, &payloads, &query, collection, reader, &stamp)?;
             let ending = Ending { read_back: Some((&query, collection, reader)), reached: None, held: None };
             let rules = Rules::create(collection, &payloads);

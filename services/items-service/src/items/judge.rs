@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use access::Action;
 use model::{Collection, Error, Field, Filter};
-use planner::{Judgement, Known, Payload, Reader, Stamp};
+use planner::{Judgement, Known, LookUp, Payload, Reader, Stamp};
 use serde_json::{Map, Value};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
 use super::update::Group;
@@ -32,10 +33,21 @@ impl<'a> Judging<'a> {
     ) -> Result<Self, Failure> {
         let mut known = Known::default();
         for look_up in planner::look_ups(collection, reader, action) {
-            let rows = execute::rows_alone(db, &look_up.statement).await?;
-            if let Some(row) = rows.first() {
-                known.learn(&look_up, row.try_get("items")?);
-            }
+            learn(&mut known, &look_up, &execute::rows_alone(db, &look_up.statement).await?)?;
+        }
+        Ok(Self { collection, reader, action, stamp, known })
+    }
+
+    /// The same, within a transaction.
+    pub async fn within(
+        conn: &mut PgConnection,
+        (collection, action): (&'a Collection, Action),
+        reader: Reader<'a>,
+        stamp: &'a Stamp,
+    ) -> Result<Self, Failure> {
+        let mut known = Known::default();
+        for look_up in planner::look_ups(collection, reader, action) {
+            learn(&mut known, &look_up, &execute::rows(conn, &look_up.statement).await?)?;
         }
         Ok(Self { collection, reader, action, stamp, known })
     }
@@ -49,8 +61,15 @@ impl<'a> Judging<'a> {
         Ok(self.judgement().admit(payloads, self.stamp)?)
     }
 
-    /// What must be asked of the present items, if anything.
-    pub fn held<'g>(&'g self, groups: &'g [Group], filter: Option<&'g Filter>) -> Option<Held<'g>> {
+    /// There are rules that may look at what is not sent.
+    pub fn has_rules(&self) -> bool {
+        !self.reader.access.validations(&self.collection.name, self.action).is_empty()
+    }
+
+    /// What must be asked of the present items, if anything. The changes are those that were sent: of a secret what is
+    /// stored says nothing.
+    pub fn held<'g>(&'g self, groups: Option<Vec<Group>>, filter: Option<&'g Filter>) -> Option<Held<'g>> {
+        let groups = groups?;
         let judgement = self.judgement();
         let sent: Vec<Payload> = groups.iter().flat_map(|group| group.payloads.first()).cloned().collect();
         let fields = judgement.looks_at(&sent);
@@ -58,10 +77,17 @@ impl<'a> Judging<'a> {
     }
 }
 
+fn learn(known: &mut Known, look_up: &LookUp, rows: &[PgRow]) -> Result<(), Failure> {
+    if let Some(row) = rows.first() {
+        known.learn(look_up, row.try_get("items")?);
+    }
+    Ok(())
+}
+
 /// Changes that are judged together with what stands there.
 pub struct Held<'g> {
     judging: &'g Judging<'g>,
-    groups: &'g [Group],
+    groups: Vec<Group>,
     filter: Option<&'g Filter>,
     fields: Vec<&'g Field>,
 }
@@ -72,7 +98,7 @@ impl Held<'_> {
         let Judging { collection, reader, stamp, .. } = self.judging;
         let mut judgement = self.judging.judgement();
         let mut present: HashMap<String, Map<String, Value>> = HashMap::new();
-        for group in self.groups {
+        for group in &self.groups {
             let plan = planner::plan_held(&group.keys, &self.fields, self.filter, collection, *reader)?;
             for row in execute::rows(conn, &plan).await? {
                 let held: &str = row.try_get("held")?;

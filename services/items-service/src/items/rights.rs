@@ -17,6 +17,7 @@ use crate::snapshot::{Snapshot, Snapshots};
 
 mod fields;
 mod items;
+mod nested;
 mod pages;
 mod relations;
 mod search;

@@ -91,7 +91,8 @@ mod tests {
     }
 
     fn schema() -> Schema {
-        let many = Link::Many { collection: "blocks".to_owned(), field: "note".to_owned(), sort_field: None };
+        let (blocks, note) = ("blocks".to_owned(), "note".to_owned());
+        let many = Link::Many { collection: blocks, field: note, sort_field: None, deletes: false };
         let any = Link::Any { collection_field: "kind".to_owned(), allowed: vec!["notes".to_owned()] };
         let of = |name: &str, key: &str, fields: Vec<Field>| Collection {
             name: name.to_owned(),

@@ -13,6 +13,7 @@ use sqlx::Row as _;
 
 use super::create::{as_array, writable};
 use super::judge::Judging;
+use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
 use super::write::{CHUNK, Ending, Tries, Written, run};
@@ -63,12 +64,20 @@ pub async fn change(
             state.limits.check_batch(keys.len())?;
             let judging = Judging::init(&state.db, (collection, Action::Update), reader, &stamp).await?;
             let question = Change { caller, request: &request, one, keys: &keys };
-            let payloads = prepared(state, &snapshot, &judging, payloads, question).await?;
+            let (payloads, plain) = prepared(state, &snapshot, &judging, payloads, question).await?;
+            let each = matches!(request.target, Some(Target::Each(_)));
+            let held = judging.held(plain.map(|plain| groups(&keys, plain, each)), filter.as_ref());
+            if nested::any(&payloads, collection) {
+                let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
+                let wanted = wanted(keys, payloads, each);
+                let held = held.as_ref();
+                let written = nested::write(place, collection, wanted, (filter.as_ref(), held), &query).await;
+                return written.map(Into::into);
+            }
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
-            let groups = groups(&keys, payloads, matches!(request.target, Some(Target::Each(_))));
+            let groups = groups(&keys, payloads, each);
             let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
             let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
-            let held = judging.held(&groups, filter.as_ref());
             let ending =
                 Ending { read_back: Some((&query, collection, reader)), reached, held: held.as_ref() };
             let mut written = run(state, &statements, ending, rules).await?;
@@ -84,6 +93,16 @@ pub async fn change(
     }
 }
 
+/// The items that are changed, each in its own way or all in the same.
+fn wanted(keys: Vec<String>, payloads: Vec<Payload>, each: bool) -> Vec<Wanted> {
+    if each {
+        let own = keys.into_iter().zip(payloads);
+        return own.map(|(key, payload)| Wanted::top(payload, Whose::These(vec![key]))).collect();
+    }
+    let all = payloads.into_iter().map(|payload| Wanted::top(payload, Whose::These(keys.clone())));
+    all.collect()
+}
+
 /// What a change is about.
 struct Change<'a> {
     caller: &'a Caller,
@@ -93,14 +112,15 @@ struct Change<'a> {
     keys: &'a [String],
 }
 
-/// The payloads after the filter hooks, if any is registered, ready for planning.
+/// The payloads after the filter hooks, if any is registered, ready for planning; and as they were before secrets were
+/// hashed, where rules may have to look at them once more.
 async fn prepared(
     state: &State,
     snapshot: &Snapshot,
     judging: &Judging<'_>,
     mut payloads: Vec<Payload>,
     change: Change<'_>,
-) -> Result<Vec<Payload>, Failure> {
+) -> Result<(Vec<Payload>, Option<Vec<Payload>>), Failure> {
     let Change { caller, request, one, keys } = change;
     let collection = judging.collection;
     let event = format!("{}.update", collection.scope());
@@ -114,8 +134,9 @@ async fn prepared(
         }
     }
     judging.admit(&mut payloads)?;
+    let plain = judging.has_rules().then(|| payloads.clone());
     payload::prepare(&mut payloads, collection, Action::Update, state.storing()).await?;
-    Ok(payloads)
+    Ok((payloads, plain))
 }
 
 /// Nothing that is stored was changed: the items as they are.
@@ -163,14 +184,7 @@ fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure
     let missing = || {
         Error::invalid_payload(format!("Item in update misses primary key \"{}\"", collection.primary_key))
     };
-    let raw = payload.get(&collection.primary_key).ok_or_else(missing)?.get();
-    let text: String = if raw.starts_with('"') {
-        serde_json::from_str(raw).map_err(|error| Error::invalid_payload(error.to_string()))?
-    } else {
-        raw.to_owned()
-    };
-    let field = collection.key().ok_or_else(Error::internal)?;
-    Ok(parse_key(&text, field)?)
+    Ok(planner::own_key(payload, collection)?.ok_or_else(missing)?)
 }
 
 /// Keys as PostgreSQL prints them, without doubles, order kept.

@@ -5,8 +5,8 @@ use model::{Collection, Errors};
 use planner::{Reader, Statement};
 use proto::items::v1::WriteItemsResponse;
 use query::Query;
-use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
 
 use super::judge::Held;
 use crate::execute;
@@ -105,19 +105,21 @@ async fn run_several(
         return Err(model::Error::forbidden().into());
     }
     rules.after(&mut tx).await?;
-    let mut items = String::new();
-    if let Some((query, collection, reader)) = ending.read_back {
-        let plan = planner::plan_read_keys(&keys, query, collection, reader).map_err(Errors::from)?;
-        items = Written::items_of(execute::rows(&mut tx, &plan.statement).await?)?;
-    }
+    let items = read_back(&mut tx, &keys, ending).await?;
     execute::commit(tx).await?;
     Ok(Written { items, keys })
 }
 
-impl Written {
-    fn items_of(rows: Vec<PgRow>) -> Result<String, sqlx::Error> {
-        rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))
-    }
+/// The items as they are now, at the end of their transaction; nothing when nobody asks for them.
+pub async fn read_back(
+    conn: &mut PgConnection,
+    keys: &[String],
+    ending: Ending<'_>,
+) -> Result<String, Failure> {
+    let Some((query, collection, reader)) = ending.read_back else { return Ok(String::new()) };
+    let plan = planner::plan_read_keys(keys, query, collection, reader).map_err(Errors::from)?;
+    let rows = execute::rows(conn, &plan.statement).await?;
+    Ok(rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?)
 }
 
 /// A plan that no longer fits the schema is made again, against the new snapshot; a write that stood in another's way

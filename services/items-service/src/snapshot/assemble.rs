@@ -75,6 +75,7 @@ fn links_back(catalog: &Catalog) -> Back<'_> {
             collection: entry.name.clone(),
             field: held.field.clone(),
             sort_field: meta.sort_field.clone(),
+            deletes: meta.one_deselect_action == "delete",
         };
         Some(((held.related.as_deref()?, meta.one_field.as_deref()?), link))
     })

@@ -54,14 +54,19 @@ async fn change(shop: &Shop, asker: &Asker, keys: &[&str], body: Value) -> Resul
     let mut payloads = payloads(&body);
     judging.admit(&mut payloads).map_err(messages)?;
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-    let groups = [Group { keys, payloads }];
+    let sent = Group { keys: keys.clone(), payloads: payloads.clone() };
     let mut tx = execute::begin(&shop.servers.db).await.unwrap();
-    if let Some(held) = judging.held(&groups, None) {
+    if let Some(held) = judging.held(Some(vec![sent]), None) {
         held.check(&mut tx).await.map_err(messages)?;
     }
-    let [Group { keys, payloads }] = &groups;
     let event_ids: Vec<uuid::Uuid> = (50..).map(uuid::Uuid::from_u128).take(keys.len()).collect();
-    let change = UpdateChange { keys, payloads, event_ids: &event_ids, first_index: 0, filter: None };
+    let change = UpdateChange {
+        keys: &keys,
+        payloads: &payloads,
+        event_ids: &event_ids,
+        first_index: 0,
+        filter: None,
+    };
     let query = Query::from_query_string("fields=id").unwrap();
     let plan = planner::plan_update(&change, &query, collection, reader, &stamp).unwrap().unwrap();
     let rows = execute::rows(&mut tx, &plan).await.unwrap();

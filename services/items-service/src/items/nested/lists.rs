@@ -1,0 +1,203 @@
+//! Lists of items that refer to the items of a level: who comes, who changes, who is taken out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use model::{Collection, Error};
+use planner::{Entry as Listed, KeyText, ManyChange, NestedMany, Payload};
+use sqlx::Row as _;
+
+use super::super::write::CHUNK;
+use super::level::Entry;
+use super::{Doomed, Wanted, Whose, Work};
+use crate::execute;
+use crate::failure::Failure;
+
+/// An item whose list changes.
+#[derive(Debug, Clone)]
+struct Parent {
+    key: KeyText,
+    slot: Option<usize>,
+    /// It was made just now: nobody refers to it yet.
+    new: bool,
+}
+
+/// One list: what the item's list is to become.
+struct List {
+    parent: Parent,
+    /// Those that are there and stay as they are.
+    kept: HashSet<KeyText>,
+    /// Places in the next level of those that come or change.
+    written: std::ops::Range<usize>,
+    /// Those that are taken out; nothing when all others are.
+    out: Option<HashSet<KeyText>>,
+}
+
+impl<'a> Work<'a> {
+    /// Writes the lists of a level, field by field.
+    pub(super) async fn lists(&mut self, entries: &mut [Entry], depth: usize) -> Result<(), Failure> {
+        let mut fields: BTreeMap<String, Vec<(NestedMany, Vec<Parent>)>> = BTreeMap::new();
+        for entry in entries {
+            let causes = Self::causes(entry);
+            let parent = |key: &KeyText| Parent {
+                key: key.clone(),
+                slot: causes.get(key.as_str()).copied(),
+                new: entry.new,
+            };
+            let parents: Vec<Parent> = entry.keys.iter().map(parent).collect();
+            drop(causes);
+            for many in entry.manys.drain(..) {
+                fields.entry(many.field.clone()).or_default().push((many, parents.clone()));
+            }
+        }
+        for changes in fields.into_values() {
+            self.list(changes, depth).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the lists that one field shows.
+    async fn list(&mut self, changes: Vec<(NestedMany, Vec<Parent>)>, depth: usize) -> Result<(), Failure> {
+        let Some((first, _)) = changes.first() else { return Ok(()) };
+        let (field, by, deletes) = (first.field.clone(), first.by.clone(), first.deletes);
+        let sort_field = first.sort_field.clone();
+        let many = self.place.snapshot.collection(&first.collection)?;
+        let old: Vec<KeyText> = changes
+            .iter()
+            .flat_map(|(_, parents)| {
+                parents.iter().filter(|parent| !parent.new).map(|parent| parent.key.clone())
+            })
+            .collect();
+        let children = self.children(many, (&by, sort_field.as_deref()), &old).await?;
+        let (mut wanted, mut lists) = (Vec::new(), Vec::new());
+        for (change, parents) in changes {
+            for parent in parents {
+                lists.push(listed(&change, parent, &children, &mut wanted)?);
+            }
+        }
+        let written = self.level(many, wanted, (None, depth + 1)).await;
+        let written = written.map_err(|failure| failure.nested_in(&field))?;
+        for list in lists {
+            let named: HashSet<&KeyText> =
+                written[list.written.clone()].iter().flatten().chain(&list.kept).collect();
+            let present = children.of(&list.parent.key);
+            let goes = |key: &&KeyText| match &list.out {
+                Some(out) => out.contains(*key),
+                None => !named.contains(key),
+            };
+            let out: Vec<KeyText> = present.iter().filter(goes).cloned().collect();
+            if !out.is_empty() {
+                let taken = self.take_out(many, (&by, deletes), out, (list.parent.slot, depth)).await;
+                taken.map_err(|failure| failure.nested_in(&field))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The items that refer to these.
+    async fn children(
+        &mut self,
+        many: &Collection,
+        by: (&str, Option<&str>),
+        parents: &[KeyText],
+    ) -> Result<Children, Failure> {
+        let mut children = Children::default();
+        for parents in parents.chunks(CHUNK) {
+            let plan = planner::plan_children(many, by, parents, self.place.reader)?;
+            for row in execute::rows(self.conn, &plan).await? {
+                let (key, parent): (KeyText, KeyText) = (row.try_get("key")?, row.try_get("parent")?);
+                let place =
+                    row.try_get::<Option<String>, _>("place")?.and_then(|text| text.parse::<i64>().ok());
+                let last = children.last.entry(parent.clone()).or_default();
+                *last = place.unwrap_or(0).max(*last);
+                children.lists.entry(parent.clone()).or_default().push(key.clone());
+                children.parents.insert(key, parent);
+            }
+        }
+        Ok(children)
+    }
+
+    /// Lets go of items that were taken out of a list, or dooms them.
+    async fn take_out(
+        &mut self,
+        many: &'a Collection,
+        (by, deletes): (&str, bool),
+        keys: Vec<KeyText>,
+        (cause, depth): (Option<usize>, usize),
+    ) -> Result<(), Failure> {
+        if deletes {
+            self.doomed.push(Doomed { collection: many, keys, cause });
+            return Ok(());
+        }
+        let mut payload = Payload::default();
+        payload.set_null(by);
+        let released = Wanted { payload, whose: Whose::These(keys), cause };
+        self.level(many, vec![released], (None, depth + 1)).await.map(drop)
+    }
+}
+
+/// Items that refer to others, as they were.
+#[derive(Debug, Default)]
+struct Children {
+    lists: HashMap<KeyText, Vec<KeyText>>,
+    parents: HashMap<KeyText, KeyText>,
+    /// The last place in each list.
+    last: HashMap<KeyText, i64>,
+}
+
+impl Children {
+    fn of(&self, parent: &str) -> &[KeyText] {
+        self.lists.get(parent).map_or(&[], Vec::as_slice)
+    }
+
+    fn is_of(&self, key: &str, parent: &str) -> bool {
+        self.parents.get(key).is_some_and(|own| own == parent)
+    }
+}
+
+/// What one item's list is to become; what has to be written for it goes to `wanted`.
+fn listed(
+    change: &NestedMany,
+    parent: Parent,
+    children: &Children,
+    wanted: &mut Vec<Wanted>,
+) -> Result<List, Error> {
+    let first = wanted.len();
+    let mut kept = HashSet::new();
+    let mut want = |item: &Payload, whose: Whose| -> Result<(), Error> {
+        let mut payload = item.clone();
+        // A change of a part may say itself whose the item is to be.
+        if !(matches!(whose, Whose::IfThere(_)) && payload.get(&change.by).is_some()) {
+            payload.set_text(&change.by, &parent.key)?;
+        }
+        wanted.push(Wanted { payload, whose, cause: parent.slot });
+        Ok(())
+    };
+    let mut out = None;
+    match &change.change {
+        ManyChange::All(entries) => {
+            let mut linked = HashSet::new();
+            for entry in entries {
+                match entry {
+                    Listed::Key(key) if children.is_of(key, &parent.key) => drop(kept.insert(key.clone())),
+                    Listed::Key(key) if !linked.insert(key) => {}
+                    Listed::Key(key) => want(&Payload::default(), Whose::Named(key.clone()))?,
+                    Listed::Item(item) => want(item, Whose::Either)?,
+                }
+            }
+        }
+        ManyChange::Some { create, update, delete } => {
+            let mut last = children.last.get(&parent.key).copied().unwrap_or(0);
+            for item in create {
+                let mut item = item.clone();
+                if let Some(sort_field) = change.sort_field.as_ref().filter(|name| item.get(name).is_none()) {
+                    last += 1;
+                    item.set_text(sort_field, &last.to_string())?;
+                }
+                want(&item, Whose::New)?;
+            }
+            update.iter().try_for_each(|(key, item)| want(item, Whose::IfThere(key.clone())))?;
+            out = Some(delete.iter().cloned().collect());
+        }
+    }
+    Ok(List { written: first..wanted.len(), parent, kept, out })
+}

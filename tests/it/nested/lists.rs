@@ -1,0 +1,78 @@
+//! Lists of items: whole ones and their parts, links, and what becomes of those that are taken out.
+
+use serde_json::{Value, json};
+
+use super::{blog, keys};
+
+#[tokio::test]
+async fn a_whole_list_takes_the_place_of_the_one_before() {
+    let world = blog(shape!()).await;
+    let api = &world.api;
+    let post = json!({"title": "t", "comments": [{"title": "a"}, {"title": "b"}, {"title": "c"}]});
+    api.post("/items/posts", post).await.expect(200);
+    api.post("/items/comments", json!({"title": "loose"})).await.expect(200);
+    let path = "/items/posts/1?fields=comments.id,comments.title&deep[comments][_sort]=id";
+    // Stays, changes, comes from elsewhere, is new; the third is let go.
+    let list = json!({"comments": [1, {"id": 2, "title": "B"}, 4, {"title": "new"}]});
+    let after = api.patch(path, list).await.expect(200).data();
+    assert_eq!(
+        after["comments"],
+        json!([{"id": 1, "title": "a"}, {"id": 2, "title": "B"}, {"id": 4, "title": "loose"}, {"id": 5, "title": "new"}])
+    );
+    let gone = api.get("/items/comments/3?fields=post").await.expect(200).data();
+    assert_eq!(gone["post"], Value::Null);
+    let none = api.patch(path, json!({"comments": []})).await.expect(200).data();
+    assert_eq!(none["comments"], json!([]));
+    assert_eq!(keys(&world, "comments").await, [1, 2, 3, 4, 5]);
+    // What is taken out of the junction goes, the tags stay.
+    let tags = json!({"tags": [{"tag": {"name": "x"}}, {"tag": {"name": "y"}}]});
+    api.patch("/items/posts/1", tags).await.expect(200);
+    let tags =
+        api.patch("/items/posts/1?fields=tags.id,tags.tag.name", json!({"tags": [2, {"tag": 1}]})).await;
+    let tags = tags.expect(200).data();
+    assert_eq!(tags["tags"], json!([{"id": 2, "tag": {"name": "y"}}, {"id": 3, "tag": {"name": "x"}}]));
+    api.patch("/items/posts/1", json!({"tags": null})).await.expect(200);
+    assert_eq!((keys(&world, "posts_tags").await, keys(&world, "tags").await), (vec![], vec![1, 2]));
+}
+
+#[tokio::test]
+async fn parts_of_a_list_come_change_and_go() {
+    let world = blog(shape!()).await;
+    let api = &world.api;
+    let post = json!({"title": "t", "comments": {"create": [{"title": "a"}, {"title": "b"}]}, "tags": {"create": [{"tag": {"name": "x"}}]}});
+    api.post("/items/posts", post).await.expect(200);
+    let path =
+        "/items/posts/1?fields=comments.id,comments.title,tags.tag.name,tags.id&deep[comments][_sort]=id";
+    let parts = json!({
+        "comments": {"create": [{"title": "c"}], "update": [{"id": 1, "title": "A"}], "delete": [2]},
+        "tags": {"update": [{"id": 1, "tag": {"id": 1, "name": "X"}}]},
+    });
+    let after = api.patch(path, parts).await.expect(200).data();
+    assert_eq!(after["comments"], json!([{"id": 1, "title": "A"}, {"id": 3, "title": "c"}]));
+    assert_eq!(after["tags"], json!([{"id": 1, "tag": {"name": "X"}}]));
+    assert_eq!(keys(&world, "comments").await, [1, 2, 3], "let go, not deleted");
+    let after = api.patch(path, json!({"tags": {"delete": [1]}})).await.expect(200).data();
+    assert_eq!((&after["tags"], keys(&world, "posts_tags").await), (&json!([]), vec![]));
+    // What another post shows is none of this one's business.
+    api.post("/items/posts", json!({"title": "other", "comments": [2]})).await.expect(200);
+    api.patch(path, json!({"comments": {"delete": [2]}})).await.expect(200);
+    assert_eq!(api.get("/items/comments/2?fields=post").await.expect(200).data()["post"], 2);
+}
+
+#[tokio::test]
+async fn one_change_for_several_items_is_done_for_each() {
+    let world = blog(shape!()).await;
+    let api = &world.api;
+    api.post("/items/posts", json!([{"title": "a"}, {"title": "b"}])).await.expect(200);
+    let both = json!({"keys": [1, 2], "data": {"comments": {"create": [{"title": "to both"}]}}});
+    let both = api.patch("/items/posts?fields=id,comments.title", both).await.expect(200).data();
+    let comments = json!([{"title": "to both"}]);
+    assert_eq!(both, json!([{"id": 1, "comments": comments}, {"id": 2, "comments": comments}]));
+    let fitting = json!({"query": {"filter": {"title": {"_eq": "b"}}}, "data": {"comments": []}});
+    api.patch("/items/posts", fitting).await.expect(200);
+    let left = api.get("/items/comments?fields=post").await.expect(200).data();
+    assert_eq!(left, json!([{"post": 1}, {"post": null}]));
+    let each = json!([{"id": 1, "comments": [{"title": "x"}]}, {"id": 2, "title": "B"}]);
+    let each = api.patch("/items/posts?fields=title,comments.title", each).await.expect(200).data();
+    assert_eq!(each, json!([{"title": "a", "comments": [{"title": "x"}]}, {"title": "B", "comments": []}]));
+}
