@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// One item as a client sent it: names and raw values in order; of a name given twice the last value counts.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Payload {
     pairs: Vec<(String, Box<RawValue>)>,
     /// Names that a preset gave and no client: they need no right of his.
@@ -77,6 +77,12 @@ impl Payload {
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Payload").field(&self.pairs).finish()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Changing: keys and changes -> one data-modifying statement that changes the items and appends their events.
 
 use access::{Access, Action};
-use model::{Collection, Error, Errors, Field, Filter, Special, quote_identifier};
+use model::{Collection, Error, ErrorCode, Errors, Field, Filter, Special, quote_identifier};
 use query::Query;
 use uuid::Uuid;
 
@@ -185,7 +185,12 @@ fn value(
     let raw = payload.get(&field.name).ok_or_else(Error::internal)?;
     let text = payload_text(raw, field, &collection.name)?;
     if text.is_none() && !field.nullable {
-        return Err(Error::failed_validation(&field.name, "nnull"));
+        // Other fields were judged before; these fill themselves, but not in a change.
+        let (name, of) = (&field.name, &collection.name);
+        return Err(Error::new(ErrorCode::NotNullViolation)
+            .with_message(format!("Value for field \"{name}\" in collection \"{of}\" can't be null."))
+            .with("collection", of.as_str())
+            .with("field", name.as_str()));
     }
     Ok(text)
 }
