@@ -41,6 +41,7 @@ migrations! {
     5 "0005_index_jobs",
     6 "0006_lives",
     7 "0007_accountability",
+    8 "0008_idempotency_keys",
 }
 
 const LOCK: i64 = 7_306_085_836;

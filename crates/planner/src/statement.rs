@@ -45,6 +45,8 @@ pub struct Statement {
     pub bindings: Vec<Binding>,
     /// What text and bindings depend on beside query, schema and access.
     pub uses: Uses,
+    /// A write that keeps its own answer under a key.
+    pub keeps_answer: bool,
 }
 
 /// Dynamic variables that a statement was made with. Who keeps a statement for later must look at them.
@@ -62,7 +64,13 @@ impl Statement {
     pub fn explained(&self, analyze: bool) -> Self {
         let more = if analyze { ", ANALYZE, BUFFERS" } else { "" };
         let sql = format!("EXPLAIN (FORMAT JSON{more}) {}", self.sql).into();
-        Self { name: "items.explain", sql, bindings: self.bindings.clone(), uses: self.uses }
+        Self {
+            name: "items.explain",
+            sql,
+            bindings: self.bindings.clone(),
+            uses: self.uses,
+            keeps_answer: false,
+        }
     }
 }
 
@@ -123,6 +131,7 @@ pub(crate) struct Builder {
     bindings: Vec<Binding>,
     aliases: u32,
     pub(crate) uses: Uses,
+    pub(crate) keeps_answer: bool,
     /// Conditions of rules that stand in the statement already, by the alias and the filters they are of.
     pub(crate) rules: BTreeMap<(String, Vec<usize>), String>,
 }
@@ -163,6 +172,7 @@ impl Builder {
     /// The finished statement.
     pub(crate) fn finish(self, name: &'static str) -> Statement {
         debug_assert!(STATEMENT_NAMES.contains(&name), "{name} is not listed");
-        Statement { name, sql: self.sql.into(), bindings: self.bindings, uses: self.uses }
+        let Self { sql, bindings, uses, keeps_answer, .. } = self;
+        Statement { name, sql: sql.into(), bindings, uses, keeps_answer }
     }
 }

@@ -9,12 +9,14 @@ use crate::state::State;
 pub use stream::Streams;
 
 mod cascade;
+mod condition;
 mod create;
 mod cursor;
 mod delete;
 mod explain;
 mod judge;
 mod nested;
+pub mod once;
 mod read;
 mod report;
 #[cfg(test)]

@@ -51,6 +51,8 @@ pub struct Links {
     pub sealer: secrets::Sealer,
     /// Signs the cursors that clients carry from page to page.
     pub cursors: secrets::Signet,
+    /// Tells requests apart that came under one key of a client's.
+    pub requests: secrets::Signet,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -78,6 +80,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         limits: config.limits,
         cursors: links.cursors,
         making: tokio::sync::Mutex::default(),
+        idempotency: items::once::Idempotency::new(links.requests, config.idempotency_ttl),
+        conditional: config.conditional.iter().cloned().collect(),
         wake: Wake::default(),
         reading: state::Reading::new(&links.db, &config),
         db: links.db,
@@ -91,6 +95,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     watch::start(&state, &runtime);
     relay::start(&state, &config, &runtime);
     schema::indexes::start(&state, &runtime);
+    items::once::forget(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
     let direct = state.clone();
     let tasks = runtime.tasks.clone();

@@ -12,7 +12,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::write::CHUNK;
+use super::write::{CHUNK, Ending, Written};
+use super::{condition, once};
 use crate::catalog::{Catalog, wire};
 use crate::execute;
 use crate::failure::Failure;
@@ -134,15 +135,19 @@ pub struct Deletion<'a> {
 pub async fn delete(
     state: &State,
     deletion: Deletion<'_>,
-    reached: Option<usize>,
+    ending: Ending<'_>,
     mut rules: Rules,
 ) -> Result<Vec<String>, Failure> {
     let mut tx = execute::begin(&state.db).await?;
+    once::claim(&mut tx, ending.once).await?;
     rules.before(&mut tx).await?;
-    let (there, further) = within(&mut tx, state, deletion, reached).await?;
+    let (there, further) = within(&mut tx, state, deletion, ending).await?;
     rules.after(&mut tx).await?;
     further.after(&mut tx).await?;
+    let written = Written { keys: there, ..Written::default() };
+    once::keep(&mut tx, ending.once, &written).await?;
     execute::commit(tx).await?;
+    let there = written.keys;
     if !there.is_empty() {
         if rules.moves_control() || further.moves_control() {
             state.announce_control().await;
@@ -159,13 +164,17 @@ pub async fn within(
     conn: &mut PgConnection,
     state: &State,
     deletion: Deletion<'_>,
-    reached: Option<usize>,
+    ending: Ending<'_>,
 ) -> Result<(Vec<String>, Rules), Failure> {
     let Deletion { snapshot, collection, keys, filter, reader, stamp } = deletion;
     let admin = Reader { access: &EVERYTHING, ..reader };
     let there = keys_of(&execute::rows(conn, &planner::plan_lock(keys, filter, collection, reader)?).await?)?;
-    if reached.is_some_and(|reached| there.len() < reached) {
+    if ending.reached.is_some_and(|reached| there.len() < reached) {
         return Err(Error::forbidden().into());
+    }
+    if ending.condition.is_some() {
+        let version = condition::version_of(&mut *conn, collection, there.first()).await?;
+        condition::hold(ending.condition, version)?;
     }
     let mut consequences = Consequences::default();
     consequences.doomed.insert(collection.name.clone(), there.iter().cloned().collect());

@@ -181,7 +181,11 @@ fn document(
     (kept, meta): (Option<&Kept>, Meta),
 ) -> Result<pb::ReadItemsResponse, Failure> {
     let items: String = row.try_get("items")?;
+    // Figures over a singleton have none.
+    let versioned = reading.collection.singleton.then(|| row.try_get::<Option<i64>, _>("version").ok());
+    let version = versioned.flatten().flatten().unwrap_or_default();
     Ok(pb::ReadItemsResponse {
+        version,
         tags: reading.tags(request.tags, kept, &items),
         items: Bytes::from(items),
         total_count: count(row, meta.total_count, "total_count")?,
@@ -303,7 +307,8 @@ pub async fn item(
             // Who asked for it knows its key.
             let key = collection.key().and_then(|field| planner::parse_key(&request.key, field).ok());
             tags.extend(key.filter(|key| request.tags && !tags.contains(key)));
-            Ok::<_, Failure>(pb::ReadItemResponse { tags, item: Bytes::from(item) })
+            let version = row.try_get::<Option<i64>, _>("version")?.unwrap_or_default();
+            Ok::<_, Failure>(pb::ReadItemResponse { tags, item: Bytes::from(item), version })
         };
         match attempt.await {
             Ok(done) => return Ok(done),

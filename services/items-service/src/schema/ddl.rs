@@ -103,11 +103,13 @@ fn create_index(collection: &str, field: &str, kind: FieldType) -> String {
 }
 
 /// `CREATE INDEX` of a reference: by it PostgreSQL finds those who refer, in the order of a page. It holds more than the
-/// field, and so is no index that clients have chosen (`is_indexed`).
-pub fn create_reference_index(collection: &str, field: &str, order: &[&str]) -> String {
+/// field, and so is no index that clients have chosen (`is_indexed`). Of a junction it holds the other reference, too:
+/// who goes through it to the other side needs none of its rows.
+pub fn create_reference_index(collection: &str, field: &str, order: &[&str], other: Option<&str>) -> String {
     let columns: Vec<String> = [field].iter().chain(order).map(|column| quote_identifier(column)).collect();
+    let other = other.map_or_else(String::new, |other| format!(" INCLUDE ({})", quote_identifier(other)));
     format!(
-        "CREATE INDEX IF NOT EXISTS {} ON {} ({})",
+        "CREATE INDEX IF NOT EXISTS {} ON {} ({}){other}",
         quote_identifier(&index_name(collection, field, "reference")),
         table(collection),
         columns.join(", ")

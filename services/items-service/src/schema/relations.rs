@@ -78,15 +78,19 @@ pub async fn make(
 /// the field cannot be in it.
 fn index(many: &CollectionEntry, field: &str, members: &Map<String, Value>) -> Option<String> {
     let key = many.key()?.name.as_str();
-    let sort_field = members.get("sort_field").and_then(Value::as_str).filter(|name| {
-        // Of small values only: a text might not fit into an index.
-        let counts = |kind| matches!(kind, FieldType::Integer | FieldType::BigInteger);
-        *name != key
-            && *name != field
-            && many.field(name).is_some_and(|field| field.column.is_some() && counts(field.kind))
-    });
+    // Of small values only: a text might not fit into an index.
+    let small = |name: &str, kinds: &[FieldType]| {
+        let fits =
+            many.field(name).is_some_and(|field| field.column.is_some() && kinds.contains(&field.kind));
+        name != key && name != field && fits
+    };
+    let named = |member: &str, kinds: &[FieldType]| {
+        members.get(member).and_then(Value::as_str).filter(|name| small(name, kinds))
+    };
+    let sort_field = named("sort_field", &[FieldType::Integer, FieldType::BigInteger]);
+    let other = named("junction_field", &[FieldType::Integer, FieldType::BigInteger, FieldType::Uuid]);
     let order: Vec<&str> = sort_field.into_iter().chain([key]).collect();
-    Some(ddl::create_reference_index(&many.name, field, &order))
+    Some(ddl::create_reference_index(&many.name, field, &order, other.filter(|name| !order.contains(name))))
 }
 
 /// The statement that makes a foreign key.
