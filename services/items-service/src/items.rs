@@ -17,6 +17,7 @@ mod cursor;
 mod delete;
 mod explain;
 pub mod moment;
+mod judge;
 mod nested;
 pub mod once;
 mod read;

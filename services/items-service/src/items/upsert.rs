@@ -6,7 +6,8 @@ mod sorting;
 use access::{Access, Action};
 use bytes::Bytes;
 use model::{Collection, Error, Errors};
-use planner::{Payload, Reader, Stamp};
+use planner::{Once, Payload, Reader, Stamp};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
@@ -14,11 +15,13 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
 use super::create::{self, writable};
+use super::judge::Judging;
 use super::nested;
 use super::read::query;
 use super::singleton;
 use super::update;
-use super::write::Tries;
+use super::write::{Tries, Written};
+use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
@@ -43,10 +46,23 @@ pub async fn items(
     if singleton::is(state, &request.collection) {
         return Err(singleton::no_route(&request.collection, None).into());
     }
+    let asked = || pb::UpsertItemsRequest { idempotency_key: String::new(), ..request.clone() };
+    let asked = || [&b"upsert"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), write(state, caller, &request, once.as_ref())).await
+}
+
+async fn write(
+    state: &State,
+    caller: &Caller,
+    request: &pb::UpsertItemsRequest,
+    once: Option<&Once>,
+) -> Result<pb::WriteItemsResponse, Errors> {
     let (payloads, _) = planner::parse_payloads(&request.payload)?;
+    state.limits.check_batch(payloads.len())?;
     let query = query(&request.query)?;
     let (asking, stamp) = (state.asking(caller), state.stamp(caller));
-    let upsert = Upsert { state, caller, request: &request, payloads, query, asking, stamp };
+    let upsert = Upsert { state, caller, request, payloads, query, asking, stamp, once };
     let (mut tries, mut races, mut lost) = (Tries::default(), 0, None);
     loop {
         match upsert.attempt(lost.take()).await {
@@ -88,6 +104,7 @@ struct Upsert<'a> {
     query: Query,
     asking: Asking,
     stamp: Stamp,
+    once: Option<&'a Once>,
 }
 
 impl Upsert<'_> {
@@ -112,14 +129,21 @@ impl Upsert<'_> {
         let sorting = Sorting { payloads: &self.payloads, sorted: &sorted, deciding: &deciding };
         let mut new = sorting.new_items(collection, &*state.ids)?;
         let mut changes = sorting.changes(collection)?;
+        let creating = Judging::init(&state.db, (collection, Action::Create), reader, &self.stamp).await?;
         for group in &mut new {
-            self.prepare(&snapshot, collection, Action::Create, &mut group.payloads, &[]).await?;
+            self.prepare(&snapshot, &creating, &mut group.payloads, &[]).await?;
         }
-        self.prepare(&snapshot, collection, Action::Update, &mut changes.payloads, &changes.keys).await?;
+        let changing = Judging::init(&state.db, (collection, Action::Update), reader, &self.stamp).await?;
+        let plain = self.prepare(&snapshot, &changing, &mut changes.payloads, &changes.keys).await?;
+        let held = changing.held(plain.map(|plain| update::groups(&changes.keys, plain, true)), None);
         let mut tx = execute::begin(&state.db).await?;
         let conn = &mut *tx;
+        once::claim(conn, self.once).await?;
         if !self.still_so(conn, &sorted, &agreeing, collection, reader).await? {
             return Ok(Attempt::Lost(None));
+        }
+        if let Some(held) = &held {
+            held.check(conn).await?;
         }
         let written = self.write(conn, (new, changes), collection, reader).await;
         let keys = match written {
@@ -130,11 +154,15 @@ impl Upsert<'_> {
             Err(other) => return Err(other),
         };
         let items = self.read_back(conn, &keys, collection, reader).await?;
+        let only = keys.first().filter(|_| keys.len() == 1);
+        let version = condition::version_of(&mut *conn, collection, only).await?;
+        let written = Written { items, keys, version };
+        once::keep(conn, self.once, &written).await?;
         execute::commit(tx).await?;
-        if !keys.is_empty() {
+        if !written.keys.is_empty() {
             state.announce().await;
         }
-        Ok(Attempt::Done(pb::WriteItemsResponse { items, keys, ..Default::default() }))
+        Ok(Attempt::Done(written.into()))
     }
 
     /// Only collections of the user's own: what system collections do beside a write goes by creation and change.
@@ -157,15 +185,16 @@ impl Upsert<'_> {
         if creates || changes { Err(Error::forbidden_collection(name)) } else { Ok(()) }
     }
 
-    /// The payloads after the filter hooks, if any is registered, ready for planning.
+    /// The payloads after the filter hooks, if any is registered, ready for planning. Gives them as they were before
+    /// secrets were hashed, where rules may have to look at them once more.
     async fn prepare(
         &self,
         snapshot: &Snapshot,
-        collection: &Collection,
-        action: Action,
+        judging: &Judging<'_>,
         payloads: &mut Vec<Payload>,
         keys: &[String],
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Vec<Payload>>, Failure> {
+        let Judging { collection, action, .. } = *judging;
         let verb = if action == Action::Create { "create" } else { "update" };
         let event = format!("{}.{verb}", collection.scope());
         if !payloads.is_empty() && snapshot.has_filter(&event, &collection.name) {
@@ -177,8 +206,10 @@ impl Upsert<'_> {
             }
             *payloads = changed;
         }
+        judging.admit(payloads)?;
+        let plain = judging.has_rules().then(|| payloads.clone());
         payload::prepare(payloads, collection, action, self.state.storing()).await?;
-        Ok(())
+        Ok(plain)
     }
 
     /// Locks the items that are to change, and looks whether all is as it was.
@@ -262,14 +293,14 @@ impl Upsert<'_> {
         keys: &[String],
         collection: &Collection,
         reader: Reader<'_>,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<String, Failure> {
         if !reader.access.allows(&collection.name, Action::Read) {
-            return Ok(Bytes::new());
+            return Ok(String::new());
         }
         let plan = planner::plan_read_ordered(keys, &self.query, collection, reader)?;
         let rows = execute::rows(conn, &plan).await?;
         let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
-        Ok(Bytes::from(items))
+        Ok(items)
     }
 }
 
