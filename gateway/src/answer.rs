@@ -111,6 +111,13 @@ pub fn empty() -> Response {
     response
 }
 
+/// 200 without a body.
+pub fn nothing() -> Response {
+    let mut response = empty();
+    *response.status_mut() = StatusCode::OK;
+    response
+}
+
 /// 200 with a whole JSON body.
 pub fn respond(body: impl Into<Bytes>) -> Response {
     let body = body.into();

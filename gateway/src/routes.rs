@@ -12,8 +12,10 @@ mod relations;
 mod reports;
 mod schema;
 pub mod server;
+mod sort;
 mod system;
 mod users;
+mod versions;
 mod webhooks;
 
 use axum::Router;
@@ -35,6 +37,7 @@ pub fn router(gateway: Gateway) -> Router {
         .merge(content())
         .merge(system::routes())
         .merge(history::routes())
+        .merge(versions())
         .merge(definitions())
         .merge(people())
         .merge(operations())
@@ -46,12 +49,22 @@ pub fn router(gateway: Gateway) -> Router {
 fn content() -> Router<Gateway> {
     let collection =
         get(items::list).post(items::create).patch(items::update_many).delete(items::delete_many);
+    let collection = collection.put(items::upsert);
     let item = get(items::read).patch(items::update).delete(items::delete);
     Router::new()
-        .route("/items/{collection}", searchable(collection, "POST,SEARCH,GET,HEAD,PATCH,DELETE"))
+        .route("/items/{collection}", searchable(collection, "POST,SEARCH,GET,HEAD,PATCH,DELETE,PUT"))
         .route("/items/{collection}/{key}", only(item, "GET,HEAD,PATCH,DELETE"))
+        .route("/utils/sort/{collection}", only(post(sort::sort), "POST"))
+        .route("/utils/revert/{revision}", only(post(sort::revert), "POST"))
         .route("/reports/{collection}/tree", only(get(reports::tree), "GET,HEAD"))
         .route("/reports/{collection}/window", only(get(reports::window), "GET,HEAD"))
+}
+
+fn versions() -> Router<Gateway> {
+    Router::new()
+        .route("/versions/{key}/save", only(post(versions::save), "POST"))
+        .route("/versions/{key}/compare", only(get(versions::compare), "GET,HEAD"))
+        .route("/versions/{key}/promote", only(post(versions::promote), "POST"))
 }
 
 fn definitions() -> Router<Gateway> {

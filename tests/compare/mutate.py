@@ -27,7 +27,7 @@ def arguments():
     it.add_argument("--right", help="base URL of the other side")
     it.add_argument("--right-db", help="its database")
     it.add_argument("--token", default="", help="static token of an administrator on both sides")
-    it.add_argument("--writer-share", type=float, default=0.15, help="how many are asked by a user with limited rights")
+    it.add_argument("--writer-share", type=float, default=0.0, help="how many are asked by a user with limited rights")
     it.add_argument("--mutations", type=int, default=2000)
     it.add_argument("--seed", type=int, default=1)
     it.add_argument("--flat", action="store_true", help="no nested payloads")

@@ -73,7 +73,8 @@ class Written:
             if aspect != "answer" and "answer" in found and found["answer"][0] in ("status", "code"):
                 continue  # what follows from the other answer says nothing more
             name = f"{aspect} | {kind} | {self.places.said(aspect, where, mutation)}"
-            why = explained(f"{mutation.form} | {name} | {mutation.readable()}")
+            writer = " (writer)" if mutation.writer else ""
+            why = explained(f"{mutation.form}{writer} | {name} | {mutation.readable()}")
             classes.append((name, why))
             self.classes[name].append((mutation, left, right, found, why))
         marks += ["explained"] * (bool(classes) and all(why for _, why in classes))

@@ -256,7 +256,7 @@ async fn headers_of_every_answer() {
     let options = nobody.call(Method::OPTIONS, "/items/numbers", None).await.expect(200);
     assert_eq!(
         (options.header("allow"), options.text.as_str()),
-        (Some("POST,SEARCH,GET,HEAD,PATCH,DELETE"), "POST,SEARCH,GET,HEAD,PATCH,DELETE")
+        (Some("POST,SEARCH,GET,HEAD,PATCH,DELETE,PUT"), "POST,SEARCH,GET,HEAD,PATCH,DELETE,PUT")
     );
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for (id, kept) in [("My_id-1", true), ("a b", false), ("a.b", false), (&*"x".repeat(65), false)] {

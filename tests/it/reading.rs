@@ -179,6 +179,8 @@ async fn limits_are_those_of_the_original() {
 async fn compare(world: &World, answers: &str, differences: &str) {
     let text = restore::unzipped(FIXTURE, answers);
     let mut recorded: Vec<Recorded> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The original has no such route; here it writes.
+    recorded.retain(|each| each.method != "PUT");
     if !has_xml(world).await {
         recorded.retain(|each| !each.is_about(WITH_XML));
     }

@@ -28,6 +28,8 @@ async fn rows_live_in_every_form() {
     let world = World::start(shape!()).await;
     world.collection("articles", json!([{"field": "title", "type": "string"}])).await;
     let api = &world.api;
+    api.patch("/collections/articles", json!({"meta": {"versioning": true}})).await.expect(200);
+    api.post("/items/articles", json!({"id": 1})).await.expect(200);
     for (path, [first, second], change) in samples::all(api).await {
         life(api, path, [&first, &second], &change).await;
         let collection = format!("directus{}", path.replace('/', "_"));

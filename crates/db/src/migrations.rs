@@ -43,6 +43,7 @@ migrations! {
     7 "0007_accountability",
     8 "0008_idempotency_keys",
     9 "0009_time",
+    10 "0010_versions",
 }
 
 const LOCK: i64 = 7_306_085_836;

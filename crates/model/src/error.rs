@@ -148,6 +148,14 @@ impl Error {
             .with("reason", reason)
     }
 
+    /// 422 with a reason.
+    pub fn unprocessable(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::new(ErrorCode::UnprocessableContent)
+            .with_message(format!("Can't process content. {reason}."))
+            .with("reason", reason)
+    }
+
     /// 400 for one field; `kind` is `required`, `nnull` ...
     pub fn failed_validation(field: &str, kind: &str) -> Self {
         let why = match kind {

@@ -30,12 +30,15 @@ mod report;
 mod rights;
 mod search;
 mod shape;
+mod sort;
 mod stamp;
 mod statement;
 mod stream;
 mod tree;
 mod update;
+mod upsert;
 mod value;
+mod version;
 
 pub use append::{Appended, in_order, plan_append};
 pub use column::{answer_value, sql_type};
@@ -54,12 +57,15 @@ pub use reader::{Reader, Variables};
 pub use references::{Reference, plan_children, plan_lock, plan_present, plan_referring};
 pub use report::{plan_tree, plan_window};
 pub use search::search_index_parts;
+pub use sort::{plan_order, plan_places, sort_field};
 pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement, Uses};
 pub use stream::{StreamPlan, is_large, plan_stream};
 pub use tree::{Tree, tree};
 pub use update::{Unlogged, UpdateChange, plan_update, plan_update_unlogged};
+pub use upsert::{plan_agreeing, plan_read_ordered};
 pub use value::{KeyText, has_nul, parse_key};
+pub use version::{check_draft, plan_hashes, plan_read_version, plan_versions_of};
 
 #[cfg(test)]
 mod fuzz;

@@ -35,6 +35,19 @@ impl Payload {
         Ok(())
     }
 
+    /// Gives a name this value as its only one, in the place where it stands, else at the end.
+    pub fn put(&mut self, name: &str, value: &RawValue) {
+        let at = self.0.iter().position(|(n, _)| n == name);
+        self.remove(name);
+        let at = at.unwrap_or(self.0.len()).min(self.0.len());
+        self.0.insert(at, (name.to_owned(), value.to_owned()));
+    }
+
+    /// Puts every value of another one.
+    pub fn overlay(&mut self, other: &Self) {
+        other.0.iter().for_each(|(name, value)| self.put(name, value));
+    }
+
     /// Gives a name null as its only value.
     pub fn set_null(&mut self, name: &str) {
         self.remove(name);
@@ -105,6 +118,14 @@ mod tests {
         payloads[0].remove("b");
         let all: Vec<_> = payloads[0].iter().map(|(name, value)| (name, value.get())).collect();
         assert_eq!(all, [("a", r#""\"x""#)]);
+    }
+
+    #[test]
+    fn one_lies_over_another() {
+        let (mut below, _) = parse_payloads(br#"{"a":1,"b":2,"c":3}"#).unwrap();
+        let (above, _) = parse_payloads(br#"{"b":[2.0],"d":null,"b":[3]}"#).unwrap();
+        below[0].overlay(&above[0]);
+        assert_eq!(serde_json::to_string(&below[0]).unwrap(), r#"{"a":1,"b":[3],"c":3,"d":null}"#);
     }
 
     #[test]

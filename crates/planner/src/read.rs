@@ -127,7 +127,7 @@ fn asks_figures(query: &Query) -> bool {
     !query.aggregate.is_empty() || !query.group.is_empty()
 }
 
-/// No version of an item is known but the item itself.
+/// Other versions than the item itself are read by [`crate::plan_read_version`].
 fn check_version(query: &Query) -> Result<(), Error> {
     match query.version.as_deref() {
         None | Some("main") => Ok(()),
@@ -201,11 +201,20 @@ fn unwritten(fields: &[&Field], collection: &Collection) -> String {
 
 /// Plans the read of one item, to be named afterwards ([`ReadOne::of`]).
 pub fn plan_read_one(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ReadOne, Error> {
+    read_one(query, collection, reader, Builder::of(reader))
+}
+
+/// The same, after what stands in the statement already.
+pub(crate) fn read_one(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    mut builder: Builder,
+) -> Result<ReadOne, Error> {
     check_collection(collection, reader.access, Action::Read)?;
     reader.limits.check(query)?;
     let key_field = key_field(collection)?;
     check_version(query)?;
-    let mut builder = Builder::of(reader);
     if chooses(query) {
         return chosen_one(query, collection, reader, builder);
     }

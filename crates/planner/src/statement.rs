@@ -7,7 +7,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 24] = [
+pub const STATEMENT_NAMES: [&str; 29] = [
+    "items.agreeing",
     "items.create",
     "items.update",
     "items.delete",
@@ -25,9 +26,13 @@ pub const STATEMENT_NAMES: [&str; 24] = [
     "items.read_one",
     "items.read_keys",
     "items.keys",
+    "items.hashes",
     "items.lock",
+    "items.order",
+    "items.places",
     "items.referring",
     "items.remove",
+    "items.versions",
     "items.explain",
     "items.history",
     "reports.tree",

@@ -81,6 +81,9 @@ pub struct Query {
     /// When; `None` means now. Only of a whole query: what it asks of related items is of the same moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<AsOf>,
+    /// Of that version, what it keeps as it was sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub version_raw: bool,
     /// Wildcards don't go back through the relation they came by.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_backlink: bool,

@@ -11,7 +11,7 @@ use crate::values::{coerce, names, whole_names};
 use crate::{AsOf, Meta, Path, Query, Sort, aggregate, filter, json};
 
 /// Parameters of the language.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "fields",
     "filter",
     "search",
@@ -29,6 +29,7 @@ const KNOWN: [&str; 17] = [
     "backlink",
     "version",
     "as_of",
+    "versionRaw",
 ];
 /// What is read elsewhere: see [`crate::Export`].
 const EXPORT: &str = "export";
@@ -88,6 +89,8 @@ fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error
             .unwrap_or_default(),
         version: get("version").and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned),
         as_of,
+        version_raw: get("versionRaw")
+            .is_some_and(|value| matches!(&*coerce(value), Value::Bool(true)) || value == ""),
         no_backlink: get("backlink").is_some_and(|value| *coerce(value) == Value::Bool(false)),
     })
 }

@@ -182,6 +182,8 @@ fn filter_refusals() {
 #[test]
 fn parameters_that_are_not_ours_yet() {
     assert_snapshot!(text("version=x"), @r#"{"version":"x"}"#);
+    assert_snapshot!(text("version=x&versionRaw=true"), @r#"{"version":"x","version_raw":true}"#);
+    assert_snapshot!(text("version=x&versionRaw=false"), @r#"{"version":"x"}"#);
     // The form of the answer is no part of the query.
     assert_eq!(text("export=x"), "{}");
 }

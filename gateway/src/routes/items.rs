@@ -10,7 +10,7 @@ use model::Error;
 use proto::items::v1::update_items_request::Target;
 use proto::items::v1::{
     CreateItemsRequest, DeleteItemsRequest, ExplainItemsRequest, Keys, ReadItemRequest, ReadItemsRequest,
-    UpdateItemsRequest, WriteItemsResponse, delete_items_request,
+    UpdateItemsRequest, UpsertItemsRequest, WriteItemsResponse, delete_items_request,
 };
 
 use super::other;
@@ -20,7 +20,7 @@ use crate::caller::Caller;
 use crate::export;
 use crate::failure::Failure;
 use crate::precaution::{IdempotencyKey, IfMatch};
-use crate::read_query::{Explain, ReadQuery, Wanted};
+use crate::read_query::{Explain, Parameters, ReadQuery, Wanted};
 use crate::state::Gateway;
 use crate::streamed;
 
@@ -100,6 +100,21 @@ pub async fn create(
     let request = CreateItemsRequest { collection, payload: body.0, query, idempotency_key };
     let made = gateway.items().create_items(gateway.call(&caller, request)).await?.into_inner();
     Ok(if many { all(&made) } else { one(&made) })
+}
+
+/// PUT /items/:collection: items are changed where they are there, else made.
+pub async fn upsert(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InCollection(collection): InCollection,
+    ReadQuery(query): ReadQuery,
+    parameters: Parameters,
+    body: JsonBody,
+) -> Answer {
+    let (many, on_conflict) = (body.is_array(), parameters.list("on_conflict"));
+    let request = UpsertItemsRequest { collection, payload: body.0, query, on_conflict };
+    let written = gateway.items().upsert_items(gateway.call(&caller, request)).await?.into_inner();
+    Ok(if many { answer::written(&written.items) } else { answer::only(&written.items) })
 }
 
 /// PATCH /items/:collection/:key

@@ -90,6 +90,8 @@ pub struct CollectionMeta {
     pub singleton: bool,
     /// Orders items by default.
     pub sort_field: Option<String>,
+    /// Items may have versions beside themselves.
+    pub versioning: bool,
 }
 
 /// A field.

@@ -21,13 +21,17 @@ mod nested;
 pub mod once;
 mod read;
 mod report;
+mod revert;
 #[cfg(test)]
 mod rights;
 mod singleton;
 mod slow;
+mod sort;
 mod stream;
 mod tags;
 mod update;
+mod upsert;
+pub mod version;
 pub mod write;
 
 /// The service over the process's state and its streams.
@@ -106,6 +110,54 @@ impl ItemsService for Items {
     ) -> Result<Response<pb::DeleteItemsResponse>, Status> {
         let (caller, message) = rpc::called(request);
         delete::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn upsert_items(
+        &self,
+        request: Request<pb::UpsertItemsRequest>,
+    ) -> Result<Response<pb::WriteItemsResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        upsert::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn sort_items(
+        &self,
+        request: Request<pb::SortItemsRequest>,
+    ) -> Result<Response<pb::SortItemsResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        sort::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn revert_item(
+        &self,
+        request: Request<pb::RevertItemRequest>,
+    ) -> Result<Response<pb::RevertItemResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        revert::item(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn save_version(
+        &self,
+        request: Request<pb::SaveVersionRequest>,
+    ) -> Result<Response<pb::SaveVersionResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        version::save(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn compare_version(
+        &self,
+        request: Request<pb::CompareVersionRequest>,
+    ) -> Result<Response<pb::CompareVersionResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        version::compare(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
+    }
+
+    async fn promote_version(
+        &self,
+        request: Request<pb::PromoteVersionRequest>,
+    ) -> Result<Response<pb::PromoteVersionResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        version::promote(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn explain_items(

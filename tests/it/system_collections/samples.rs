@@ -96,10 +96,6 @@ fn notes(Ids { admin, role, .. }: &Ids) -> Vec<Sample> {
         ("/translations", [text("de-DE"), text("en-US")], json!({"value": "v"})),
         ("/comments", [of(json!({"comment": "a"})), of(json!({"comment": "b"}))], json!({"comment": "c"})),
         ("/shares", [of(json!({"name": "a"})), of(json!({"role": role}))], json!({"max_uses": 3})),
-        (
-            "/versions",
-            [of(json!({"key": "a"})), of(json!({"key": "b", "delta": {"x": 1}}))],
-            json!({"name": "n"}),
-        ),
+        ("/versions", [of(json!({"key": "a"})), of(json!({"key": "b", "name": "m"}))], json!({"name": "n"})),
     ]
 }

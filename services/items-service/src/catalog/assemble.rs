@@ -30,7 +30,12 @@ pub fn catalog(rows: Rows) -> Catalog {
         if is_system(&row.collection) && !collections.contains_key(&row.collection) {
             continue;
         }
-        let meta = CollectionMeta { json: row.meta, singleton: row.singleton, sort_field: row.sort_field };
+        let meta = CollectionMeta {
+            json: row.meta,
+            singleton: row.singleton,
+            sort_field: row.sort_field,
+            versioning: row.versioning,
+        };
         entry(&mut collections, &row.collection).meta = Some(meta);
     }
     let mut columns = rows.columns;

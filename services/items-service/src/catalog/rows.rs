@@ -102,6 +102,9 @@ pub struct CollectionRow {
     pub singleton: bool,
     /// Orders items by default.
     pub sort_field: Option<String>,
+    /// Items may have versions beside themselves.
+    #[serde(default)]
+    pub versioning: bool,
     /// The whole row as on the wire.
     pub meta: Box<RawValue>,
 }

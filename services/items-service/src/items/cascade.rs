@@ -12,6 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
+use super::version::VERSIONS;
 use super::write::{CHUNK, Ending, Written};
 use super::{condition, once};
 use crate::catalog::{Catalog, wire};
@@ -21,6 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::dependants;
 use crate::system::rules::Rules;
+use crate::system::versions;
 
 /// Keys by the collection they are of.
 type Doomed = BTreeMap<String, BTreeSet<String>>;
@@ -108,11 +110,16 @@ fn pointing_at<'a>(catalog: &'a Catalog, collection: &str) -> Vec<Acting<'a>> {
     all
 }
 
+/// A collection whose items are written; what is read from the log is nobody's to change.
+fn written<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Collection> {
+    snapshot.schema.collection(name).map(AsRef::as_ref).filter(|collection| collection.view.is_none())
+}
+
 /// Whether deleting items of a collection can change others.
 pub fn has_consequences(snapshot: &Snapshot, collection: &str) -> bool {
     // Sessions and the like are nobody's items: PostgreSQL looks after them alone.
-    let known = |acting: &Acting<'_>| snapshot.schema.collection(acting.many).is_some();
-    pointing_at(&snapshot.catalog, collection).iter().any(known)
+    let known = |acting: &Acting<'_>| written(snapshot, acting.many).is_some();
+    versions::are_kept(snapshot, collection) || pointing_at(&snapshot.catalog, collection).iter().any(known)
 }
 
 /// A deletion that changes more than what was asked for.
@@ -218,8 +225,16 @@ async fn find(
     let mut open: Vec<(String, Vec<String>)> = vec![(collection.name.clone(), keys.to_vec())];
     while let Some((name, keys)) = open.pop() {
         let one = snapshot.collection(&name)?;
+        if versions::are_kept(snapshot, &name) {
+            let versions = snapshot.collection(VERSIONS)?;
+            let found =
+                keys_of(&execute::rows(conn, &planner::plan_versions_of(&keys, one, versions)?).await?)?;
+            if !found.is_empty() {
+                consequences.doomed.entry(VERSIONS.to_owned()).or_default().extend(found);
+            }
+        }
         for acting in pointing_at(&snapshot.catalog, &name) {
-            let Some(many) = snapshot.schema.collection(acting.many) else { continue };
+            let Some(many) = written(snapshot, acting.many) else { continue };
             let target = acting.target.unwrap_or(&one.primary_key);
             let reference = Reference { many, column: acting.column, one, target };
             let found = keys_of(&execute::rows(conn, &planner::plan_referring(&reference, &keys)?).await?)?;
@@ -286,6 +301,16 @@ async fn log(
     Ok(removals)
 }
 
+/// The collection for changes that nobody makes by hand: they are not stamped.
+pub fn unstamped(collection: &Collection) -> Collection {
+    let stamps = |special: &Special| {
+        matches!(special, Special::DateUpdated | Special::UserUpdated | Special::RoleUpdated)
+    };
+    let mut quiet = collection.clone();
+    quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps(special)));
+    quiet
+}
+
 fn release(
     state: &State,
     collection: &Collection,
@@ -294,11 +319,7 @@ fn release(
     (reader, stamp): (Reader<'_>, &Stamp),
 ) -> Result<Vec<Statement>, Errors> {
     // Nobody edits these items: who and when was the last stays as it is.
-    let stamps = |special: &Special| {
-        matches!(special, Special::DateUpdated | Special::UserUpdated | Special::RoleUpdated)
-    };
-    let mut quiet = collection.clone();
-    quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps(special)));
+    let quiet = unstamped(collection);
     let payloads: Vec<Payload> = planner::parse_payloads(change.to_string().as_bytes())?.0;
     let answer = Query { fields: Some(vec![collection.primary_key.clone()]), ..Query::default() };
     let statements = keys.chunks(CHUNK).map(|keys| {

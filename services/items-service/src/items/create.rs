@@ -15,13 +15,14 @@ use super::nested::{self, Place, Wanted, Whose};
 use super::once;
 use super::read::query;
 use super::singleton;
+use super::version::VERSIONS;
 use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::rules::Rules;
-use crate::system::{self, payload};
+use crate::system::{self, payload, versions};
 
 /// Creates one or many items. A singleton is written otherwise.
 pub async fn items(
@@ -114,6 +115,14 @@ async fn prepared(
         payloads = changed;
     }
     payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
+    if collection.name == VERSIONS {
+        let asking = state.asking(caller);
+        let made = versions::made(state, &snapshot, asking.reader(&snapshot), &mut payloads).await;
+        made.map_err(|failure| match failure {
+            Failure::Refused(errors) => errors,
+            Failure::Sql(error) => state.failure(&error, VERSIONS),
+        })?;
+    }
     Ok(payloads)
 }
 
@@ -129,7 +138,8 @@ pub fn as_array(payload: &Bytes, one: bool) -> Bytes {
     array.freeze()
 }
 
-fn statements(
+/// The statements that make these items, in their order.
+pub fn statements(
     state: &State,
     payloads: &[Payload],
     query: &Query,

@@ -16,7 +16,7 @@ use sqlx::postgres::PgRow;
 use super::cursor::Cursor;
 use super::update::checked_keys;
 use super::write::Tries;
-use super::{moment, slow, tags};
+use super::{moment, slow, tags, version};
 use crate::execute;
 use crate::failure::Failure;
 use crate::plans::{Asked, Kept, ListPlan, Plan, Ready};
@@ -248,6 +248,14 @@ async fn attempt(
 ) -> Result<pb::ReadItemsResponse, Failure> {
     let snapshot = &*state.snapshots.present();
     let collection = snapshot.collection(&request.collection)?;
+    if collection.singleton
+        && let Some(query) = version::asked(&request.query)?
+    {
+        let place = (collection.as_ref(), None);
+        let (key, items) = version::item(state, caller, (snapshot, asking), place, &query).await?;
+        let tags = [collection.name.clone(), key].into_iter().filter(|_| request.tags).collect();
+        return Ok(pb::ReadItemsResponse { tags, items, ..pb::ReadItemsResponse::default() });
+    }
     let reading = Reading { state, caller, snapshot, asking, collection, query: &request.query };
     let mut special = None;
     let ready = reading.plan(false, request.keys.is_none().then_some(&request.query), || {
@@ -312,6 +320,12 @@ async fn attempt_one(
 ) -> Result<pb::ReadItemResponse, Failure> {
     let snapshot = &*state.snapshots.present();
     let collection = snapshot.collection(&request.collection)?;
+    if let Some(query) = version::asked(&request.query)? {
+        let place = (collection.as_ref(), Some(request.key.as_str()));
+        let (key, item) = version::item(state, caller, (snapshot, asking), place, &query).await?;
+        let tags = [collection.name.clone(), key].into_iter().filter(|_| request.tags).collect();
+        return Ok(pb::ReadItemResponse { tags, item, version: 0 });
+    }
     let reading = Reading { state, caller, snapshot, asking, collection, query: &request.query };
     let mut past = None;
     let ready = reading.plan(true, Some(&request.query), || {

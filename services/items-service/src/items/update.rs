@@ -16,6 +16,7 @@ use super::create::{as_array, writable};
 use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
+use super::version::VERSIONS;
 use super::write::{CHUNK, Ending, Tries, Written, run, unchanged};
 use super::{condition, once};
 use crate::execute;
@@ -25,12 +26,14 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::payload;
 use crate::system::rules::Rules;
+use crate::system::versions;
 
 /// Changes that one statement can make: the same fields for all keys.
-struct Group {
-    keys: Vec<String>,
+pub struct Group {
+    /// Distinct.
+    pub keys: Vec<String>,
     /// One for all, or one per key.
-    payloads: Vec<Payload>,
+    pub payloads: Vec<Payload>,
 }
 
 /// Changes items; of a singleton its one item.
@@ -115,16 +118,19 @@ fn wanted(keys: Vec<String>, payloads: Vec<Payload>, each: bool) -> Vec<Wanted> 
 }
 
 /// What a change is about.
-struct Change<'a> {
-    caller: &'a Caller,
-    request: &'a pb::UpdateItemsRequest,
+pub struct Change<'a> {
+    /// On whose behalf.
+    pub caller: &'a Caller,
+    /// As it was asked for.
+    pub request: &'a pb::UpdateItemsRequest,
     /// The payload is one object.
-    one: bool,
-    keys: &'a [String],
+    pub one: bool,
+    /// Keys of the items.
+    pub keys: &'a [String],
 }
 
 /// The payloads after the filter hooks, if any is registered, ready for planning.
-async fn prepared(
+pub async fn prepared(
     state: &State,
     snapshot: &Snapshot,
     collection: &Collection,
@@ -141,6 +147,9 @@ async fn prepared(
         if payloads.len() != before {
             return Err(Error::internal().into());
         }
+    }
+    if collection.name == VERSIONS {
+        versions::changed(&payloads, matches!(request.target, Some(Target::Each(_))))?;
     }
     payload::prepare(&mut payloads, collection, Action::Update, state.storing()).await?;
     Ok(payloads)
@@ -196,7 +205,7 @@ async fn target(
 }
 
 /// The key that an item of a batch names itself by.
-fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure> {
+pub fn own_key(payload: &Payload, collection: &Collection) -> Result<String, Failure> {
     let missing = || {
         Error::invalid_payload(format!("Item in update misses primary key \"{}\"", collection.primary_key))
     };
@@ -235,7 +244,7 @@ pub async fn matching_keys(
 }
 
 /// Changes that name the same fields go together; a key that comes twice goes into a later statement.
-fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
+pub fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
     if !each {
         let groups = keys.chunks(CHUNK).map(|keys| Group { keys: keys.to_vec(), payloads: payloads.clone() });
         return groups.collect();
@@ -268,7 +277,8 @@ fn groups(keys: &[String], payloads: Vec<Payload>, each: bool) -> Vec<Group> {
     sorted
 }
 
-fn statements(
+/// The statements of these groups in their order; none for those that change nothing.
+pub fn statements(
     state: &State,
     groups: &[Group],
     filter: Option<&Filter>,

@@ -199,7 +199,7 @@ const KEYS: &str = as_json!(
 );
 
 const COLLECTIONS: &str = as_json!(
-    "SELECT m.collection, m.singleton, m.sort_field,
+    "SELECT m.collection, m.singleton, m.sort_field, m.versioning,
             (SELECT row_to_json(w) FROM (SELECT m.collection, m.icon, m.note, m.display_template, m.hidden, m.singleton,
                 m.translations, m.archive_field, m.archive_app_filter, m.archive_value, m.unarchive_value,
                 m.sort_field, m.accountability, m.color, m.item_duplication_fields, m.sort, m.\"group\",

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::admins;
 use super::sessions::{self, Ended};
+use super::versions;
 use crate::failure::Failure;
 
 /// Fields of a user that decide what he may do and by what he comes in.
@@ -36,6 +37,8 @@ pub struct Rules {
     had_admin: bool,
     /// Roles get parents: none may become its own ancestor.
     ancestry: bool,
+    /// Keys that are given to versions: an item has each once.
+    version_keys: Vec<String>,
 }
 
 impl Rules {
@@ -44,7 +47,8 @@ impl Rules {
         let users = collection.name == "directus_users";
         let emails = if users { emails(payloads) } else { Vec::new() };
         let ancestry = ancestry(collection, payloads);
-        Self { access: grants(collection), emails, ancestry, ..Self::default() }
+        let version_keys = versions::keys(&collection.name, payloads);
+        Self { access: grants(collection), emails, ancestry, version_keys, ..Self::default() }
     }
 
     /// Those of a change of these keys.
@@ -57,7 +61,9 @@ impl Rules {
         if collection.name != "directus_users" {
             let access = grants(collection);
             let admins = access && collection.name != "directus_permissions";
-            return Self { access, admins, ancestry: ancestry(collection, payloads), ..Self::default() };
+            let version_keys = versions::keys(&collection.name, payloads);
+            let ancestry = ancestry(collection, payloads);
+            return Self { access, admins, ancestry, version_keys, ..Self::default() };
         }
         let himself = by.user.is_some_and(|user| keys.len() == 1 && keys[0] == user.to_string());
         let only_own = !names(payloads, &ENDING.map(|name| if OWN.contains(&name) { "" } else { name }));
@@ -115,7 +121,8 @@ impl Rules {
 
     /// There are none: one statement is a transaction by itself.
     pub fn is_empty(&self) -> bool {
-        !(self.access || self.admins || self.ended.is_some()) && self.emails.is_empty()
+        let given = !self.emails.is_empty() || !self.version_keys.is_empty();
+        !(self.access || self.admins || self.ended.is_some() || given)
     }
 
     /// A control row moves: the fleet is told after the commit.
@@ -131,6 +138,9 @@ impl Rules {
         }
         if !self.emails.is_empty() {
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(EMAILS).execute(&mut *conn).await?;
+        }
+        if !self.version_keys.is_empty() {
+            versions::queue(conn).await?;
         }
         if self.admins {
             self.had_admin = admins::any(conn).await?;
@@ -150,6 +160,9 @@ impl Rules {
         if self.ancestry && sqlx::query_scalar(CIRCLE).fetch_one(&mut *conn).await? {
             let reason = "A role can't be its own ancestor";
             return Err(Error::invalid_payload(reason).with("field", "parent").into());
+        }
+        if !self.version_keys.is_empty() {
+            versions::check_keys(conn, &self.version_keys).await?;
         }
         if !self.emails.is_empty() {
             const TWICE: &str = r#"SELECT max(email) FROM directus_users

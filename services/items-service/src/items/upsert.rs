@@ -1,0 +1,290 @@
+//! Upserting: payloads that agree with an item in the deciding fields change it, the others make new items.
+
+mod deciding;
+mod sorting;
+
+use access::{Access, Action};
+use bytes::Bytes;
+use model::{Collection, Error, Errors};
+use planner::{Payload, Reader, Stamp};
+use proto::items::v1 as pb;
+use query::Query;
+use rpc::Caller;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+
+use super::create::{self, writable};
+use super::nested;
+use super::read::query;
+use super::singleton;
+use super::update;
+use super::write::Tries;
+use crate::execute;
+use crate::failure::Failure;
+use crate::filter::Question;
+use crate::snapshot::Snapshot;
+use crate::state::{Asking, State};
+use crate::system::payload;
+use deciding::Deciding;
+use sorting::{Sorted, Sorting};
+
+/// How often another who brings the same values may come first.
+const RACES: u32 = 8;
+
+/// What is looked up on nobody's behalf: rights are asked for by the writes.
+static EVERYTHING: Access = Access::admin();
+
+/// Creates or changes items.
+pub async fn items(
+    state: &State,
+    caller: &Caller,
+    request: pb::UpsertItemsRequest,
+) -> Result<pb::WriteItemsResponse, Errors> {
+    if singleton::is(state, &request.collection) {
+        return Err(singleton::no_route(&request.collection, None).into());
+    }
+    let (payloads, _) = planner::parse_payloads(&request.payload)?;
+    let query = query(&request.query)?;
+    let (asking, stamp) = (state.asking(caller), state.stamp(caller));
+    let upsert = Upsert { state, caller, request: &request, payloads, query, asking, stamp };
+    let (mut tries, mut races, mut lost) = (Tries::default(), 0, None);
+    loop {
+        match upsert.attempt(lost.take()).await {
+            Ok(Attempt::Done(done)) => return Ok(done),
+            Ok(Attempt::Lost(loss)) if races < RACES => {
+                races += 1;
+                lost = loss;
+            }
+            Ok(Attempt::Lost(loss)) => {
+                let error = loss.map(|loss| state.failure(&loss.error, &request.collection));
+                return Err(error.unwrap_or_else(|| Error::unavailable("items").into()));
+            }
+            Err(failure) => tries.after(failure, state, &request.collection).await?,
+        }
+    }
+}
+
+/// What became of an attempt.
+enum Attempt {
+    /// It is stored.
+    Done(pb::WriteItemsResponse),
+    /// Somebody else has written meanwhile: what is there has to be looked at again.
+    Lost(Option<Loss>),
+}
+
+/// A value was taken when it was written.
+struct Loss {
+    /// What was thought to be there.
+    sorted: Sorted,
+    error: sqlx::Error,
+}
+
+/// One call.
+struct Upsert<'a> {
+    state: &'a State,
+    caller: &'a Caller,
+    request: &'a pb::UpsertItemsRequest,
+    payloads: Vec<Payload>,
+    query: Query,
+    asking: Asking,
+    stamp: Stamp,
+}
+
+impl Upsert<'_> {
+    /// Tries it once. When what is there is what it was when a value was found to be taken, that was no race.
+    async fn attempt(&self, lost: Option<Loss>) -> Result<Attempt, Failure> {
+        let Self { state, request, .. } = self;
+        let snapshot = state.snapshots.present();
+        let collection = self.writable(&snapshot)?;
+        if nested::any(&self.payloads, collection) {
+            let reason = "Items within items can't be written by PUT yet: use POST and PATCH";
+            return Err(Error::invalid_payload(reason).into());
+        }
+        let deciding = Deciding::of(&state.db, collection, &request.on_conflict).await?;
+        let agreeing = planner::plan_agreeing(&self.payloads, &deciding.fields, collection)?;
+        let sorted = Sorted::of(&execute::rows_alone(&state.db, &agreeing).await?, self.payloads.len())?;
+        sorted.check_doubles(&deciding)?;
+        if let Some(loss) = lost.filter(|loss| loss.sorted == sorted) {
+            return Err(Failure::Sql(loss.error));
+        }
+        let reader = self.asking.reader(&snapshot);
+        self.allowed(&sorted, collection, reader)?;
+        let sorting = Sorting { payloads: &self.payloads, sorted: &sorted, deciding: &deciding };
+        let mut new = sorting.new_items(collection, &*state.ids)?;
+        let mut changes = sorting.changes(collection)?;
+        for group in &mut new {
+            self.prepare(&snapshot, collection, Action::Create, &mut group.payloads, &[]).await?;
+        }
+        self.prepare(&snapshot, collection, Action::Update, &mut changes.payloads, &changes.keys).await?;
+        let mut tx = execute::begin(&state.db).await?;
+        let conn = &mut *tx;
+        if !self.still_so(conn, &sorted, &agreeing, collection, reader).await? {
+            return Ok(Attempt::Lost(None));
+        }
+        let written = self.write(conn, (new, changes), collection, reader).await;
+        let keys = match written {
+            Ok(keys) => keys,
+            Err(Failure::Sql(error)) if is_taken(&error) => {
+                return Ok(Attempt::Lost(Some(Loss { sorted, error })));
+            }
+            Err(other) => return Err(other),
+        };
+        let items = self.read_back(conn, &keys, collection, reader).await?;
+        execute::commit(tx).await?;
+        if !keys.is_empty() {
+            state.announce().await;
+        }
+        Ok(Attempt::Done(pb::WriteItemsResponse { items, keys, ..Default::default() }))
+    }
+
+    /// Only collections of the user's own: what system collections do beside a write goes by creation and change.
+    fn writable<'s>(&self, snapshot: &'s Snapshot) -> Result<&'s Collection, Failure> {
+        let name = &self.request.collection;
+        let collection = writable(snapshot, name, Action::Create)?;
+        let access = &self.asking.access;
+        let any = access.allows(name, Action::Create) || access.allows(name, Action::Update);
+        if collection.system || !any {
+            return Err(Error::forbidden_collection(name).into());
+        }
+        Ok(collection)
+    }
+
+    /// What is to be done may be done at all.
+    fn allowed(&self, sorted: &Sorted, collection: &Collection, reader: Reader<'_>) -> Result<(), Error> {
+        let name = &collection.name;
+        let creates = sorted.keys.iter().any(Option::is_none) && !reader.access.allows(name, Action::Create);
+        let changes = sorted.keys.iter().any(Option::is_some) && !reader.access.allows(name, Action::Update);
+        if creates || changes { Err(Error::forbidden_collection(name)) } else { Ok(()) }
+    }
+
+    /// The payloads after the filter hooks, if any is registered, ready for planning.
+    async fn prepare(
+        &self,
+        snapshot: &Snapshot,
+        collection: &Collection,
+        action: Action,
+        payloads: &mut Vec<Payload>,
+        keys: &[String],
+    ) -> Result<(), Failure> {
+        let verb = if action == Action::Create { "create" } else { "update" };
+        let event = format!("{}.{verb}", collection.scope());
+        if !payloads.is_empty() && snapshot.has_filter(&event, &collection.name) {
+            let payload = Bytes::from(serde_json::to_vec(payloads).map_err(|_| Error::internal())?);
+            let question = Question { event: &event, collection: &collection.name, payload, keys };
+            let changed = planner::parse_payloads(&self.state.filters.ask(question, self.caller).await?)?.0;
+            if changed.len() != payloads.len() {
+                return Err(Error::internal().into());
+            }
+            *payloads = changed;
+        }
+        payload::prepare(payloads, collection, action, self.state.storing()).await?;
+        Ok(())
+    }
+
+    /// Locks the items that are to change, and looks whether all is as it was.
+    async fn still_so(
+        &self,
+        conn: &mut PgConnection,
+        sorted: &Sorted,
+        agreeing: &planner::Statement,
+        collection: &Collection,
+        reader: Reader<'_>,
+    ) -> Result<bool, Failure> {
+        let present: Vec<String> = sorted.keys.iter().flatten().cloned().collect();
+        if !present.is_empty() {
+            let any = Reader { access: &EVERYTHING, ..reader };
+            execute::rows(conn, &planner::plan_lock(&present, None, collection, any)?).await?;
+        }
+        let now = Sorted::of(&execute::rows(conn, agreeing).await?, self.payloads.len())?;
+        Ok(now == *sorted)
+    }
+
+    /// Writes all of it; gives the keys in the order of the payloads.
+    async fn write(
+        &self,
+        conn: &mut PgConnection,
+        (new, changes): ([sorting::New; 2], sorting::Changes),
+        collection: &Collection,
+        reader: Reader<'_>,
+    ) -> Result<Vec<String>, Failure> {
+        let Self { state, stamp, .. } = self;
+        let mut keys = vec![String::new(); self.payloads.len()];
+        for group in new {
+            let mut made = Vec::with_capacity(group.payloads.len());
+            for statement in
+                create::statements(state, &group.payloads, &nothing(), collection, reader, stamp)?
+            {
+                made.extend(keys_of(&execute::rows(conn, &statement).await?)?);
+            }
+            for (ord, key) in group.named(made, collection)? {
+                keys[ord] = key;
+            }
+        }
+        let groups = update::groups(&changes.keys, changes.payloads, true);
+        self.change(conn, &groups, collection, reader).await?;
+        for (ord, key) in changes.ords.iter().zip(changes.keys) {
+            keys[*ord] = key;
+        }
+        Ok(keys)
+    }
+
+    /// Changes items. One that is out of reach takes all of it back.
+    async fn change(
+        &self,
+        conn: &mut PgConnection,
+        groups: &[update::Group],
+        collection: &Collection,
+        reader: Reader<'_>,
+    ) -> Result<(), Failure> {
+        for group in groups {
+            let statements = update::statements(
+                self.state,
+                std::slice::from_ref(group),
+                None,
+                &nothing(),
+                collection,
+                reader,
+                &self.stamp,
+            )?;
+            for statement in &statements {
+                if keys_of(&execute::rows(conn, statement).await?)?.len() < group.keys.len() {
+                    return Err(Error::forbidden().into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The items as they are now; nothing when the caller may not read them.
+    async fn read_back(
+        &self,
+        conn: &mut PgConnection,
+        keys: &[String],
+        collection: &Collection,
+        reader: Reader<'_>,
+    ) -> Result<Bytes, Failure> {
+        if !reader.access.allows(&collection.name, Action::Read) {
+            return Ok(Bytes::new());
+        }
+        let plan = planner::plan_read_ordered(keys, &self.query, collection, reader)?;
+        let rows = execute::rows(conn, &plan).await?;
+        let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
+        Ok(Bytes::from(items))
+    }
+}
+
+/// Statements that write need not read back.
+fn nothing() -> Query {
+    Query { fields: Some(Vec::new()), ..Query::default() }
+}
+
+/// The keys that a statement has written.
+fn keys_of(rows: &[PgRow]) -> Result<Vec<String>, sqlx::Error> {
+    let keys = rows.first().map(|row| row.try_get::<Option<Vec<String>>, _>("keys")).transpose()?;
+    Ok(keys.flatten().unwrap_or_default())
+}
+
+/// A value that has to be unique is taken.
+fn is_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("23505"))
+}

@@ -1,0 +1,96 @@
+//! Promoting: what a version keeps becomes the item's, unless the item has moved on.
+
+use access::{Access, Action};
+use model::{Error, Errors};
+use planner::{Payload, Reader};
+use proto::items::v1 as pb;
+use query::Query;
+use rpc::Caller;
+use sqlx::Row as _;
+
+use super::{VERSIONS, Version, hash, json};
+use crate::execute;
+use crate::failure::Failure;
+use crate::items::create::writable;
+use crate::items::update::{self, Change};
+use crate::items::write::Tries;
+use crate::state::State;
+
+/// The item is locked and looked at on nobody's behalf: rights are asked for by the change.
+static EVERYTHING: Access = Access::admin();
+
+/// Writes a version to its item.
+pub async fn promote(
+    state: &State,
+    caller: &Caller,
+    request: pb::PromoteVersionRequest,
+) -> Result<pb::PromoteVersionResponse, Errors> {
+    let mut tries = Tries::default();
+    loop {
+        match attempt(state, caller, &request).await {
+            Ok(key) => return Ok(pb::PromoteVersionResponse { key }),
+            Err(failure) => tries.after(failure, state, VERSIONS).await?,
+        }
+    }
+}
+
+async fn attempt(
+    state: &State,
+    caller: &Caller,
+    request: &pb::PromoteVersionRequest,
+) -> Result<String, Failure> {
+    let snapshot = state.snapshots.present();
+    let asking = state.asking(caller);
+    let reader = asking.reader(&snapshot);
+    let found = Version::find(state, caller, &snapshot, (&request.version, reader)).await?;
+    let collection = writable(&snapshot, &found.collection(&snapshot)?.name, Action::Update)?;
+    if !reader.access.allows(&collection.name, Action::Update) {
+        return Err(Error::forbidden_collection(&collection.name).into());
+    }
+    let field = collection.key().ok_or_else(Error::internal)?;
+    let keys = [planner::parse_key(&found.item, field)?];
+    let Some(delta) = found.delta.filter(|delta| !delta.is_empty()) else {
+        return Err(Error::unprocessable("No changes to promote").into());
+    };
+    let payload = chosen(&delta, &request.fields);
+    if planner::is_nested(&payload, collection) {
+        let reason = "The version keeps items within the item, and those can't be promoted yet";
+        return Err(Error::invalid_payload(reason).into());
+    }
+    let asked = pb::UpdateItemsRequest { payload: json(&payload)?, ..pb::UpdateItemsRequest::default() };
+    let change = Change { caller, request: &asked, one: true, keys: &keys };
+    let payloads = update::prepared(state, &snapshot, collection, vec![payload], change).await?;
+    let groups = update::groups(&keys, payloads, false);
+    let (nothing, stamp) = (Query { fields: Some(Vec::new()), ..Query::default() }, state.stamp(caller));
+    let statements = update::statements(state, &groups, None, &nothing, collection, reader, &stamp)?;
+    let mut tx = execute::begin(&state.db).await?;
+    let any = Reader { access: &EVERYTHING, ..reader };
+    execute::rows(&mut tx, &planner::plan_lock(&keys, None, collection, any)?).await?;
+    let main_hash = hash(&mut tx, &found.item, collection).await?.ok_or_else(Error::forbidden)?;
+    if main_hash != request.main_hash {
+        return Err(Error::unprocessable("Main item has changed since this version was last updated").into());
+    }
+    for statement in &statements {
+        let rows = execute::rows(&mut tx, statement).await?;
+        let reached = rows.first().map(|row| row.try_get::<Vec<String>, _>("keys")).transpose()?;
+        if reached.unwrap_or_default().is_empty() {
+            return Err(Error::forbidden().into());
+        }
+    }
+    execute::commit(tx).await?;
+    if !statements.is_empty() {
+        state.announce().await;
+    }
+    Ok(found.item)
+}
+
+/// What is kept of these fields; of no fields all of it.
+fn chosen(delta: &Payload, fields: &[String]) -> Payload {
+    let mut chosen = Payload::default();
+    for (name, value) in delta.iter() {
+        if fields.is_empty() || fields.iter().any(|field| field == name) {
+            chosen.put(name, value);
+        }
+    }
+    chosen
+}
