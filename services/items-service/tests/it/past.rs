@@ -64,7 +64,11 @@ impl Service {
 
     async fn delete(&self, collection: &str, key: &str) {
         let target = delete_items_request::Target::Keys(Keys { keys: vec![key.to_owned()] });
-        let request = DeleteItemsRequest { collection: collection.to_owned(), target: Some(target) };
+        let request = DeleteItemsRequest {
+            collection: collection.to_owned(),
+            target: Some(target),
+            ..DeleteItemsRequest::default()
+        };
         self.items().delete_items(self.ask(request)).await.unwrap();
     }
 
