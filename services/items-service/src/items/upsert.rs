@@ -6,7 +6,7 @@ mod sorting;
 use access::{Access, Action};
 use bytes::Bytes;
 use model::{Collection, Error, Errors};
-use planner::{Payload, Reader, Stamp};
+use planner::{Payload, Reader, Stamp, UpdateChange};
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
@@ -112,9 +112,7 @@ impl Upsert<'_> {
         let sorting = Sorting { payloads: &self.payloads, sorted: &sorted, deciding: &deciding };
         let mut new = sorting.new_items(collection, &*state.ids)?;
         let mut changes = sorting.changes(collection)?;
-        for group in &mut new {
-            self.prepare(&snapshot, collection, Action::Create, &mut group.payloads, &[]).await?;
-        }
+        self.prepare(&snapshot, collection, Action::Create, &mut new.payloads, &[]).await?;
         self.prepare(&snapshot, collection, Action::Update, &mut changes.payloads, &changes.keys).await?;
         let mut tx = execute::begin(&state.db).await?;
         let conn = &mut *tx;
@@ -203,53 +201,47 @@ impl Upsert<'_> {
     async fn write(
         &self,
         conn: &mut PgConnection,
-        (new, changes): ([sorting::New; 2], sorting::Changes),
+        (new, changes): (sorting::New, sorting::Changes),
         collection: &Collection,
         reader: Reader<'_>,
     ) -> Result<Vec<String>, Failure> {
         let Self { state, stamp, .. } = self;
         let mut keys = vec![String::new(); self.payloads.len()];
-        for group in new {
-            let mut made = Vec::with_capacity(group.payloads.len());
-            for statement in
-                create::statements(state, &group.payloads, &nothing(), collection, reader, stamp)?
+        if !new.payloads.is_empty() {
+            let mut made = Vec::with_capacity(new.payloads.len());
+            for statement in create::statements(state, &new.payloads, &nothing(), collection, reader, stamp)?
             {
                 made.extend(keys_of(&execute::rows(conn, &statement).await?)?);
             }
-            for (ord, key) in group.named(made, collection)? {
+            for (ord, key) in new.named(made, collection)? {
                 keys[ord] = key;
             }
         }
         let groups = update::groups(&changes.keys, changes.payloads, true);
-        self.change(conn, &groups, collection, reader).await?;
+        self.change(conn, (&groups, new.payloads.len()), collection, reader).await?;
         for (ord, key) in changes.ords.iter().zip(changes.keys) {
             keys[*ord] = key;
         }
         Ok(keys)
     }
 
-    /// Changes items. One that is out of reach takes all of it back.
+    /// Changes items, `before` others of the same write. One that is out of reach takes all of it back.
     async fn change(
         &self,
         conn: &mut PgConnection,
-        groups: &[update::Group],
+        (groups, before): (&[update::Group], usize),
         collection: &Collection,
         reader: Reader<'_>,
     ) -> Result<(), Failure> {
-        for group in groups {
-            let statements = update::statements(
-                self.state,
-                std::slice::from_ref(group),
-                None,
-                &nothing(),
-                collection,
-                reader,
-                &self.stamp,
-            )?;
-            for statement in &statements {
-                if keys_of(&execute::rows(conn, statement).await?)?.len() < group.keys.len() {
-                    return Err(Error::forbidden().into());
-                }
+        let mut first_index = i32::try_from(before).unwrap_or(i32::MAX);
+        for update::Group { keys, payloads } in groups {
+            let event_ids: Vec<_> = keys.iter().map(|_| self.state.ids.ordered()).collect();
+            let change = UpdateChange { keys, payloads, event_ids: &event_ids, first_index, filter: None };
+            first_index = first_index.saturating_add(i32::try_from(keys.len()).unwrap_or(i32::MAX));
+            let plan = planner::plan_update(&change, &nothing(), collection, reader, &self.stamp)?;
+            let Some(statement) = plan else { continue };
+            if keys_of(&execute::rows(conn, &statement).await?)?.len() < keys.len() {
+                return Err(Error::forbidden().into());
             }
         }
         Ok(())
