@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-const FILES: [&str; 8] = ["common", "items", "schema", "auth", "hooks", "analytics", "webhooks", "events"];
+const FILES: [&str; 9] =
+    ["common", "items", "schema", "auth", "hooks", "analytics", "webhooks", "events", "history"];
 
 #[expect(clippy::disallowed_methods, reason = "a build script speaks to cargo by its environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

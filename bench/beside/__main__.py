@@ -14,6 +14,8 @@ from report import Report
 from seed import call, mark, seed
 from shapes import SHAPES
 from sides import Sides
+from writes import WRITES
+from writing import Writing, seed_writes
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KEY = "77"
@@ -28,6 +30,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--original", default="", help="folder where directus 11.17.4 is installed by npm")
     parser.add_argument("--node", default="node")
+    parser.add_argument("--part", choices=["all", "reads", "writes"], default="all")
     parser.add_argument("--only", default="", help="shapes whose names hold one of these words, commas between them")
     parser.add_argument("--json", default="", help="file for everything that was measured")
     return parser.parse_args()
@@ -55,7 +58,10 @@ class Beside:
         self.report = Report()
         self.sides = []
         words = [word for word in arguments.only.split(",") if word]
-        self.shapes = [shape for shape in SHAPES if not words or any(word in shape.name for word in words)]
+        chosen = lambda shape: not words or any(word in shape.name for word in words)
+        part = arguments.part
+        self.shapes = [shape for shape in SHAPES if part in ("all", "reads") and chosen(shape)]
+        self.writes = [shape for shape in WRITES if part in ("all", "writes") and chosen(shape)]
 
     def start(self):
         """The fleet that brought PostgreSQL and NATS rests meanwhile."""
@@ -67,8 +73,11 @@ class Beside:
         self.sides.append(first)
         say("the data set")
         seed(self.database, first.base, first.token)
-        say("the roles as processes")
-        self.sides.append(starting.split())
+        if self.writes:
+            seed_writes(self.database, first.base, first.token)
+        if self.shapes:
+            say("the roles as processes")
+            self.sides.append(starting.split())
         if self.arguments.original:
             say("the original")
             self.sides.insert(0, starting.original())
@@ -122,6 +131,20 @@ class Beside:
                 patient = shape.slow and not shape.marks
                 self.once(shape, name, number, patient, lambda seconds: self.load.pgbench(script, variables, seconds))
 
+    def measure_writes(self):
+        """The roles as processes have had their turn: two fleets would share one relay."""
+        for side in [side for side in self.sides if side.name == "split"]:
+            side.stop()
+            self.sides.remove(side)
+        writing = Writing(self.arguments, self.database, self.load, self.report, self.sides)
+        for shape in self.writes:
+            say(shape.name)
+            try:
+                writing.measure(shape)
+            except SystemExit as failure:
+                self.report.notes[shape.name] = "not measured to its end"
+                say(f"{shape.name}: {failure}")
+
     def once(self, shape, side, number, patient, load):
         """Round 0 warms up. What needs seconds for one answer is measured once, for longer."""
         if patient:
@@ -141,12 +164,14 @@ class Beside:
                 except SystemExit as failure:
                     self.report.equal[shape.name] = "not measured to its end"
                     say(f"{shape.name}: {failure}")
+            if self.writes:
+                self.measure_writes()
         finally:
             self.stop()
-        self.report.show(self.shapes)
+        self.report.show(self.shapes + self.writes)
         if self.arguments.json:
             with open(self.arguments.json, "w") as file:
-                json.dump(self.report.json(self.shapes), file, indent=1)
+                json.dump(self.report.json(self.shapes + self.writes), file, indent=1)
 
 
 def say(what):

@@ -76,12 +76,29 @@ class Database:
             raise SystemExit(f"PostgreSQL's log has no statement over {table}; see {self.log}")
         return found
 
+    def count(self, act, table):
+        """How many statements `act` takes: those of the sessions that name the table meanwhile, PostgreSQL's log says."""
+        self.setting("log_statement", "'all'")
+        time.sleep(0.3)
+        with open(self.log, errors="replace") as file:
+            file.seek(0, os.SEEK_END)
+            act()
+            time.sleep(0.3)
+            text = file.read()
+        self.setting("log_statement", "DEFAULT")
+        sessions, named = {}, set()
+        for session, sent in re.findall(r"\[(\d+)\] LOG:\s+(?:execute [^:]+|statement): (.*)", text):
+            sessions[session] = sessions.get(session, 0) + 1
+            if f'"{table}"' in sent:
+                named.add(session)
+        return sum(sessions[session] for session in named)
+
 
 def find_statement(text, table):
     lines = text.splitlines()
     for at, line in enumerate(lines):
         sent = re.search(r"LOG:\s+execute [^:]+: (.*)", line)
-        if not sent or f'"public"."{table}"' not in sent.group(1):
+        if not sent or not re.search(rf'"public"\."{table}"', sent.group(1)):
             continue
         detail = lines[at + 1] if at + 1 < len(lines) else ""
         values = re.findall(r"\$(\d+) = (NULL|'(?:[^']|'')*')", detail if "DETAIL" in detail else "")

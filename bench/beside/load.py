@@ -84,12 +84,12 @@ class Load:
             now = self.taken(side)
             side.idle, self.database.idle = (now[0] - first[0]) / seconds, (now[1] - first[1]) / seconds
 
-    def wrk(self, side, shape, seconds):
-        """Requests over HTTP to one side."""
+    def wrk(self, side, shape, seconds, told=None):
+        """Requests over HTTP to one side. `told`: what wrk is told, if it is not the shape's own."""
         script = self.work + "/scenario.lua"
         with open(script, "w") as file:
             file.write(f'wrk.headers["Authorization"] = "Bearer {side.token}"\nmath.randomseed(os.time())\n')
-            file.write(shape.script())
+            file.write(shape.script() if told is None else told)
         path = shape.path.replace("{key}", "1").replace(" ", "%20")
         command = ["wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--timeout", "60s", "--latency",
                    "-s", script, side.base + path]

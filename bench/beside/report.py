@@ -18,7 +18,7 @@ class Report:
     """Rounds by shape and side, and the verdicts on them."""
 
     def __init__(self):
-        self.rounds, self.equal = {}, {}
+        self.rounds, self.equal, self.notes = {}, {}, {}
 
     def add(self, shape, side, result):
         self.rounds.setdefault((shape.name, side), []).append(result)
@@ -73,15 +73,25 @@ class Report:
         for shape in shapes:
             for what, figure, bar, holds in self.verdicts(shape):
                 print(f"| {shape.name} | {what} | {figure} | {bar} | {'' if not bar else 'holds' if holds else 'MISSED'} |")
-        print("\n| shape | answers of all sides, and of the SQL by hand |\n|---|---|")
+        if self.equal:
+            print("\n| shape | answers of all sides, and of the SQL by hand |\n|---|---|")
         for shape in shapes:
-            print(f"| {shape.name} | {self.equal.get(shape.name, '')} |")
+            if shape.name in self.equal:
+                print(f"| {shape.name} | {self.equal[shape.name]} |")
+        if self.notes:
+            print("\n| write | items in a request | items/s | statements for one request, backlog |\n|---|---:|---|---|")
+        for shape in shapes:
+            if shape.name in self.notes:
+                rates = [f"{side} {self.of(shape, side, 'rate') * shape.items:,.0f}" for side in SIDES + PEERS
+                         if (shape.name, side) in self.rounds]
+                print(f"| {shape.name} | {shape.items:,} | {', '.join(rates)} | {self.notes[shape.name]} |")
 
     def json(self, shapes):
         return [
             {
                 "shape": shape.name,
                 "answers": self.equal.get(shape.name),
+                "notes": self.notes.get(shape.name),
                 "sides": {side: [vars(one) for one in self.rounds[(shape.name, side)]]
                           for side in SIDES + PEERS if (shape.name, side) in self.rounds},
                 "bars": [{"what": what, "is": figure, "bar": bar, "holds": holds}

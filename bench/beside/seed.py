@@ -48,7 +48,7 @@ RELATIONS = [
 ]
 
 
-def call(base, token, path, body=None, patience=0, method=None):
+def call(base, token, path, body=None, patience=0, method=None, timeout=60):
     """JSON in, JSON out; tries again for `patience` seconds."""
     headers = {"authorization": "Bearer " + token, "content-type": "application/json"}
     sent = None if body is None else json.dumps(body).encode()
@@ -56,7 +56,8 @@ def call(base, token, path, body=None, patience=0, method=None):
     while True:
         try:
             request = urllib.request.Request(base + path.replace(" ", "%20"), sent, headers, method=method)
-            return json.load(urllib.request.urlopen(request, timeout=60))
+            text = urllib.request.urlopen(request, timeout=timeout).read()
+            return json.loads(text) if text else None
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
             if time.time() > end:

@@ -16,6 +16,8 @@ use sha1::{Digest as _, Sha1};
 /// Content type of every JSON answer.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
+/// The answer was given before.
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// What an answer was made of, commas between: Cloudflare's header.
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 /// The same with spaces: Fastly's and Varnish's.
@@ -140,6 +142,28 @@ fn etag(body: &[u8]) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("W/\"{:x}-{hash}\"", body.len())).ok()
 }
 
+/// The tag of one item at this version: the version, a dot, and that of the body. Who writes the item names its version
+/// again (`If-Match`). Version 0 is none.
+#[must_use]
+pub fn versioned(mut response: Response, version: i64) -> Response {
+    let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+    let body = tag.and_then(|tag| tag.strip_prefix("W/\"")).filter(|_| version > 0);
+    let tag = body.and_then(|body| HeaderValue::from_str(&format!("\"{version}.{body}")).ok());
+    if let Some(tag) = tag {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// Says that this is the answer of an earlier request, if it is.
+#[must_use]
+pub fn replayed(mut response: Response, replayed: bool) -> Response {
+    if replayed {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
 /// Names what an answer was made of, for caches that can be told to forget it: collections and keys, each as it stands
 /// in the path of a purge.
 #[must_use]
@@ -187,7 +211,7 @@ mod tests {
 
     use proto::items::v1::ReadItemsResponse;
 
-    use super::{TAGS, list, of, only, respond, tagged, written};
+    use super::{TAGS, list, of, only, replayed, respond, tagged, versioned, written};
 
     fn text(response: Response) -> String {
         let status = response.status().as_u16();
@@ -237,6 +261,17 @@ mod tests {
         ] {
             assert_eq!(respond(body).headers()["etag"], tag);
         }
+    }
+
+    #[test]
+    fn one_item_has_a_version() {
+        let tag = |response: Response| response.headers()["etag"].to_str().unwrap().to_owned();
+        let body = || respond(r#"{"data":{"id":1}}"#);
+        assert_eq!(tag(versioned(body(), 7)), r#""7.11-mhIzk+6CZQ0xNbkxdoJWFe0RFnY""#);
+        assert_eq!(tag(versioned(body(), 0)), r#"W/"11-mhIzk+6CZQ0xNbkxdoJWFe0RFnY""#);
+        assert!(versioned(super::empty(), 7).headers().get("etag").is_none());
+        assert_eq!(replayed(body(), true).headers()["idempotency-replayed"], "true");
+        assert!(replayed(body(), false).headers().get("idempotency-replayed").is_none());
     }
 
     #[test]

@@ -111,10 +111,10 @@ mod tests {
     fn anybody_never_gets_credentials() {
         let settings = [("CORS_ENABLED", "true"), ("CORS_ORIGIN", "true"), ("CORS_CREDENTIALS", "true")];
         insta::assert_snapshot!(answer(&settings, Some("https://evil.example"), false), @"access-control-allow-origin: *
-access-control-expose-headers: Content-Range");
+access-control-expose-headers: Content-Range,ETag,Idempotency-Replayed");
         insta::assert_snapshot!(answer(&settings, Some("https://evil.example"), true), @"access-control-allow-origin: *
 access-control-allow-methods: GET,POST,PATCH,DELETE
-access-control-allow-headers: Content-Type,Authorization
+access-control-allow-headers: Content-Type,Authorization,Idempotency-Key,If-Match,If-None-Match
 access-control-max-age: 18000");
     }
 
@@ -124,12 +124,12 @@ access-control-max-age: 18000");
         insta::assert_snapshot!(answer(&settings, Some("http://localhost:3000"), false), @"vary: Origin
 access-control-allow-origin: http://localhost:3000
 access-control-allow-credentials: true
-access-control-expose-headers: Content-Range");
+access-control-expose-headers: Content-Range,ETag,Idempotency-Replayed");
         insta::assert_snapshot!(answer(&settings, Some("https://a.example"), true), @"vary: Origin
 access-control-allow-origin: https://a.example
 access-control-allow-credentials: true
 access-control-allow-methods: GET,POST,PATCH,DELETE
-access-control-allow-headers: Content-Type,Authorization
+access-control-allow-headers: Content-Type,Authorization,Idempotency-Key,If-Match,If-None-Match
 access-control-max-age: 18000");
         assert_eq!(answer(&settings, Some("https://a.example.evil.example"), false), "vary: Origin");
         assert_eq!(answer(&settings, Some("null"), false), "vary: Origin");

@@ -19,6 +19,7 @@ mod failure;
 mod listen;
 mod origin;
 mod path;
+mod precaution;
 mod queries;
 mod read_query;
 mod routes;

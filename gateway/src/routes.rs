@@ -5,6 +5,7 @@ mod auth;
 mod collections;
 mod events;
 mod fields;
+mod history;
 mod hooks;
 mod items;
 mod relations;
@@ -35,6 +36,7 @@ pub fn router(gateway: Gateway) -> Router {
     Router::new()
         .merge(content())
         .merge(system::routes())
+        .merge(history::routes())
         .merge(versions())
         .merge(definitions())
         .merge(people())

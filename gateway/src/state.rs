@@ -8,6 +8,7 @@ use model::{Clock, Ids};
 use proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::events::v1::events_service_client::EventsServiceClient;
+use proto::history::v1::history_service_client::HistoryServiceClient;
 use proto::hooks::v1::hooks_service_client::HooksServiceClient;
 use proto::items::v1::items_service_client::ItemsServiceClient;
 use proto::items::v1::{ReadItemRequest, ReadItemResponse, ReadItemsRequest, ReadItemsResponse};
@@ -141,6 +142,8 @@ impl Gateway {
         schema SchemaServiceClient items,
         /// The event log.
         events EventsServiceClient items,
+        /// What happened to items.
+        history HistoryServiceClient items,
         /// Logins.
         auth AuthServiceClient auth,
         /// Runs of hooks.

@@ -42,6 +42,10 @@ where
     });
 }
 
+fn signet(secret: &str, purpose: &str) -> Result<secrets::Signet, Error> {
+    secrets::Signet::try_new(secret, purpose).map_err(|error| Error::part("SECRET", error))
+}
+
 pub(super) fn start(
     settings: Settings,
     wiring: &Wiring,
@@ -75,8 +79,8 @@ pub(super) fn start(
             hooks: wiring.channel(Role::Hooks)?,
             sealer: secrets::Sealer::try_new(&settings.secret)
                 .map_err(|error| Error::part("SECRET", error))?,
-            cursors: secrets::Signet::try_new(&settings.secret, "cursors")
-                .map_err(|error| Error::part("SECRET", error))?,
+            cursors: signet(&settings.secret, "cursors")?,
+            requests: signet(&settings.secret, "requests")?,
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };

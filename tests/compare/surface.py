@@ -60,14 +60,17 @@ class Side:
     def __init__(self, url, token):
         self.url, self.token, self.kept = url.rstrip("/"), token, threading.local()
 
-    def ask(self, request):
+    def ask(self, request, once=False):
+        """`once`: a lost connection is no reason to ask again, as the request may have done its work; so a new one."""
+        if once:
+            self.kept.link = None
         parts = urllib.parse.urlsplit(self.url)
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         body = None
         if request.body is not None:
             body = json.dumps(request.body, ensure_ascii=False).encode()
             headers["Content-Type"] = "application/json"
-        for _ in range(2):
+        for _ in range(1 if once else 2):
             link = getattr(self.kept, "link", None)
             if link is None:
                 link = self.kept.link = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
@@ -134,16 +137,17 @@ def described(side):
     return {(one["collection"], one["field"]): one for one in side.get("/fields")}
 
 
-def world(side, other=None, most=400):
+def world(side, other=None, most=400, system=None):
     """What there is to ask about. Fields that the two sides describe otherwise are left out; the second value lists
-    them."""
+    them. `system`: paths of the system collections that take part."""
+    system = SYSTEM if system is None else system
     fields, theirs, left_out = described(side), described(other) if other else None, []
     collections = {}
     for one in side.get("/collections"):
         name, meta = one["collection"], one.get("meta") or {}
-        if one.get("schema") is None or (name.startswith("directus_") and name not in SYSTEM):
+        if one.get("schema") is None or (name.startswith("directus_") and name not in system):
             continue
-        path = SYSTEM.get(name, f"/items/{urllib.parse.quote(name)}")
+        path = system.get(name, f"/items/{urllib.parse.quote(name)}")
         collections[name] = Collection(name, path, bool(meta.get("singleton")), meta.get("sort_field"))
     for (collection, name), one in fields.items():
         if collection not in collections:

@@ -140,7 +140,8 @@ async fn queries_and_sizes(world: &World) {
     let large = "x".repeat(5 << 20);
     let fields = json!({"fields": ["id"]}).to_string();
     let payload = json!([{"title": "large", "content": large}, {"title": "small"}]).to_string().into();
-    let message = CreateItemsRequest { collection: "articles".to_owned(), payload, query: fields.into() };
+    let (collection, query) = ("articles".to_owned(), fields.into());
+    let message = CreateItemsRequest { collection, payload, query, ..Default::default() };
     let keys = items.create_items(request(message, &admin)).await.unwrap().into_inner().keys;
     let text = crate::example::read("docs/GRPC.md");
     let query = text.split("```json query\n").nth(1).unwrap().split("```").next().unwrap().to_owned();

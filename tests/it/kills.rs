@@ -80,6 +80,25 @@ async fn a_filter_that_does_not_answer_stops_the_write() {
     assert_eq!(titles, json!([{"title": "before"}, {"title": "after"}]));
 }
 
+/// What was answered before asks no filter again.
+#[tokio::test]
+async fn a_retry_is_answered_while_filters_are_away() {
+    let options = Options::default()
+        .set("EVENTUS_HOOK_DERIVE_COLLECTIONS", "articles")
+        .set("EVENTUS_FILTER_DEADLINE", "500ms");
+    let mut world = World::with(Shape::Split, options).await;
+    world.collection("articles", json!([{"field": "title", "type": "string"}])).await;
+    let post = async |world: &World, key: &str| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        world.api.raw(Method::POST, "/items/articles", &headers, r#"{"title":"a"}"#).await.unwrap()
+    };
+    let first = post(&world, "k").await.expect(200);
+    let hooks = world.process_of("hooks");
+    world.kill9(hooks);
+    post(&world, "l").await.refused(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(post(&world, "k").await.expect(200).text, first.text);
+}
+
 #[tokio::test]
 async fn a_service_that_is_away_is_a_503_that_says_when() {
     let mut world = World::start(Shape::Split).await;

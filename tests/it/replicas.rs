@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use http::Method;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
+use crate::api::{Answer, Api};
 use crate::world::{Options, Shape, World};
 
 #[tokio::test]
@@ -31,6 +33,61 @@ async fn what_one_replica_defines_the_other_knows_within_a_second() {
     }
     println!("slowest: {slowest:?}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+/// One replica writes under a key and waits for an item; who asks another one is told so, and answered afterwards.
+#[tokio::test]
+async fn a_write_under_a_key_is_under_way_in_all_replicas() {
+    let mut world = World::start(Shape::AllInOne).await;
+    let other = world.replica();
+    world.ready().await;
+    world.collection("posts", json!([{"field": "title", "type": "string"}])).await;
+    world.api.post("/items/posts", json!({"title": "a"})).await.expect(200);
+    let pool = world.pool().await;
+    let known = || async { other.get("/items/posts").await.status == 200 };
+    testkit::eventually(Duration::from_secs(10), known).await;
+    for (key, path, body) in [
+        ("one", "/items/posts/1", r#"{"title":"b"}"#),
+        ("more", "/items/posts", r#"[{"id":1,"title":"c"},{"id":1,"title":"d"}]"#),
+    ] {
+        let ask = async |api: &Api| {
+            let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+            api.raw(Method::PATCH, path, &headers, body).await.unwrap()
+        };
+        let mut held = pool.begin().await.unwrap();
+        sqlx::query("SELECT FROM posts FOR UPDATE").execute(&mut *held).await.unwrap();
+        let then = async {
+            let waits = || async {
+                let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                           AND wait_event_type = 'Lock'";
+                sqlx::query_scalar::<_, i64>(sql).fetch_one(&pool).await.unwrap() > 0
+            };
+            testkit::eventually(Duration::from_secs(20), waits).await;
+            let second = ask(&other).await;
+            held.rollback().await.unwrap();
+            second
+        };
+        let (first, second) = futures_util::join!(ask(&world.api), then);
+        second.refused(409, "CONFLICT");
+        let again = ask(&other).await.expect(200);
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+        assert_eq!(again.text, first.expect(200).text);
+    }
+    let changes = "SELECT count(*) FROM eventus.events WHERE name = 'items.update'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(changes).fetch_one(&pool).await.unwrap(), 3);
+    // Both at once, without a wait: whoever is later finds the answer, or that it is under way.
+    for round in 0..30 {
+        let key = format!("at once {round}");
+        let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+        let ask = async |api: &Api| api.raw(Method::POST, "/items/posts", &headers, "{}").await.unwrap();
+        let (one, two) = futures_util::join!(ask(&world.api), ask(&other));
+        let is_new =
+            |answer: &Answer| answer.status == 200 && answer.header("idempotency-replayed").is_none();
+        assert!(is_new(&one) != is_new(&two), "{one:?} {two:?}");
+        assert!([&one, &two].iter().all(|answer| matches!(answer.status, 200 | 409)), "{one:?} {two:?}");
+    }
+    let made = "SELECT count(*) FROM posts";
+    assert_eq!(sqlx::query_scalar::<_, i64>(made).fetch_one(&pool).await.unwrap(), 31);
 }
 
 /// Twenty at once on an empty database that has too few connections for all of them to ask as they like.

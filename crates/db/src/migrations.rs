@@ -41,6 +41,8 @@ migrations! {
     5 "0005_index_jobs",
     6 "0006_lives",
     7 "0007_accountability",
+    8 "0008_idempotency_keys",
+    9 "0009_time",
     10 "0010_versions",
 }
 

@@ -13,10 +13,11 @@ mod mark;
 pub mod partitions;
 mod rows;
 mod tail;
+pub mod writes;
 
 pub use append::{CHUNK, NewEvent, append};
 pub use error::Error;
 pub use ledger::PgLedger;
-pub use log::{Log, StoredEvent};
+pub use log::{Log, Moment, StoredEvent};
 pub use mark::Mark;
 pub use tail::Tail;

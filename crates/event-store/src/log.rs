@@ -3,6 +3,7 @@
 use db::Db;
 use model::Event;
 use sqlx::Row as _;
+use time::OffsetDateTime;
 
 use crate::rows::{self, BATCH_BYTES, bounded, columns};
 use crate::{Error, Mark};
@@ -11,6 +12,17 @@ use crate::{Error, Mark};
 #[derive(Debug, Clone)]
 pub struct Log {
     db: Db,
+}
+
+/// Where a moment stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Behind the event at this position, and nothing can appear at or below it any more.
+    At(i64),
+    /// Something may still be appended at or before it.
+    Unsettled,
+    /// The log doesn't reach so far back.
+    Before,
 }
 
 /// An event with what never leaves the log.
@@ -85,5 +97,43 @@ impl Log {
             return Ok(last);
         }
         Ok(Mark::load(&self.db).await?.position)
+    }
+
+    /// Where a position stands.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn at_position(&self, position: i64) -> Result<Moment, Error> {
+        if position > self.last_settled().await? {
+            return Ok(Moment::Unsettled);
+        }
+        // Its own position or the one before is where the log begins.
+        let first: Option<i64> =
+            sqlx::query_scalar("SELECT position FROM eventus.events ORDER BY position LIMIT 1")
+                .fetch_optional(&self.db)
+                .await?;
+        Ok(match first {
+            Some(first) if position < first - 1 => Moment::Before,
+            _ => Moment::At(position),
+        })
+    }
+
+    /// Where a time of the database's clock stands: behind the last event that was appended then or before.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn at_time(&self, time: OffsetDateTime) -> Result<Moment, Error> {
+        let settled = self.last_settled().await?;
+        let (found, past): (Option<i64>, bool) =
+            sqlx::query_as("SELECT eventus.position_at($1, $2), $1 <= clock_timestamp()")
+                .bind(time)
+                .bind(settled)
+                .fetch_one(&self.db)
+                .await?;
+        Ok(match found {
+            _ if !past => Moment::Unsettled,
+            Some(position) => Moment::At(position),
+            None => Moment::Before,
+        })
     }
 }

@@ -33,10 +33,11 @@ macro_rules! codes {
 }
 
 // name, code, HTTP, gRPC (3 invalid argument, 5 not found, 6 exists, 7 denied, 8 exhausted, 9 precondition,
-// 11 range, 12 unimplemented, 13 internal, 14 unavailable, 16 unauthenticated), message
+// 10 aborted, 11 range, 12 unimplemented, 13 internal, 14 unavailable, 16 unauthenticated), message
 codes! {
     ContainsNullValues "CONTAINS_NULL_VALUES" 400 9 "Field contains null values.",
     FailedValidation "FAILED_VALIDATION" 400 3 "Validation failed.",
+    InvalidHeader "INVALID_HEADER" 400 3 "Invalid header.",
     InvalidForeignKey "INVALID_FOREIGN_KEY" 400 9 "Invalid foreign key.",
     InvalidPayload "INVALID_PAYLOAD" 400 3 "Invalid payload.",
     InvalidQuery "INVALID_QUERY" 400 3 "Invalid query.",
@@ -53,9 +54,12 @@ codes! {
     RouteNotFound "ROUTE_NOT_FOUND" 404 12 "Route doesn't exist.",
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 12 "Method not allowed.",
     OutOfTime "OUT_OF_TIME" 408 4 "The request took too long.",
+    Conflict "CONFLICT" 409 10 "The request is in conflict with another one.",
+    PreconditionFailed "PRECONDITION_FAILED" 412 9 "Precondition failed.",
     ContentTooLarge "CONTENT_TOO_LARGE" 413 8 "Uploaded content is too large.",
     UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" 415 3 "Unsupported media type.",
     UnprocessableContent "UNPROCESSABLE_CONTENT" 422 9 "Can't process content.",
+    PreconditionRequired "PRECONDITION_REQUIRED" 428 9 "Precondition required.",
     RequestsExceeded "REQUESTS_EXCEEDED" 429 8 "Too many requests.",
     Internal "INTERNAL_SERVER_ERROR" 500 13 "An unexpected error occurred.",
     ServiceUnavailable "SERVICE_UNAVAILABLE" 503 14 "Service unavailable.",
@@ -132,6 +136,15 @@ impl Error {
         let reason = reason.into();
         Self::new(ErrorCode::InvalidQuery)
             .with_message(format!("Invalid query. {reason}."))
+            .with("reason", reason)
+    }
+
+    /// 400 for a header that does not fit, with a reason.
+    pub fn invalid_header(header: &str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::new(ErrorCode::InvalidHeader)
+            .with_message(format!("Invalid header. \"{header}\" {reason}."))
+            .with("header", header)
             .with("reason", reason)
     }
 

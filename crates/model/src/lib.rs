@@ -22,6 +22,6 @@ pub use geometry::{Dimensions, GeometryColumn, GeometryKind, SRID};
 pub use ids::{Ids, RandomIds};
 pub use ledger::{DeadLetter, Ledger, LedgerError};
 pub use schema::{
-    Collection, Field, FieldType, KeySource, Link, Schema, SearchIndex, Special, quote_identifier,
+    Collection, Field, FieldType, KeySource, Link, Past, Schema, SearchIndex, Special, quote_identifier,
 };
 pub use trace::TraceParent;

@@ -14,12 +14,28 @@ pub struct Schema {
     pub version: i64,
     /// Collections that have a table, by name.
     pub collections: BTreeMap<String, Arc<Collection>>,
+    /// The collections are to be read as they stood once.
+    pub past: Option<Past>,
+}
+
+/// When a schema's collections are read.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// The last position of the log that counts.
+    pub position: i64,
+    /// The collections as they are now: who asks is who he is now.
+    pub present: Arc<Schema>,
 }
 
 impl Schema {
     /// A collection by its name.
     pub fn collection(&self, name: &str) -> Option<&Arc<Collection>> {
         self.collections.get(name)
+    }
+
+    /// The same as it is now.
+    pub fn present(&self) -> &Self {
+        self.past.as_ref().map_or(self, |past| &past.present)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::figures::figures;
 use crate::function::function_answer;
 use crate::link::{target_key, to_any};
 use crate::page::{Page, filtered, fitting, page};
-use crate::read::{key_field, table};
+use crate::read::{check_now, key_field, table};
 use crate::reader::Reader;
 use crate::search::{Sought, is_excerpt};
 use crate::statement::{Binding, Builder};
@@ -58,6 +58,7 @@ pub(crate) fn answer_written(
     source: &str,
     b: &mut Builder,
 ) -> Result<String, Error> {
+    check_now(query)?;
     if !reader.access.allows(&collection.name, Action::Read) {
         return Ok("NULL::json".to_owned());
     }

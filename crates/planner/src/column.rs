@@ -7,7 +7,7 @@ use model::{Field, FieldType, quote_identifier};
 use crate::geometry;
 
 /// What a concealed value reads as.
-const MASK: &str = "'**********'";
+pub(crate) const MASK: &str = "'**********'";
 
 /// The SQL expression of a field's value as clients see it; `source` is the quoted table or alias it is read from.
 ///

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
+use crate::once::{self, Once};
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
@@ -33,7 +34,7 @@ struct Column<'a> {
 }
 
 /// Plans the creation of items: one statement with the columns `items text` (JSON array in key order),
-/// `keys text[]`. All or none.
+/// `keys text[]`, `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none.
 pub fn plan_create(
     payloads: &[Payload],
     needs: &CreateNeeds<'_>,
@@ -183,16 +184,18 @@ fn value(
 
 impl Creation<'_> {
     /// `input` fixes the keys before anything is inserted, `item` inserts and reads back.
-    fn items(&self, b: &mut Builder, body: &str, answer: Option<&str>) {
+    fn items(&self, b: &mut Builder, (body, answer): (&str, Option<&str>), once: Option<&Once>) {
         let Self { columns, keys, key, collection, needs } = self;
         let key_name = quote_identifier(&key.name);
+        once::open(b, once);
         input(b, columns, keys, key, self.sequence(), needs);
         let names: String =
             columns.iter().map(|column| format!(", {}", quote_identifier(&column.field.name))).collect();
         let values: String = (0..columns.len()).map(|index| format!(", i.v{index}")).collect();
         b.push(&format!(", item AS (INSERT INTO {} AS t ({key_name}{names})", table(collection)));
+        let gate = once::gate(once);
         // Keys that always count by themselves are taken from their sequence by us.
-        b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i ORDER BY i.ord"));
+        b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i{gate} ORDER BY i.ord"));
         b.push(&format!(" RETURNING t.{key_name} AS key, {} AS name, {body} AS body", answer_key(key, "t")));
         if let Some(answer) = answer {
             b.push(&format!(", {answer} AS answer"));
@@ -220,7 +223,8 @@ impl Creation<'_> {
     fn logged(&self, mut b: Builder, answer: &str, stamp: &Stamp) -> Statement {
         let body = self.body();
         let same = body == answer;
-        self.items(&mut b, &body, (!same).then_some(answer));
+        let once = stamp.once.as_ref();
+        self.items(&mut b, (&body, (!same).then_some(answer)), once);
         let collection_name = b.bind(Binding::Text(Some(self.collection.name.clone())));
         let (version, head) = self.head(&mut b, &collection_name);
         let event = b.bind(Binding::Text(Some(format!("{}.create", self.collection.scope()))));
@@ -232,21 +236,24 @@ impl Creation<'_> {
             Stamp::COLUMNS
         ));
         let shown = if same { "item.body" } else { "item.answer" };
-        b.push(&format!(
-            " SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
-             array_agg(item.name ORDER BY item.key) AS keys"
-        ));
+        let last = if self.any_given() { "(SELECT max(head.version) FROM head)" } else { "NULL::bigint" };
+        let mut answer = format!(
+            "SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
+             array_agg(item.name ORDER BY item.key) AS keys, coalesce({last}, {}) AS version",
+            self.collection.first_version
+        );
         if let Some(sequence) = self.passed_sequence() {
             let sequence = b.bind(Binding::Text(Some(sequence.clone())));
-            b.push(&format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)"));
+            answer +=
+                &format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)");
         }
-        b.push(" FROM item");
+        once::close(&mut b, once, (Some("items"), &(answer + " FROM item")));
         b.finish("items.create")
     }
 
     /// The same without `event`.
     fn unlogged(&self, mut b: Builder) -> Statement {
-        self.items(&mut b, &self.body(), None);
+        self.items(&mut b, (&self.body(), None), None);
         let collection_name = b.bind(Binding::Text(Some(self.collection.name.clone())));
         let (version, head) = self.head(&mut b, &collection_name);
         let mut moved = "";
@@ -339,7 +346,7 @@ fn input(
         _ => own_key,
     };
     b.push(&format!(
-        "WITH input AS MATERIALIZED (SELECT {key_value} AS key, {event_id}u.given AS given, \
+        "input AS MATERIALIZED (SELECT {key_value} AS key, {event_id}u.given AS given, \
          u.ord AS ord{} FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
         chosen.concat(),
         arrays.join(", "),

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
+use crate::once;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
@@ -23,7 +24,9 @@ pub enum Deletion {
     Log,
 }
 
-/// Plans a deletion: items that, once locked, still fit `filter` (a deletion by query). One statement with the column `keys text[]` (those that were there). All or none.
+/// Plans a deletion: items that, once locked, still fit `filter` (a deletion by query). One statement with
+/// the columns `keys text[]` (those that were there), `version bigint` (the greatest, with which they went), and
+/// `free boolean` under a key ([`once`]). All or none.
 pub fn plan_delete(
     deletion: Deletion,
     keys: &[String],
@@ -43,11 +46,14 @@ pub fn plan_delete(
     let ids = b.bind(Binding::Uuids(event_ids.to_vec()));
     let key_list = format!("{list}::text[]::{}[]", sql_type(key));
     let all: Vec<&Field> = collection.fields.iter().filter(|field| field.is_stored()).collect();
+    let once = stamp.once.as_ref();
+    once::open(&mut b, once);
     b.push(&format!(
-        "WITH doomed AS MATERIALIZED (SELECT u.* FROM unnest({key_list}, {ids}::uuid[]) \
+        "doomed AS MATERIALIZED (SELECT u.* FROM unnest({key_list}, {ids}::uuid[]) \
          WITH ORDINALITY AS u(key, event_id, ord)), \
-         target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits} \
+         target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits}{} \
          ORDER BY t.{key_name} FOR UPDATE), ",
+        once::and_gate(once)
     ));
     b.push(&match deletion {
         Deletion::Whole => format!(
@@ -71,10 +77,12 @@ pub fn plan_delete(
     b.push(&format!(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, previous, batch_index, {}) \
          SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, item.old, \
-         (item.ord - 1)::integer, {stamped} FROM item JOIN head ON head.key = item.name ORDER BY item.ord) \
-         SELECT coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys FROM item",
+         (item.ord - 1)::integer, {stamped} FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
         Stamp::COLUMNS
     ));
+    let answer = "SELECT coalesce(array_agg(item.name ORDER BY item.key), '{}') AS keys, \
+         (SELECT max(head.version) FROM head) AS version FROM item";
+    once::close(&mut b, once, (None, answer));
     Ok(b.finish("items.delete"))
 }
 

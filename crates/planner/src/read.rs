@@ -17,14 +17,16 @@ use crate::value::parse_key;
 pub(crate) const SOURCE: &str = "t";
 
 /// How to answer a list: one statement with the column `items text`, and `total_count bigint`, `filter_count bigint`
-/// where the query asks for them. Of a singleton `items` is its one item, an object.
+/// where the query asks for them. Of a singleton `items` is its one item, an object, and `version bigint` its
+/// version, unless figures are asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadPlan {
     /// The one statement.
     pub statement: Statement,
 }
 
-/// How to answer for one item, whichever it is: one statement with the column `item text`; no row = no such item.
+/// How to answer for one item, whichever it is: one statement with the columns `item text` and `version bigint` (of
+/// the item, null where figures over it are asked for); no row = no such item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadOne {
     /// The statement, without a key.
@@ -57,7 +59,7 @@ impl ReadOne {
 pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ReadPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
     reader.limits.check(query)?;
-    let mut b = Builder::default();
+    let mut b = Builder::of(reader);
     let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
     let fits = filtered(&conditions);
     let counts = counts(query, collection, reader, &fits, &mut b);
@@ -84,7 +86,8 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
     let wanted = Page { filtered: &fits, sort_field: None, alias: SOURCE, columns: &columns };
     if collection.singleton {
         let item = singleton(query, collection, reader, (&item, &wanted), &mut b)?;
-        b.push(&format!("SELECT {item} AS items{counts}"));
+        let version = singleton_version(query, collection, reader, &wanted, &mut b)?;
+        b.push(&format!("SELECT {item} AS items, {version} AS version{counts}"));
     } else {
         let page = page(query, collection, reader, &wanted, &mut b)?;
         all(&mut b, &item.of_each(&format!("({page}) {SOURCE}")));
@@ -113,7 +116,7 @@ pub(crate) fn counts(
 /// Plans the look at how many items PostgreSQL expects to fit a query: one row, one column of JSON, its plan.
 pub fn plan_estimate(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<Statement, Error> {
     check_collection(collection, reader.access, Action::Read)?;
-    let mut b = Builder::default();
+    let mut b = Builder::of(reader);
     let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
     b.push(&format!("EXPLAIN (FORMAT JSON) SELECT FROM {} {SOURCE}{filtered}", table(collection)));
     Ok(b.finish("items.estimate"))
@@ -145,6 +148,20 @@ pub(crate) fn singleton(
     let fields = unwritten_fields(query, collection, reader.access)?;
     let unwritten = unwritten(&fields, collection);
     Ok(format!("coalesce((SELECT {item}::text FROM ({first}) {SOURCE}), {unwritten}::text)"))
+}
+
+/// The version of a singleton's one item; null while it was never written.
+fn singleton_version(
+    query: &Query,
+    collection: &Collection,
+    reader: Reader<'_>,
+    wanted: &Page<'_>,
+    b: &mut Builder,
+) -> Result<String, Error> {
+    let first = Query { limit: Some(1), ..query.clone() };
+    let first = page(&first, collection, reader, wanted, b)?;
+    let own = version(collection, &answer_key(key_field(collection)?, SOURCE), b);
+    Ok(format!("(SELECT {own} FROM ({first}) {SOURCE})"))
 }
 
 /// Fields of a singleton that was never written: its key and those with a default, as far as they are asked for.
@@ -184,7 +201,7 @@ fn unwritten(fields: &[&Field], collection: &Collection) -> String {
 
 /// Plans the read of one item, to be named afterwards ([`ReadOne::of`]).
 pub fn plan_read_one(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<ReadOne, Error> {
-    read_one(query, collection, reader, Builder::default())
+    read_one(query, collection, reader, Builder::of(reader))
 }
 
 /// The same, after what stands in the statement already.
@@ -208,8 +225,18 @@ pub(crate) fn read_one(
     let own =
         format!("{SOURCE}.{} = {bound}::text::{}", quote_identifier(&key_field.name), sql_type(key_field));
     let found = item.of_each(&format!("{} {SOURCE} WHERE {own}{seen}", table(collection)));
-    builder.push(&format!("SELECT p.j::text AS item FROM ({found}) p"));
+    let version = version(collection, &format!("{bound}::text"), &mut builder);
+    builder.push(&format!("SELECT p.j::text AS item, {version} AS version FROM ({found}) p"));
     Ok(ReadOne { statement: builder.finish("items.read_one"), key })
+}
+
+/// The version of the item with this key; of one that was never changed the first.
+fn version(collection: &Collection, key: &str, b: &mut Builder) -> String {
+    let name = b.bind(Binding::Text(Some(collection.name.clone())));
+    format!(
+        "coalesce((SELECT h.version FROM eventus.heads h WHERE h.collection = {name}::text AND h.key = {key}), {})",
+        collection.first_version
+    )
 }
 
 /// The query says more than which fields: the item is a list of one.
@@ -228,21 +255,24 @@ fn chosen_one(
 ) -> Result<ReadOne, Error> {
     let key_field = key_field(collection)?;
     let key = b.bound();
-    let asked = format!("{}::text::{}", b.bind(Binding::Text(None)), sql_type(key_field));
+    let bound = b.bind(Binding::Text(None));
+    let asked = format!("{bound}::text::{}", sql_type(key_field));
     let mut conditions = vec![format!("{SOURCE}.{} = {asked}", quote_identifier(&key_field.name))];
     let query =
         Query { filter: query.filter.as_ref().map(|filter| but_key(filter, collection)), ..query.clone() };
     conditions.extend(fitting(&query, collection, reader, SOURCE, &mut b)?);
     let fits = filtered(&conditions);
+    let mut own = "NULL::bigint".to_owned();
     let rows = if asks_figures(&query) {
         figures(&query, collection, reader, (SOURCE, &fits), &mut b)?
     } else {
+        own = version(collection, &format!("{bound}::text"), &mut b);
         let columns = format!("{SOURCE}.*");
         let wanted = Page { filtered: &fits, sort_field: None, alias: SOURCE, columns: &columns };
         let page = page(&query, collection, reader, &wanted, &mut b)?;
         answer(&query, collection, reader, SOURCE, &mut b)?.of_each(&format!("({page}) {SOURCE}"))
     };
-    b.push(&format!("SELECT p.j::text AS item FROM ({rows}) p LIMIT 1"));
+    b.push(&format!("SELECT p.j::text AS item, {own} AS version FROM ({rows}) p LIMIT 1"));
     Ok(ReadOne { statement: b.finish("items.read_one"), key })
 }
 
@@ -266,8 +296,9 @@ pub fn plan_read_keys(
     reader: Reader<'_>,
 ) -> Result<ReadPlan, Error> {
     check_collection(collection, reader.access, Action::Read)?;
+    check_now(query)?;
     let key_field = key_field(collection)?;
-    let mut builder = Builder::default();
+    let mut builder = Builder::of(reader);
     let item = answer(query, collection, reader, SOURCE, &mut builder)?;
     let column = format!("{SOURCE}.{}", quote_identifier(&key_field.name));
     builder.push(
@@ -295,8 +326,9 @@ pub fn plan_keys(
     if query.cursor.is_some() {
         return Err(Error::invalid_query("\"cursor\" is only for reading lists"));
     }
+    check_now(query)?;
     let key_field = key_field(collection)?;
-    let mut b = Builder::default();
+    let mut b = Builder::of(reader);
     let mut conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
     conditions.extend(reader.reach(collection, action, SOURCE, &mut b));
     let filtered = filtered(&conditions);
@@ -305,6 +337,14 @@ pub fn plan_keys(
     let keys = page(query, collection, reader, &wanted, &mut b)?;
     b.push(&keys);
     Ok(b.finish("items.keys"))
+}
+
+/// What is written is of now.
+pub(crate) fn check_now(query: &Query) -> Result<(), Error> {
+    match query.as_of {
+        Some(_) => Err(Error::invalid_query("\"as_of\" is for reading")),
+        None => Ok(()),
+    }
 }
 
 /// The quoted table of a collection, or what stands for it.

@@ -165,6 +165,6 @@ pub(crate) mod tests {
         ];
         all.push(Arc::new(articles()));
         let collections = all.into_iter().map(|one| (one.name.clone(), one)).collect();
-        Schema { version: 1, collections }
+        Schema { version: 1, collections, past: None }
     }
 }

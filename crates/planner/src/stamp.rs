@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::once::Once;
 use crate::statement::{Binding, Builder};
 
 /// Who writes, in what request, because of what, and when.
@@ -33,6 +34,8 @@ pub struct Stamp {
     pub silent: bool,
     /// The instant for `date-created` and `date-updated`.
     pub now: OffsetDateTime,
+    /// The one statement is the whole write, and keeps its answer under this key.
+    pub once: Option<Once>,
 }
 
 impl Stamp {

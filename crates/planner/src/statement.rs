@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 28] = [
+pub const STATEMENT_NAMES: [&str; 29] = [
     "items.agreeing",
     "items.create",
     "items.update",
@@ -34,6 +34,7 @@ pub const STATEMENT_NAMES: [&str; 28] = [
     "items.remove",
     "items.versions",
     "items.explain",
+    "items.history",
     "reports.tree",
     "reports.window",
 ];
@@ -49,6 +50,8 @@ pub struct Statement {
     pub bindings: Vec<Binding>,
     /// What text and bindings depend on beside query, schema and access.
     pub uses: Uses,
+    /// A write that keeps its own answer under a key.
+    pub keeps_answer: bool,
 }
 
 /// Dynamic variables that a statement was made with. Who keeps a statement for later must look at them.
@@ -66,7 +69,13 @@ impl Statement {
     pub fn explained(&self, analyze: bool) -> Self {
         let more = if analyze { ", ANALYZE, BUFFERS" } else { "" };
         let sql = format!("EXPLAIN (FORMAT JSON{more}) {}", self.sql).into();
-        Self { name: "items.explain", sql, bindings: self.bindings.clone(), uses: self.uses }
+        Self {
+            name: "items.explain",
+            sql,
+            bindings: self.bindings.clone(),
+            uses: self.uses,
+            keeps_answer: false,
+        }
     }
 }
 
@@ -127,6 +136,7 @@ pub(crate) struct Builder {
     bindings: Vec<Binding>,
     aliases: u32,
     pub(crate) uses: Uses,
+    pub(crate) keeps_answer: bool,
     /// Conditions of rules that stand in the statement already, by the alias and the filters they are of.
     pub(crate) rules: BTreeMap<(String, Vec<usize>), String>,
 }
@@ -167,6 +177,7 @@ impl Builder {
     /// The finished statement.
     pub(crate) fn finish(self, name: &'static str) -> Statement {
         debug_assert!(STATEMENT_NAMES.contains(&name), "{name} is not listed");
-        Statement { name, sql: self.sql.into(), bindings: self.bindings, uses: self.uses }
+        let Self { sql, bindings, uses, keeps_answer, .. } = self;
+        Statement { name, sql: sql.into(), bindings, uses, keeps_answer }
     }
 }

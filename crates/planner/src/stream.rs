@@ -50,7 +50,7 @@ pub fn plan_stream(query: &Query, collection: &Collection, reader: Reader<'_>) -
     let counts = counts(query, collection, reader)?;
     let wanted = query.meta.filter_count_estimate;
     let estimate = wanted.then(|| plan_estimate(query, collection, reader)).transpose()?;
-    let mut b = Builder::default();
+    let mut b = Builder::of(reader);
     let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
     if !query.aggregate.is_empty() || !query.group.is_empty() {
         let rows = figures(query, collection, reader, (SOURCE, &filtered), &mut b)?;
@@ -76,7 +76,7 @@ pub fn plan_stream(query: &Query, collection: &Collection, reader: Reader<'_>) -
 
 /// The counts that the query asks for.
 fn counts(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<Option<Statement>, Error> {
-    let (mut b, mut parts) = (Builder::default(), Vec::new());
+    let (mut b, mut parts) = (Builder::of(reader), Vec::new());
     let table = table(collection);
     let mut count = |conditions: &[String], name: &str| {
         parts.push(format!("(SELECT count(*) FROM {table} {SOURCE}{}) AS {name}", filtered(conditions)));

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
+use crate::once::{self, Once};
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
@@ -39,7 +40,7 @@ struct Column<'a> {
 }
 
 /// Plans a change: one statement with the columns `items text` (JSON array in key order), `keys text[]` (those that
-/// were there). All or none. `None` when the payload changes nothing that is stored.
+/// were there), `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none. `None` when the payload changes nothing that is stored.
 pub fn plan_update(
     change: &UpdateChange<'_>,
     query: &Query,
@@ -56,7 +57,7 @@ pub fn plan_update(
     let mut b = Builder::default();
     let answer = answer_written(query, collection, reader, "t", &mut b)?;
     let fits = fits(change, &columns, collection, reader, &mut b)?;
-    let shape = Shape { key, answer: Some(answer), collection, fits };
+    let shape = Shape { key, answer: Some(answer), collection, fits, once: stamp.once.as_ref() };
     let changed = write(&mut b, change, &columns, &shape);
     Ok(Some(logged(b, change, &changed, collection, stamp)))
 }
@@ -88,7 +89,8 @@ pub fn plan_update_unlogged(
     }
     let mut b = Builder::default();
     let fits = fits(change, &columns, collection, reader, &mut b)?;
-    let changed = write(&mut b, change, &columns, &Shape { key, answer: None, collection, fits });
+    let shape = Shape { key, answer: None, collection, fits, once: None };
+    let changed = write(&mut b, change, &columns, &shape);
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     b.push(&head(&collection_name, collection.first_version));
     b.push(
@@ -125,6 +127,8 @@ struct Shape<'a> {
     collection: &'a Collection,
     /// ` AND ...` over the locked items, or nothing.
     fits: String,
+    /// The key that it comes under.
+    once: Option<&'a Once>,
 }
 
 fn is_stamped(field: &Field) -> bool {
@@ -196,9 +200,10 @@ fn write<'c>(
     columns: &[Column<'c>],
     shape: &Shape<'_>,
 ) -> Vec<&'c Field> {
-    let Shape { key, answer, collection, fits } = shape;
+    let Shape { key, answer, collection, fits, once } = shape;
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
+    once::open(b, *once);
     let key_list = input(b, change, columns, key);
     let one_for_all = change.payloads.len() == 1;
     let sets: Vec<String> = columns
@@ -214,8 +219,9 @@ fn write<'c>(
         .collect();
     let changed: Vec<&Field> = columns.iter().map(|column| column.field).collect();
     b.push(&format!(
-        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits} \
-         ORDER BY t.{key_name} FOR UPDATE), item AS ("
+        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits}{} \
+         ORDER BY t.{key_name} FOR UPDATE), item AS (",
+        once::and_gate(*once)
     ));
     let answer = answer.as_ref().map_or_else(String::new, |answer| format!(", {answer} AS answer"));
     let event_id = if change.event_ids.is_empty() { "" } else { "c.event_id AS event_id, " };
@@ -259,11 +265,13 @@ fn logged(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, \
          batch_index, {}) SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, \
          item.new, item.old, {fields}::text[], ({first} + item.ord - 1)::integer, {stamped} \
-         FROM item JOIN head ON head.key = item.name ORDER BY item.ord) \
-         SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY item.key), '') || ']' AS items, \
-         coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys FROM item",
+         FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
         Stamp::COLUMNS
     ));
+    let answer = "SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY item.key), '') || ']' AS items, \
+         coalesce(array_agg(item.name ORDER BY item.key), '{}') AS keys, \
+         (SELECT max(head.version) FROM head) AS version FROM item";
+    once::close(&mut b, stamp.once.as_ref(), (Some("items"), answer));
     b.finish("items.update")
 }
 
@@ -294,7 +302,7 @@ fn input(b: &mut Builder, change: &UpdateChange<'_>, columns: &[Column<'_>], key
         }
     }
     b.push(&format!(
-        "WITH change AS MATERIALIZED (SELECT u.* FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
+        "change AS MATERIALIZED (SELECT u.* FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
         arrays.join(", "),
         names.join(", ")
     ));

@@ -4,6 +4,7 @@
 //! A name is only a name here: whether a field exists and an operator suits its type is the planner's to say.
 
 mod aggregate;
+mod as_of;
 pub mod budget;
 mod export;
 mod filter;
@@ -18,6 +19,7 @@ mod values;
 use std::collections::BTreeMap;
 
 pub use aggregate::{Aggregate, AggregateFunction};
+pub use as_of::AsOf;
 pub use export::Export;
 use model::{Error, Filter};
 pub use path::{Path, Step, json_steps, result_name};
@@ -76,6 +78,9 @@ pub struct Query {
     /// The saved version of an item that is meant; `main` is the item itself. Lists don't ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// When; `None` means now. Only of a whole query: what it asks of related items is of the same moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<AsOf>,
     /// Of that version, what it keeps as it was sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub version_raw: bool,

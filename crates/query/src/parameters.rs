@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::budget::{self, Cost};
 use crate::values::{coerce, names, whole_names};
-use crate::{Meta, Path, Query, Sort, aggregate, filter, json};
+use crate::{AsOf, Meta, Path, Query, Sort, aggregate, filter, json};
 
 /// Parameters of the language.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "fields",
     "filter",
     "search",
@@ -28,6 +28,7 @@ const KNOWN: [&str; 17] = [
     "alias",
     "backlink",
     "version",
+    "as_of",
     "versionRaw",
 ];
 /// What is read elsewhere: see [`crate::Export`].
@@ -59,6 +60,8 @@ fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error
     {
         return Err(Error::invalid_query(format!("\"{name}\" can't be used together with \"cursor\"")));
     }
+    let as_of = get("as_of").filter(|value| value.as_str() != Some("")).map(AsOf::parse).transpose()?;
+    check_as_of(as_of, cursor.is_some(), depth)?;
     // Nothing behind the name is as if it were not there.
     let object_of = |name: &str| get(name).filter(|value| value.as_str() != Some(""));
     Ok(Query {
@@ -85,6 +88,7 @@ fn read_at(parameters: &Map<String, Value>, depth: usize) -> Result<Query, Error
             .transpose()?
             .unwrap_or_default(),
         version: get("version").and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned),
+        as_of,
         version_raw: get("versionRaw")
             .is_some_and(|value| matches!(&*coerce(value), Value::Bool(true)) || value == ""),
         no_backlink: get("backlink").is_some_and(|value| *coerce(value) == Value::Bool(false)),
@@ -135,6 +139,15 @@ fn cursor(value: &Value, depth: usize) -> Result<String, Error> {
     }
     let text = value.as_str().filter(|text| text.len() <= CURSOR_LIMIT);
     text.map(str::to_owned).ok_or_else(|| Error::invalid_query("\"cursor\" is not one that was given out"))
+}
+
+/// All of a query is of one moment, and what a cursor goes by are the items of now.
+fn check_as_of(as_of: Option<AsOf>, cursor: bool, depth: usize) -> Result<(), Error> {
+    match as_of {
+        Some(_) if depth > 0 => Err(Error::invalid_query("\"deep\" does not support \"_as_of\"")),
+        Some(_) if cursor => Err(Error::invalid_query("\"as_of\" can't be used together with \"cursor\"")),
+        _ => Ok(()),
+    }
 }
 
 fn group(value: &Value) -> Result<Vec<String>, Error> {

@@ -321,7 +321,7 @@ fn within(name: &str, number: i64, (_, most): (i64, i64)) -> Result<u32, Error> 
 
 /// The query about the items, without what no report knows and without these.
 fn of_items(parameters: &Map<String, Value>, refused: &[&str]) -> Result<Query, Error> {
-    let strange = ["cursor", "aggregate", "groupBy", "group", "export"];
+    let strange = ["cursor", "as_of", "aggregate", "groupBy", "group", "export"];
     let asked = |name: &&&str| parameters.get(**name).is_some_and(|value| value.as_str() != Some(""));
     match strange.iter().chain(refused).find(asked) {
         Some(name) => Err(Error::invalid_query(format!("\"{name}\" means nothing in this report"))),

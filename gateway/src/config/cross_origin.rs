@@ -4,6 +4,10 @@ use chassis::{ConfigError, Env};
 
 use crate::origin;
 
+/// The original's, and what safe writes take.
+const ALLOWED_HEADERS: &str = "Content-Type,Authorization,Idempotency-Key,If-Match,If-None-Match";
+const EXPOSED_HEADERS: &str = "Content-Range,ETag,Idempotency-Replayed";
+
 /// `CORS_*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsConfig {
@@ -13,9 +17,9 @@ pub struct CorsConfig {
     pub origin: CorsOrigin,
     /// `CORS_METHODS`, `GET,POST,PATCH,DELETE`.
     pub methods: String,
-    /// `CORS_ALLOWED_HEADERS`, `Content-Type,Authorization`.
+    /// `CORS_ALLOWED_HEADERS`, those that clients of ours send.
     pub allowed_headers: String,
-    /// `CORS_EXPOSED_HEADERS`, `Content-Range`.
+    /// `CORS_EXPOSED_HEADERS`, those that they look at.
     pub exposed_headers: String,
     /// `CORS_CREDENTIALS`, true: for listed origins only.
     pub credentials: bool,
@@ -47,8 +51,8 @@ impl CorsConfig {
             enabled: env.flag("CORS_ENABLED", false)?,
             origin: allowed(&env.list("CORS_ORIGIN")?)?,
             methods: text("CORS_METHODS", "GET,POST,PATCH,DELETE")?,
-            allowed_headers: text("CORS_ALLOWED_HEADERS", "Content-Type,Authorization")?,
-            exposed_headers: text("CORS_EXPOSED_HEADERS", "Content-Range")?,
+            allowed_headers: text("CORS_ALLOWED_HEADERS", ALLOWED_HEADERS)?,
+            exposed_headers: text("CORS_EXPOSED_HEADERS", EXPOSED_HEADERS)?,
             credentials: env.flag("CORS_CREDENTIALS", true)?,
             max_age: env.parse("CORS_MAX_AGE", 18_000)?,
         })

@@ -10,7 +10,7 @@ use model::Error;
 use proto::items::v1::update_items_request::Target;
 use proto::items::v1::{
     CreateItemsRequest, DeleteItemsRequest, ExplainItemsRequest, Keys, ReadItemRequest, ReadItemsRequest,
-    UpdateItemsRequest, UpsertItemsRequest, delete_items_request,
+    UpdateItemsRequest, UpsertItemsRequest, WriteItemsResponse, delete_items_request,
 };
 
 use super::other;
@@ -19,6 +19,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::export;
 use crate::failure::Failure;
+use crate::precaution::{IdempotencyKey, IfMatch};
 use crate::read_query::{Explain, Parameters, ReadQuery, Wanted};
 use crate::state::Gateway;
 use crate::streamed;
@@ -81,7 +82,8 @@ pub async fn read(
     let (name, query, tags) = (collection.clone(), wanted.query, caller.is_public());
     let request = ReadItemRequest { collection, key, query, tags };
     let found = gateway.read_item(&caller, request).await?;
-    Ok(answer::tagged(export::answer(&gateway, wanted.export, &name, &found.item)?, &found.tags))
+    let response = export::answer(&gateway, wanted.export, &name, &found.item)?;
+    Ok(answer::versioned(answer::tagged(response, &found.tags), found.version))
 }
 
 /// POST /items/:collection
@@ -90,12 +92,14 @@ pub async fn create(
     caller: Caller,
     InCollection(collection): InCollection,
     ReadQuery(query): ReadQuery,
+    (IdempotencyKey(idempotency_key), condition): (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Answer {
+    condition.refuse()?;
     let many = body.is_array();
-    let request = gateway.call(&caller, CreateItemsRequest { collection, payload: body.0, query });
-    let made = gateway.items().create_items(request).await?.into_inner();
-    Ok(if many { answer::written(&made.items) } else { answer::only(&made.items) })
+    let request = CreateItemsRequest { collection, payload: body.0, query, idempotency_key };
+    let made = gateway.items().create_items(gateway.call(&caller, request)).await?.into_inner();
+    Ok(if many { all(&made) } else { one(&made) })
 }
 
 /// PUT /items/:collection: items are changed where they are there, else made.
@@ -119,12 +123,10 @@ pub async fn update(
     caller: Caller,
     Item { collection, key }: Item,
     ReadQuery(query): ReadQuery,
+    precautions: (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Answer {
-    if body.is_array() {
-        return Err(Error::invalid_payload("The changes of one item must be an object").into());
-    }
-    update_one(&gateway, &caller, Item { collection, key }, query, body.0).await
+    update_one(&gateway, &caller, Item { collection, key }, query, precautions, &body).await
 }
 
 /// Changes one item.
@@ -133,12 +135,24 @@ pub async fn update_one(
     caller: &Caller,
     Item { collection, key }: Item,
     query: Bytes,
-    payload: Bytes,
+    (IdempotencyKey(idempotency_key), IfMatch(condition)): (IdempotencyKey, IfMatch),
+    body: &JsonBody,
 ) -> Answer {
-    let target = Some(Target::Keys(Keys { keys: vec![key] }));
-    let request = UpdateItemsRequest { collection, target, payload, query, singleton: None };
+    if body.is_array() {
+        return Err(Error::invalid_payload("The changes of one item must be an object").into());
+    }
+    let (payload, target) = (body.0.clone(), Some(Target::Keys(Keys { keys: vec![key] })));
+    let request = UpdateItemsRequest {
+        collection,
+        target,
+        payload,
+        query,
+        singleton: None,
+        idempotency_key,
+        condition,
+    };
     let changed = gateway.items().update_items(gateway.call(caller, request)).await?.into_inner();
-    Ok(answer::only(&changed.items))
+    Ok(one(&changed))
 }
 
 /// PATCH /items/:collection: many, or the one item of a singleton.
@@ -147,13 +161,14 @@ pub async fn update_many(
     caller: Caller,
     InCollection(collection): InCollection,
     ReadQuery(query): ReadQuery,
+    (IdempotencyKey(idempotency_key), IfMatch(condition)): (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Answer {
     let target::Update { target, payload, singleton } = target::update(&body)?;
-    let request = UpdateItemsRequest { collection, target, payload, query, singleton };
-    let request = gateway.call(&caller, request);
-    let changed = gateway.items().update_items(request).await?.into_inner();
-    Ok(answer::written(&changed.items))
+    let request =
+        UpdateItemsRequest { collection, target, payload, query, singleton, idempotency_key, condition };
+    let changed = gateway.items().update_items(gateway.call(&caller, request)).await?.into_inner();
+    Ok(all(&changed))
 }
 
 /// DELETE /items/:collection/:key
@@ -161,9 +176,10 @@ pub async fn delete(
     State(gateway): State<Gateway>,
     caller: Caller,
     Item { collection, key }: Item,
+    precautions: (IdempotencyKey, IfMatch),
 ) -> Answer {
     let target = delete_items_request::Target::Keys(Keys { keys: vec![key] });
-    delete_items(&gateway, &caller, collection, target).await
+    delete_items(&gateway, &caller, (collection, target), precautions).await
 }
 
 /// DELETE /items/:collection
@@ -171,10 +187,24 @@ pub async fn delete_many(
     State(gateway): State<Gateway>,
     caller: Caller,
     InCollection(collection): InCollection,
+    precautions: (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Answer {
     let target = target::delete(&body)?;
-    delete_items(&gateway, &caller, collection, target).await
+    delete_items(&gateway, &caller, (collection, target), precautions).await
+}
+
+/// The one item that was written.
+fn one(written: &WriteItemsResponse) -> Response {
+    answer::replayed(answer::versioned(answer::only(&written.items), written.version), written.replayed)
+}
+
+/// The items that were written; of a singleton its one item.
+fn all(written: &WriteItemsResponse) -> Response {
+    let response = answer::written(&written.items);
+    // A list has no version, be it of one.
+    let version = if written.items.starts_with(b"[") { 0 } else { written.version };
+    answer::replayed(answer::versioned(response, version), written.replayed)
 }
 
 /// How a list would be made.
@@ -205,16 +235,16 @@ pub async fn read_items(
     if found.too_many {
         return streamed::items(gateway, caller, request, None).await;
     }
-    Ok(answer::tagged(answer::list(&found), &found.tags))
+    Ok(answer::versioned(answer::tagged(answer::list(&found), &found.tags), found.version))
 }
 
 async fn delete_items(
     gateway: &Gateway,
     caller: &Caller,
-    collection: String,
-    target: delete_items_request::Target,
+    (collection, target): (String, delete_items_request::Target),
+    (IdempotencyKey(idempotency_key), IfMatch(condition)): (IdempotencyKey, IfMatch),
 ) -> Answer {
-    let request = gateway.call(caller, DeleteItemsRequest { collection, target: Some(target) });
-    gateway.items().delete_items(request).await?;
-    Ok(answer::empty())
+    let request = DeleteItemsRequest { collection, target: Some(target), idempotency_key, condition };
+    let gone = gateway.items().delete_items(gateway.call(caller, request)).await?.into_inner();
+    Ok(answer::replayed(answer::empty(), gone.replayed))
 }

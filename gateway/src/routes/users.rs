@@ -13,6 +13,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::export;
 use crate::failure::Failure;
+use crate::precaution::{IdempotencyKey, IfMatch};
 use crate::read_query::{ReadQuery, Wanted};
 use crate::state::Gateway;
 
@@ -26,7 +27,10 @@ pub async fn me(
     let collection = "directus_users".to_owned();
     let request = ReadItemRequest { collection, key: user.clone(), query, tags: false };
     match gateway.read_item(&caller, request).await.map_err(Failure::from) {
-        Ok(found) => export::answer(&gateway, export, "directus_users", &found.item),
+        Ok(found) => {
+            let response = export::answer(&gateway, export, "directus_users", &found.item)?;
+            Ok(answer::versioned(response, found.version))
+        }
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {
             Ok(answer::value(&json!({ "id": user })))
         }
@@ -39,13 +43,11 @@ pub async fn update_me(
     State(gateway): State<Gateway>,
     caller: Caller,
     ReadQuery(query): ReadQuery,
+    precautions: (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Result<Response, Failure> {
     let (collection, key) = ("directus_users".to_owned(), himself(&caller)?);
-    if body.is_array() {
-        return Err(Error::invalid_payload("The changes of one item must be an object").into());
-    }
-    items::update_one(&gateway, &caller, Item { collection, key }, query, body.0).await
+    items::update_one(&gateway, &caller, Item { collection, key }, query, precautions, &body).await
 }
 
 /// GET /roles/me: the caller's role and those above it, or their ids alone when he may not read them.

@@ -28,6 +28,10 @@ pub struct Config {
     pub stream_timeout: Duration,
     /// `EVENTUS_STREAM_PATIENCE`, 30 s: so is one of which nothing is read for so long.
     pub stream_patience: Duration,
+    /// `EVENTUS_IDEMPOTENCY_TTL`, 24 h: how long a key of a client's stands for the write that was made under it.
+    pub idempotency_ttl: Duration,
+    /// `EVENTUS_REQUIRE_IF_MATCH`: collections whose items are changed and deleted with `If-Match` only.
+    pub conditional: Vec<String>,
     /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
     pub hash_cost: HashCost,
 }
@@ -43,6 +47,8 @@ impl Default for Config {
             limits: Limits::default(),
             stream_timeout: Duration::from_secs(600),
             stream_patience: Duration::from_secs(30),
+            idempotency_ttl: Duration::from_secs(24 * 3_600),
+            conditional: Vec::new(),
             hash_cost: HashCost::default(),
         }
     }
@@ -64,9 +70,21 @@ impl Config {
             limits: limits(env)?,
             stream_timeout: env.duration("EVENTUS_STREAM_TIMEOUT", default.stream_timeout)?,
             stream_patience: env.duration("EVENTUS_STREAM_PATIENCE", default.stream_patience)?,
+            idempotency_ttl: time_of_keys(env, default.idempotency_ttl)?,
+            conditional: env.list("EVENTUS_REQUIRE_IF_MATCH")?,
             hash_cost: HashCost::from_env(env)?,
         })
     }
+}
+
+/// A century is far enough for the arithmetic of dates.
+fn time_of_keys(env: &Env, default: Duration) -> Result<Duration, ConfigError> {
+    const KEY: &str = "EVENTUS_IDEMPOTENCY_TTL";
+    let time = env.duration(KEY, default)?;
+    if time.is_zero() || time > Duration::from_secs(36_500 * 86_400) {
+        return Err(ConfigError::invalid(KEY, "more than 0 and at most 36500d"));
+    }
+    Ok(time)
 }
 
 /// -1 means without a limit, as in Directus.
@@ -92,10 +110,23 @@ fn limits(env: &Env) -> Result<Limits, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use chassis::Env;
     use planner::Limits;
 
-    use super::limits;
+    use super::{limits, time_of_keys};
+
+    #[test]
+    fn keys_are_good_for_some_time() {
+        let of = |time: &str| {
+            time_of_keys(&Env::from_pairs([("EVENTUS_IDEMPOTENCY_TTL", time)]), Duration::from_secs(9))
+        };
+        assert_eq!(of("2d").unwrap(), Duration::from_secs(2 * 86_400));
+        for wrong in ["0", "36501d", "soon"] {
+            assert!(of(wrong).unwrap_err().to_string().contains("EVENTUS_IDEMPOTENCY_TTL"), "{wrong}");
+        }
+    }
 
     #[test]
     fn limits_are_read() {

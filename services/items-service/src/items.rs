@@ -6,14 +6,19 @@ use tonic::{Request, Response, Status};
 
 use crate::state::State;
 
+pub use read::of_the_query;
 pub use stream::Streams;
+pub use write::CHUNK;
 
-mod cascade;
+pub mod cascade;
+mod condition;
 mod create;
 mod cursor;
 mod delete;
 mod explain;
+pub mod moment;
 mod nested;
+pub mod once;
 mod read;
 mod report;
 mod revert;
@@ -27,7 +32,7 @@ mod tags;
 mod update;
 mod upsert;
 pub mod version;
-mod write;
+pub mod write;
 
 /// The service over the process's state and its streams.
 #[derive(Clone)]

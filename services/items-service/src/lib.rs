@@ -9,6 +9,7 @@ use std::time::Duration;
 use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::events::v1::events_service_server::EventsServiceServer;
+use proto::history::v1::history_service_server::HistoryServiceServer;
 use proto::items::v1::items_service_server::ItemsServiceServer;
 use proto::schema::v1::schema_service_server::SchemaServiceServer;
 use rpc::{Channel, Guard, Signer};
@@ -20,6 +21,7 @@ mod events;
 mod execute;
 mod failure;
 mod filter;
+mod history;
 mod items;
 mod plans;
 pub mod relay;
@@ -51,6 +53,8 @@ pub struct Links {
     pub sealer: secrets::Sealer,
     /// Signs the cursors that clients carry from page to page.
     pub cursors: secrets::Signet,
+    /// Tells requests apart that came under one key of a client's.
+    pub requests: secrets::Signet,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -78,6 +82,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         limits: config.limits,
         cursors: links.cursors,
         making: tokio::sync::Mutex::default(),
+        idempotency: items::once::Idempotency::new(links.requests, config.idempotency_ttl),
+        conditional: config.conditional.iter().cloned().collect(),
         wake: Wake::default(),
         reading: state::Reading::new(&links.db, &config),
         db: links.db,
@@ -91,6 +97,8 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     watch::start(&state, &runtime);
     relay::start(&state, &config, &runtime);
     schema::indexes::start(&state, &runtime);
+    items::once::forget(&state, &runtime);
+    history::redact::start(&state, &runtime);
     let live = events::Live::start(&state, &runtime);
     let direct = state.clone();
     let tasks = runtime.tasks.clone();
@@ -104,6 +112,11 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         )
         .service(
             SchemaServiceServer::new(schema::Schema(state.clone()))
+                .max_decoding_message_size(max)
+                .max_encoding_message_size(max),
+        )
+        .service(
+            HistoryServiceServer::new(history::History(state.clone()))
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(max),
         )

@@ -3,16 +3,17 @@
 //! The process that commits a change swaps its own before it answers; others learn of it by a ping and, at the
 //! latest, by polling the control row each 500 ms.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use db::Db;
-use model::{Collection, Error, Schema};
+use model::{Collection, Error, Past, Schema};
 use sqlx::{PgConnection, Row as _};
 use tokio::sync::Mutex;
 
 use crate::catalog::{self, Catalog};
+use crate::items::moment;
 use crate::plans::Plans;
 
 mod assemble;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub filters_version: i64,
     /// Plans that were made against it.
     pub plans: Plans,
+    /// The schema by which collections are read as they stood once, at no position yet; made when it is asked for.
+    past: OnceLock<Schema>,
 }
 
 impl Snapshot {
@@ -52,6 +55,18 @@ impl Snapshot {
     pub async fn within(conn: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let catalog = catalog::assemble::catalog(introspect::all(conn).await?);
         Ok(Self { catalog, ..Self::default() })
+    }
+
+    /// The schema by which collections are read as they stood at a position of the log.
+    pub fn at(&self, position: i64) -> Schema {
+        let past = self.past.get_or_init(|| {
+            let present = Arc::new(self.schema.clone());
+            let collections = present.collections.iter();
+            let collections = collections.map(|(name, one)| (name.clone(), moment::of(one))).collect();
+            Schema { version: present.version, collections, past: Some(Past { position, present }) }
+        });
+        let Some(Past { present, .. }) = &past.past else { return past.clone() };
+        Schema { past: Some(Past { position, present: Arc::clone(present) }), ..past.clone() }
     }
 
     /// A collection that clients may name; missing ones are 403.
@@ -140,6 +155,7 @@ impl Snapshots {
             filters,
             filters_version: versions.try_get("filters")?,
             plans: Plans::default(),
+            past: OnceLock::new(),
         });
         tracing::info!(
             schema_version = snapshot.schema.version,

@@ -1,5 +1,6 @@
 //! What every call of this process works with; built once, cheap to clone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::config::Config;
 use crate::filter::Filters;
+use crate::items::once::Idempotency;
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::system::payload::Storing;
 
@@ -41,6 +43,10 @@ pub struct Inner {
     pub cursors: Signet,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
+    /// Writes under keys of clients'.
+    pub idempotency: Idempotency,
+    /// Collections whose items are written under a condition only.
+    pub conditional: BTreeSet<String>,
     /// Wakes the log's readers in this process.
     pub wake: Wake,
     /// Time.
@@ -154,6 +160,7 @@ impl State {
             batch_id: self.ids.ordered(),
             silent: false,
             now: self.clock.now(),
+            once: None,
         }
     }
 

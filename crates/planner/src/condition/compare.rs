@@ -10,7 +10,7 @@ use crate::function::function_value;
 use crate::geometry;
 use crate::link::target_key;
 use crate::read::table;
-use crate::reader::Variable;
+use crate::reader::{Reader, Variable};
 use crate::rights::and;
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
@@ -161,17 +161,19 @@ impl Conditions<'_> {
     /// The values of a field of the items that a variable stands for: a select of `v`.
     fn of(&self, subject: &Subject<'_>, variable: &Variable, b: &mut Builder) -> Result<String, Error> {
         let Variable::Of { collection, ids, path } = variable else { return Err(Error::internal()) };
-        let mut collection = self.reader.related(collection)?;
+        // Whoever asks about the past is who he is now.
+        let reader = Reader { schema: self.reader.schema.present(), ..self.reader };
+        let mut collection = reader.related(collection)?;
         let mut keys = format!("ANY({}::uuid[])", b.bind(Binding::Uuids(ids.clone())));
         let mut names = path.split('.').peekable();
         while let Some(name) = names.next() {
-            let field = readable_field(name, collection, self.reader.access)?;
+            let field = readable_field(name, collection, reader.access)?;
             if field.is_concealed() || !field.is_stored() {
                 return Err(Error::forbidden_field(&collection.name, path));
             }
             let alias = b.alias();
-            let column = self.reader.column(field, collection, &alias, b);
-            let seen = and(self.reader.reach(collection, Action::Read, &alias, b));
+            let column = reader.column(field, collection, &alias, b);
+            let seen = and(reader.reach(collection, Action::Read, &alias, b));
             let (from, key) = (table(collection), target_key(collection, &alias));
             let select =
                 |what: String| format!("SELECT {what} FROM {from} {alias} WHERE {key} = {keys}{seen}");
@@ -179,7 +181,7 @@ impl Conditions<'_> {
                 (_, None) => return Ok(select(format!("{column}::text::{} AS v", subject.cast))),
                 (Some(Link::One { collection: related }), Some(_)) => {
                     keys = format!("ANY({})", select(column));
-                    collection = self.reader.related(related)?;
+                    collection = reader.related(related)?;
                 }
                 (_, Some(below)) => return Err(Error::forbidden_field(&collection.name, below)),
             }

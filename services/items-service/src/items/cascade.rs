@@ -13,7 +13,8 @@ use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::version::VERSIONS;
-use super::write::CHUNK;
+use super::write::{CHUNK, Ending, Written};
+use super::{condition, once};
 use crate::catalog::{Catalog, wire};
 use crate::execute;
 use crate::failure::Failure;
@@ -141,15 +142,19 @@ pub struct Deletion<'a> {
 pub async fn delete(
     state: &State,
     deletion: Deletion<'_>,
-    reached: Option<usize>,
+    ending: Ending<'_>,
     mut rules: Rules,
 ) -> Result<Vec<String>, Failure> {
     let mut tx = execute::begin(&state.db).await?;
+    once::claim(&mut tx, ending.once).await?;
     rules.before(&mut tx).await?;
-    let (there, further) = within(&mut tx, state, deletion, reached).await?;
+    let (there, further) = within(&mut tx, state, deletion, ending).await?;
     rules.after(&mut tx).await?;
     further.after(&mut tx).await?;
+    let written = Written { keys: there, ..Written::default() };
+    once::keep(&mut tx, ending.once, &written).await?;
     execute::commit(tx).await?;
+    let there = written.keys;
     if !there.is_empty() {
         if rules.moves_control() || further.moves_control() {
             state.announce_control().await;
@@ -166,13 +171,17 @@ pub async fn within(
     conn: &mut PgConnection,
     state: &State,
     deletion: Deletion<'_>,
-    reached: Option<usize>,
+    ending: Ending<'_>,
 ) -> Result<(Vec<String>, Rules), Failure> {
     let Deletion { snapshot, collection, keys, filter, reader, stamp } = deletion;
     let admin = Reader { access: &EVERYTHING, ..reader };
     let there = keys_of(&execute::rows(conn, &planner::plan_lock(keys, filter, collection, reader)?).await?)?;
-    if reached.is_some_and(|reached| there.len() < reached) {
+    if ending.reached.is_some_and(|reached| there.len() < reached) {
         return Err(Error::forbidden().into());
+    }
+    if ending.condition.is_some() {
+        let version = condition::version_of(&mut *conn, collection, there.first()).await?;
+        condition::hold(ending.condition, version)?;
     }
     let mut consequences = Consequences::default();
     consequences.doomed.insert(collection.name.clone(), there.iter().cloned().collect());
@@ -327,4 +336,24 @@ async fn run(conn: &mut PgConnection, statements: &[Statement]) -> Result<(), Fa
         execute::rows(conn, statement).await?;
     }
     Ok(())
+}
+
+/// Items that would go or change by themselves if these went: collection and key. They are locked.
+pub async fn referring(
+    conn: &mut PgConnection,
+    snapshot: &Snapshot,
+    collection: &Collection,
+    keys: &[String],
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut all = Vec::new();
+    for acting in pointing_at(&snapshot.catalog, &collection.name) {
+        let Some(many) = snapshot.schema.collection(acting.many) else { continue };
+        let target = acting.target.unwrap_or(&collection.primary_key);
+        let reference = Reference { many, column: acting.column, one: collection, target };
+        let found = keys_of(&execute::rows(conn, &planner::plan_referring(&reference, keys)?).await?)?;
+        // Those that go with them in the same breath don't count.
+        let stays = |key: &String| many.name != collection.name || !keys.contains(key);
+        all.extend(found.into_iter().filter(stays).map(|key| (many.name.clone(), key)));
+    }
+    Ok(all)
 }

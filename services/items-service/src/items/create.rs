@@ -5,12 +5,14 @@ use std::sync::Arc;
 use access::{Access, Action};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use model::{Collection, Errors, KeySource};
-use planner::{CreateNeeds, Payload, Reader, Stamp, Statement};
+use planner::{CreateNeeds, Once, Payload, Reader, Stamp, Statement};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
 
 use super::nested::{self, Place, Wanted, Whose};
+use super::once;
 use super::read::query;
 use super::singleton;
 use super::version::VERSIONS;
@@ -31,14 +33,18 @@ pub async fn items(
     if singleton::is(state, &request.collection) {
         return Err(singleton::no_route(&request.collection, None).into());
     }
-    make(state, caller, request).await
+    let asked = || pb::CreateItemsRequest { idempotency_key: String::new(), ..request.clone() };
+    let asked = || [&b"create"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), make(state, caller, request, once.as_ref())).await
 }
 
-/// Creates items of any collection.
+/// Creates items of any collection; the answer is kept under the key, if there is one.
 pub async fn make(
     state: &State,
     caller: &Caller,
     request: pb::CreateItemsRequest,
+    once: Option<&Once>,
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
     let asking = state.asking(caller);
@@ -49,16 +55,18 @@ pub async fn make(
         let attempt = async {
             let snapshot = state.snapshots.present();
             let reader = asking.reader(&snapshot);
-            let collection = writable(&snapshot, &request.collection, Action::Create)?;
+            let collection: &Collection = writable(&snapshot, &request.collection, Action::Create)?;
+            let read_back = Some((&query, collection, reader));
+            let ending = Ending { read_back, once, ..Ending::default() };
             if nested::any(&payloads, collection) {
                 let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
                 let new = |payload: &Payload| Wanted::top(payload.clone(), Whose::New);
                 let wanted = payloads.iter().map(new).collect();
-                return nested::write(place, collection, wanted, None, &query).await.map(Into::into);
+                return nested::write(place, collection, wanted, None, ending).await.map(Into::into);
             }
-            let plan = statements(state, &payloads, &query, collection, reader, &stamp)?;
-            let ending = Ending { read_back: Some((&query, collection, reader)), reached: None };
             let rules = Rules::create(collection, &payloads);
+            let stamp = ending.stamp(&stamp, payloads.chunks(CHUNK).len(), &rules);
+            let plan = statements(state, &payloads, &query, collection, reader, &stamp)?;
             run(state, &plan, ending, rules).await.map(Into::into)
         };
         match attempt.await {

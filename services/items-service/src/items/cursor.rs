@@ -112,7 +112,7 @@ mod tests {
         let signed = signet.sign(br#"["1",null]"#, &context(&query(own), &collection("posts")));
         let now = OffsetDateTime::UNIX_EPOCH;
         let variables = Variables { now, user: None, role: None, roles: Vec::new(), policies: Vec::new() };
-        let schema = Schema { version: 1, collections: std::collections::BTreeMap::new() };
+        let schema = Schema { version: 1, ..Schema::default() };
         let (admin, nobody) = (Access::admin(), Access::none());
         let limits = planner::Limits::default();
         let reader = Reader { schema: &schema, access: &admin, variables: &variables, limits };

@@ -3,7 +3,8 @@
 use access::Action;
 use bytes::Bytes;
 use model::{Collection, Error, Errors, Filter};
-use planner::Reader;
+use planner::{Once, Reader};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use proto::items::v1::delete_items_request::Target;
 use rpc::Caller;
@@ -13,6 +14,7 @@ use super::create::writable;
 use super::read::query;
 use super::update::{checked_keys, matching_keys};
 use super::write::{CHUNK, Ending, Tries, run};
+use super::{condition, once};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::state::State;
@@ -24,6 +26,20 @@ pub async fn items(
     caller: &Caller,
     request: pb::DeleteItemsRequest,
 ) -> Result<pb::DeleteItemsResponse, Errors> {
+    let asked =
+        || pb::DeleteItemsRequest { idempotency_key: String::new(), condition: None, ..request.clone() };
+    let asked = || [&b"delete"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), remove(state, caller, request, once.as_ref())).await
+}
+
+/// Deletes items; that they are gone is kept under the key, if there is one.
+async fn remove(
+    state: &State,
+    caller: &Caller,
+    request: pb::DeleteItemsRequest,
+    once: Option<&Once>,
+) -> Result<pb::DeleteItemsResponse, Errors> {
     let asking = state.asking(caller);
     let stamp = state.stamp(caller);
     let mut tries = Tries::default();
@@ -33,6 +49,9 @@ pub async fn items(
             let reader = asking.reader(&snapshot);
             let collection = writable(&snapshot, &request.collection, Action::Delete)?;
             let (keys, filter) = target(state, &request, collection, reader).await?;
+            let condition = request.condition.as_ref();
+            let one = matches!(&request.target, Some(Target::Keys(keys)) if keys.keys.len() == 1);
+            condition::check(state, caller, collection, (condition, one))?;
             let event = format!("{}.delete", collection.scope());
             if !keys.is_empty() && snapshot.has_filter(&event, &collection.name) {
                 let payload = Bytes::from(serde_json::to_vec(&keys).unwrap_or_default());
@@ -40,23 +59,24 @@ pub async fn items(
                 state.filters.ask(question, caller).await?;
             }
             let reached = (!reader.access.skips_missing() && filter.is_none()).then_some(keys.len());
+            let ending = Ending { read_back: None, reached, condition, once };
+            let rules = Rules::delete(collection, &keys);
             if cascade::has_consequences(&snapshot, &collection.name) {
                 let (keys, filter) = (keys.as_slice(), filter.as_ref());
                 let deletion =
                     Deletion { snapshot: &snapshot, collection, keys, filter, reader, stamp: &stamp };
-                let rules = Rules::delete(collection, keys);
-                let keys = cascade::delete(state, deletion, reached, rules).await?;
-                return Ok(pb::DeleteItemsResponse { keys });
+                let keys = cascade::delete(state, deletion, ending, rules).await?;
+                return Ok(pb::DeleteItemsResponse { keys, replayed: false });
             }
+            let stamp = ending.stamp(&stamp, keys.chunks(CHUNK).len(), &rules);
             let chunks = keys.chunks(CHUNK).map(|keys| {
                 let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
                 let whole = planner::Deletion::Whole;
                 planner::plan_delete(whole, keys, &event_ids, filter.as_ref(), collection, reader, &stamp)
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
-            let rules = Rules::delete(collection, &keys);
-            let written = run(state, &statements, Ending { read_back: None, reached }, rules).await?;
-            Ok(pb::DeleteItemsResponse { keys: written.keys })
+            let written = run(state, &statements, ending, rules).await?;
+            Ok(pb::DeleteItemsResponse { keys: written.keys, replayed: false })
         };
         match attempt.await {
             Ok(done) => return Ok(done),

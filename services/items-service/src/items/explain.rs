@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use sqlx::Row as _;
 
 use super::cursor::Cursor;
+use super::moment;
 use super::read::{Wanted, bounds, of_the_query, query};
 use super::write::Tries;
 use crate::execute;
 use crate::failure::Failure;
+use crate::snapshot::Snapshot;
 use crate::state::State;
 
 /// Explains a list, to administrators.
@@ -29,7 +31,7 @@ pub async fn items(
     let mut tries = Tries::default();
     loop {
         let snapshot = state.snapshots.present();
-        match explain(state, &request, asking.reader(&snapshot)).await {
+        match explain(state, &request, &snapshot, asking.reader(&snapshot)).await {
             Ok(explanation) => {
                 return Ok(pb::ExplainItemsResponse { explanation: Bytes::from(explanation.to_string()) });
             }
@@ -43,6 +45,7 @@ pub async fn items(
 async fn explain(
     state: &State,
     request: &pb::ExplainItemsRequest,
+    snapshot: &Snapshot,
     reader: Reader<'_>,
 ) -> Result<Value, Failure> {
     let name = &request.collection;
@@ -51,6 +54,8 @@ async fn explain(
     let wanted =
         Wanted { collection: name.clone(), query: query(&request.query)?, keys: request.keys.clone() };
     let query = wanted.query(collection)?;
+    let past = moment::schema(state, snapshot, &query).await?;
+    let (collection, reader) = moment::within(past.as_ref(), collection, reader)?;
     let cursor = Cursor::of(&query, collection, reader, &state.cursors)?;
     let plan = match &cursor {
         Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,

@@ -5,13 +5,13 @@ use access::Action;
 use bytes::Bytes;
 use model::{Collection, Error, Filter};
 use planner::{Appended, KeyText, Payload, Reader, Stamp};
-use query::Query;
 use rpc::Caller;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::cascade::{self, Deletion};
 use super::write::{CHUNK, Ending, Written, read_back};
+use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
@@ -110,23 +110,54 @@ pub async fn write<'a>(
     collection: &'a Collection,
     wanted: Vec<Wanted>,
     filter: Option<&Filter>,
-    query: &Query,
+    ending: Ending<'_>,
 ) -> Result<Written, Failure> {
-    let Place { state, reader, .. } = place;
+    let Place { state, .. } = place;
     let mut tx = execute::begin(&state.db).await?;
+    once::claim(&mut tx, ending.once).await?;
+    let before = before(&mut tx, collection, &wanted, ending).await?;
+    if before.is_none() && place.reader.access.skips_missing() {
+        // Others are told below that they may not: it may only be out of their reach.
+        condition::hold(ending.condition, before)?;
+    }
     let mut work = Work { place, conn: &mut tx, slots: Vec::new(), rules: Vec::new(), doomed: Vec::new() };
     let keys = work.level(collection, wanted, (filter, 0)).await?;
     let moves_control = work.finish().await?;
     let mut seen = std::collections::HashSet::new();
     let keys: Vec<KeyText> = keys.into_iter().flatten().filter(|key| seen.insert(key.clone())).collect();
-    let ending = Ending { read_back: Some((query, collection, reader)), reached: None };
-    let items = read_back(&mut tx, &keys, ending).await?;
+    // Only now: who may not write the item learns nothing of its version.
+    condition::hold(ending.condition, before)?;
+    let only = keys.first().filter(|_| keys.len() == 1);
+    let version = condition::version_of(&mut *tx, collection, only).await?;
+    let written = Written { items: read_back(&mut tx, &keys, ending).await?, keys, version };
+    once::keep(&mut tx, ending.once, &written).await?;
     execute::commit(tx).await?;
     if moves_control {
         state.announce_control().await;
     }
     state.announce().await;
-    Ok(Written { items, keys })
+    Ok(written)
+}
+
+/// The version of the one item of a write under a condition, which is locked from now on.
+async fn before(
+    conn: &mut PgConnection,
+    collection: &Collection,
+    wanted: &[Wanted],
+    ending: Ending<'_>,
+) -> Result<Option<i64>, Failure> {
+    let keys: &[KeyText] = match wanted {
+        _ if ending.condition.is_none() => &[],
+        [Wanted { whose: Whose::Named(key) | Whose::IfThere(key), .. }] => std::slice::from_ref(key),
+        [Wanted { whose: Whose::These(keys), .. }] => keys,
+        _ => &[],
+    };
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let rows = execute::rows(conn, &planner::plan_present(keys, collection)?).await?;
+    let there = rows.first().map(|row| row.try_get("key")).transpose()?;
+    Ok(condition::version_of(conn, collection, there.as_ref()).await?)
 }
 
 impl<'a> Work<'a> {
@@ -150,7 +181,8 @@ impl<'a> Work<'a> {
             rules.before(self.conn).await?;
             let deletion =
                 Deletion { snapshot, collection, keys: &keys, filter: None, reader, stamp: &stamp };
-            let (_, further) = cascade::within(self.conn, state, deletion, Some(keys.len())).await?;
+            let ending = Ending { reached: Some(keys.len()), ..Ending::default() };
+            let (_, further) = cascade::within(self.conn, state, deletion, ending).await?;
             self.rules.extend([rules, further]);
         }
         for rules in &self.rules {

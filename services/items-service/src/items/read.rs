@@ -16,7 +16,7 @@ use sqlx::postgres::PgRow;
 use super::cursor::Cursor;
 use super::update::checked_keys;
 use super::write::Tries;
-use super::{slow, tags, version};
+use super::{moment, slow, tags, version};
 use crate::execute;
 use crate::failure::Failure;
 use crate::plans::{Asked, Kept, ListPlan, Plan, Ready};
@@ -181,7 +181,11 @@ fn document(
     (kept, meta): (Option<&Kept>, Meta),
 ) -> Result<pb::ReadItemsResponse, Failure> {
     let items: String = row.try_get("items")?;
+    // Figures over a singleton have none.
+    let versioned = reading.collection.singleton.then(|| row.try_get::<Option<i64>, _>("version").ok());
+    let version = versioned.flatten().flatten().unwrap_or_default();
     Ok(pb::ReadItemsResponse {
+        version,
         tags: reading.tags(request.tags, kept, &items),
         items: Bytes::from(items),
         total_count: count(row, meta.total_count, "total_count")?,
@@ -206,14 +210,16 @@ async fn again(
     document(reading, request, &row, (Some(&ready.kept), *meta))
 }
 
-/// A list with something that is of this request alone: keys, a cursor, an estimate.
+/// A list with something that is of this request alone: keys, a moment, a cursor, an estimate.
 async fn once(
     reading: &Reading<'_>,
     request: &pb::ReadItemsRequest,
     wanted: &Wanted,
 ) -> Result<pb::ReadItemsResponse, Failure> {
-    let (state, collection, reader) = (reading.state, reading.collection, reading.reader());
-    let query = wanted.query(collection)?;
+    let state = reading.state;
+    let query = wanted.query(reading.collection)?;
+    let past = moment::schema(state, reading.snapshot, &query).await?;
+    let (collection, reader) = moment::within(past.as_ref(), reading.collection, reading.reader())?;
     let cursor = Cursor::of(&query, collection, reader, &state.cursors)?;
     let plan: ReadPlan = match &cursor {
         Some(cursor) => planner::plan_page(&query, collection, reader, cursor.after())?,
@@ -226,7 +232,7 @@ async fn once(
         }
     };
     let filter_count_estimate = estimate(state, &query, collection, reader).await?;
-    let row = reading.row(&plan.statement, true).await?.ok_or_else(Error::internal)?;
+    let row = reading.row(&plan.statement, past.is_none()).await?.ok_or_else(Error::internal)?;
     let next_cursor = cursor.map(|cursor| cursor.next(&row, &state.cursors)).transpose()?;
     let answer = document(reading, request, &row, (None, query.meta))?;
     Ok(pb::ReadItemsResponse { filter_count_estimate, next_cursor, ..answer })
@@ -253,7 +259,9 @@ async fn attempt(
     let ready = reading.plan(false, request.keys.is_none().then_some(&request.query), || {
         let (query, keys) = (query(&request.query)?, request.keys.clone());
         let wanted = Wanted { collection: request.collection.clone(), query, keys };
-        if wanted.keys.is_some() || wanted.query.cursor.is_some() || wanted.query.meta.filter_count_estimate {
+        let Query { cursor, as_of, meta, .. } = &wanted.query;
+        let special_query = cursor.is_some() || as_of.is_some() || meta.filter_count_estimate;
+        if wanted.keys.is_some() || special_query {
             special = Some(wanted);
             return Ok(None);
         }
@@ -293,37 +301,60 @@ pub async fn item(
     let asking = state.asking(caller);
     let mut tries = Tries::default();
     loop {
-        let attempt = async {
-            let snapshot = &*state.snapshots.present();
-            let collection = snapshot.collection(&request.collection)?;
-            if let Some(query) = version::asked(&request.query)? {
-                let place = (collection.as_ref(), Some(request.key.as_str()));
-                let (key, item) = version::item(state, caller, (snapshot, &asking), place, &query).await?;
-                let tags = [collection.name.clone(), key].into_iter().filter(|_| request.tags).collect();
-                return Ok(pb::ReadItemResponse { tags, item });
-            }
-            let reading =
-                Reading { state, caller, snapshot, asking: &asking, collection, query: &request.query };
-            let ready = reading.plan(true, Some(&request.query), || {
-                let query = query(&request.query)?;
-                planner::plan_read_one(&query, collection, reading.reader()).map(|plan| Some(Plan::One(plan)))
-            })?;
-            let ready = ready.ok_or_else(Error::internal)?;
-            let Plan::One(plan) = &ready.kept.plan else { return Err(Error::internal().into()) };
-            let statement = plan.of(&request.key, collection)?;
-            let row = reading.row(&statement, ready.prepared).await?.ok_or_else(Error::forbidden)?;
-            let item: String = row.try_get("item")?;
-            let mut tags = reading.tags(request.tags, Some(&ready.kept), &item);
-            // Who asked for it knows its key.
-            let key = collection.key().and_then(|field| planner::parse_key(&request.key, field).ok());
-            tags.extend(key.filter(|key| request.tags && !tags.contains(key)));
-            Ok::<_, Failure>(pb::ReadItemResponse { tags, item: Bytes::from(item) })
-        };
-        match attempt.await {
+        match attempt_one(state, caller, &asking, &request).await {
             Ok(done) => return Ok(done),
             Err(failure) => {
                 tries.after(failure, state, &request.collection).await.map_err(of_the_query)?;
             }
         }
     }
+}
+
+async fn attempt_one(
+    state: &State,
+    caller: &Caller,
+    asking: &Asking,
+    request: &pb::ReadItemRequest,
+) -> Result<pb::ReadItemResponse, Failure> {
+    let snapshot = &*state.snapshots.present();
+    let collection = snapshot.collection(&request.collection)?;
+    if let Some(query) = version::asked(&request.query)? {
+        let place = (collection.as_ref(), Some(request.key.as_str()));
+        let (key, item) = version::item(state, caller, (snapshot, asking), place, &query).await?;
+        let tags = [collection.name.clone(), key].into_iter().filter(|_| request.tags).collect();
+        return Ok(pb::ReadItemResponse { tags, item, version: 0 });
+    }
+    let reading = Reading { state, caller, snapshot, asking, collection, query: &request.query };
+    let mut past = None;
+    let ready = reading.plan(true, Some(&request.query), || {
+        let query = query(&request.query)?;
+        if query.as_of.is_some() {
+            past = Some(query);
+            return Ok(None);
+        }
+        planner::plan_read_one(&query, collection, reading.reader()).map(|plan| Some(Plan::One(plan)))
+    })?;
+    let (statement, prepared) = match (&ready, past) {
+        (Some(Ready { kept, prepared }), _) => {
+            let Plan::One(plan) = &kept.plan else { return Err(Error::internal().into()) };
+            (plan.of(&request.key, collection)?, *prepared)
+        }
+        (None, Some(query)) => {
+            let past = moment::schema(state, snapshot, &query).await?;
+            let (collection, reader) = moment::within(past.as_ref(), collection, reading.reader())?;
+            let plan = planner::plan_read_one(&query, collection, reader)?;
+            (plan.of(&request.key, collection)?, false)
+        }
+        (None, None) => return Err(Error::internal().into()),
+    };
+    let row = reading.row(&statement, prepared).await?.ok_or_else(Error::forbidden)?;
+    let item: String = row.try_get("item")?;
+    let mut tags = reading.tags(request.tags, ready.as_ref().map(|ready| &*ready.kept), &item);
+    // Who asked for it knows its key.
+    let key = collection.key().and_then(|field| planner::parse_key(&request.key, field).ok());
+    tags.extend(key.filter(|key| request.tags && !tags.contains(key)));
+    // What was is no ground for a change of what is.
+    let present = ready.is_some();
+    let version = row.try_get::<Option<i64>, _>("version")?.filter(|_| present).unwrap_or_default();
+    Ok(pb::ReadItemResponse { tags, item: Bytes::from(item), version })
 }

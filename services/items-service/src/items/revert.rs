@@ -49,7 +49,7 @@ pub async fn item(
         ..pb::UpdateItemsRequest::default()
     };
     // Not the road of singletons: the revision names the item by its key.
-    let changed = change(state, caller, request).await?;
+    let changed = change(state, caller, request, None).await?;
     // The original answers as if it had brought a deleted item back.
     if changed.keys.is_empty() { Err(Error::forbidden().into()) } else { Ok(pb::RevertItemResponse {}) }
 }

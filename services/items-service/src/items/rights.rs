@@ -19,6 +19,7 @@ mod fields;
 mod items;
 mod nested;
 mod pages;
+mod past;
 mod relations;
 mod search;
 mod variables;

@@ -3,11 +3,13 @@
 use access::Action;
 use bytes::Bytes;
 use model::{Error, ErrorCode, Errors};
+use planner::Once;
 use proto::items::v1 as pb;
 use proto::items::v1::update_items_request::Target;
 use query::Query;
 use rpc::Caller;
 
+use super::condition;
 use super::create::{make, writable};
 use super::update::{change, matching_keys};
 use crate::failure::Failure;
@@ -32,13 +34,14 @@ pub fn no_route(collection: &str, key: Option<&str>) -> Error {
         .with("path", path)
 }
 
-/// Changes the one item, or makes it.
+/// Changes the one item, or makes it; the answer is kept under the key, if there is one.
 pub async fn write(
     state: &State,
     caller: &Caller,
     request: pb::UpdateItemsRequest,
+    once: Option<&Once>,
 ) -> Result<pb::WriteItemsResponse, Errors> {
-    let pb::UpdateItemsRequest { collection, target, query, singleton, .. } = request;
+    let pb::UpdateItemsRequest { collection, target, query, singleton, condition, .. } = request;
     let Some(payload) = singleton else {
         return Err(match target {
             Some(Target::Keys(keys)) => no_route(&collection, keys.keys.first().map(String::as_str)),
@@ -51,11 +54,13 @@ pub async fn write(
         target: Some(Target::Keys(pb::Keys { keys: vec![key] })),
         payload: payload.clone(),
         query: query.clone(),
-        singleton: None,
+        condition: condition.clone(),
+        ..pb::UpdateItemsRequest::default()
     };
     if let Some(key) = present(state, caller, &collection).await? {
-        return change(state, caller, change_of(key)).await.map(alone);
+        return change(state, caller, change_of(key), once).await;
     }
+    condition::hold(condition.as_ref(), None)?;
     let making = state.making.lock().await;
     let told = |error: sqlx::Error| state.failure(&error, &collection);
     let mut held = state.db.begin().await.map_err(|error| {
@@ -65,14 +70,15 @@ pub async fn write(
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))").bind(MAKING).bind(&collection);
     lock.execute(&mut *held).await.map_err(told)?;
     let done = match present(state, caller, &collection).await? {
-        Some(key) => change(state, caller, change_of(key)).await,
+        Some(key) => change(state, caller, change_of(key), once).await,
         None => {
-            let request = pb::CreateItemsRequest { collection: collection.clone(), payload, query };
-            make(state, caller, request).await
+            let collection = collection.clone();
+            let request = pb::CreateItemsRequest { collection, payload, query, ..Default::default() };
+            make(state, caller, request, once).await
         }
     };
     drop((held, making));
-    done.map(alone)
+    done
 }
 
 /// The key of the one item, if it was made.
@@ -96,7 +102,7 @@ async fn present(state: &State, caller: &Caller, name: &str) -> Result<Option<St
 }
 
 /// The only entry of the answer's list, as it is read.
-fn alone(answer: pb::WriteItemsResponse) -> pb::WriteItemsResponse {
+pub fn alone(answer: pb::WriteItemsResponse) -> pb::WriteItemsResponse {
     let entry = answer.items.strip_prefix(b"[").and_then(|list| list.strip_suffix(b"]"));
     let items = entry.map_or_else(Bytes::new, |entry| answer.items.slice_ref(entry));
     pb::WriteItemsResponse { items, ..answer }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chassis::Tasks;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use model::{Error, Errors};
+use model::Error;
 use planner::{Statement, StreamPlan};
 use proto::items::v1 as pb;
 use proto::items::v1::stream_items_response::Part;
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tonic::Status;
 use tracing::Instrument as _;
 
+use super::moment;
 use super::read::{self, Wanted};
 use super::write::Tries;
 use crate::execute;
@@ -179,7 +180,7 @@ impl Reader {
 
     /// Plans and reads once. `self.head` is there as soon as something was sent.
     async fn attempt(&mut self) -> Result<(), Broken> {
-        let plan = self.plan()?;
+        let plan = self.plan().await?;
         let Streams { longest, patience, .. } = self.streams;
         let mut reading = self.state.db.read(longest, patience * 2).await?;
         let mut head = pb::StreamHead {
@@ -204,12 +205,14 @@ impl Reader {
         Ok(reading.end().await?)
     }
 
-    fn plan(&self) -> Result<StreamPlan, Errors> {
+    async fn plan(&self) -> Result<StreamPlan, Failure> {
         let asking = self.state.asking(&self.caller);
         let snapshot = self.state.snapshots.present();
         let collection = snapshot.collection(&self.wanted.collection)?;
         let reader = read::bounds(asking.reader(&snapshot), collection);
         let query = self.wanted.query(collection)?;
+        let past = moment::schema(&self.state, &snapshot, &query).await?;
+        let (collection, reader) = moment::within(past.as_ref(), collection, reader)?;
         Ok(planner::plan_stream(&query, collection, reader)?)
     }
 

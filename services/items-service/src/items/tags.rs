@@ -116,7 +116,7 @@ mod tests {
             of("blocks", "id", vec![field("id", None), field("item", Some(any))]),
         ];
         let collections = all.into_iter().map(|one| (one.name.clone(), one.into())).collect();
-        Schema { version: 1, collections }
+        Schema { version: 1, collections, past: None }
     }
 
     fn tags(answer: &str) -> String {

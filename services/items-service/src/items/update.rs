@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use access::Action;
 use model::{Collection, Error, Errors, Filter};
-use planner::{Payload, Reader, Stamp, Statement, UpdateChange, parse_key};
+use planner::{Once, Payload, Reader, Stamp, Statement, UpdateChange, parse_key};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use proto::items::v1::update_items_request::Target;
 use query::Query;
@@ -16,7 +17,8 @@ use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
 use super::version::VERSIONS;
-use super::write::{CHUNK, Ending, Tries, Written, run};
+use super::write::{CHUNK, Ending, Tries, Written, run, unchanged};
+use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
@@ -40,17 +42,28 @@ pub async fn items(
     caller: &Caller,
     request: pb::UpdateItemsRequest,
 ) -> Result<pb::WriteItemsResponse, Errors> {
-    if singleton::is(state, &request.collection) {
-        return singleton::write(state, caller, request).await;
-    }
-    change(state, caller, request).await
+    // A condition is part of the try, not of what is asked: who has read the item again names its new version.
+    let asked =
+        || pb::UpdateItemsRequest { idempotency_key: String::new(), condition: None, ..request.clone() };
+    let asked = || [&b"update"[..], &asked().encode_to_vec()].concat();
+    let once = &once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    let is_single = singleton::is(state, &request.collection);
+    let work = async {
+        match is_single {
+            true => singleton::write(state, caller, request, once.as_ref()).await,
+            false => change(state, caller, request, once.as_ref()).await,
+        }
+    };
+    let done = once::answered(state, once.as_ref(), work).await?;
+    Ok(if is_single { singleton::alone(done) } else { done })
 }
 
-/// Changes items of any collection.
+/// Changes items of any collection; the answer is kept under the key, if there is one.
 pub async fn change(
     state: &State,
     caller: &Caller,
     request: pb::UpdateItemsRequest,
+    once: Option<&Once>,
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
     let asking = state.asking(caller);
@@ -63,25 +76,29 @@ pub async fn change(
             let collection = writable(&snapshot, &request.collection, Action::Update)?;
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
             let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
+            let condition = request.condition.as_ref();
+            condition::check(state, caller, collection, (condition, is_one(&request.target)))?;
             let question = Change { caller, request: &request, one, keys: &keys };
             let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
             let each = matches!(request.target, Some(Target::Each(_)));
             if nested::any(&payloads, collection) {
                 let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
                 let wanted = wanted(keys, payloads, each);
-                let written = nested::write(place, collection, wanted, filter.as_ref(), &query).await;
+                let read_back = Some((&query, &**collection, reader));
+                let ending = Ending { read_back, reached: None, condition, once };
+                let written = nested::write(place, collection, wanted, filter.as_ref(), ending).await;
                 return written.map(Into::into);
             }
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
             let groups = groups(&keys, payloads, each);
-            let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
             let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
-            let ending = Ending { read_back: Some((&query, collection, reader)), reached };
-            let mut written = run(state, &statements, ending, rules).await?;
+            let ending = Ending { read_back: Some((&query, collection, reader)), reached, condition, once };
+            let stamp = ending.stamp(&stamp, groups.len(), &rules);
+            let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
             if statements.is_empty() && !keys.is_empty() {
-                written = read_only(state, &keys, &query, collection, reader).await?;
+                return read_only(state, &keys, &query, (collection, reader), ending).await.map(Into::into);
             }
-            Ok(written.into())
+            run(state, &statements, ending, rules).await.map(Into::into)
         };
         match attempt.await {
             Ok(done) => return Ok(done),
@@ -138,18 +155,27 @@ pub async fn prepared(
     Ok(payloads)
 }
 
+/// The request names one item.
+fn is_one(target: &Option<Target>) -> bool {
+    matches!(target, Some(Target::Keys(keys)) if keys.keys.len() == 1)
+}
+
 /// Nothing that is stored was changed: the items as they are.
 async fn read_only(
     state: &State,
     keys: &[String],
     query: &Query,
-    collection: &Collection,
-    reader: Reader<'_>,
+    (collection, reader): (&Collection, Reader<'_>),
+    ending: Ending<'_>,
 ) -> Result<Written, Failure> {
+    let only = keys.first().filter(|_| keys.len() == 1);
+    let version = condition::version_of(&state.db, collection, only).await?;
     let plan = planner::plan_read_keys(keys, query, collection, reader)?;
     let rows = execute::rows_alone(&state.db, &plan.statement).await?;
-    let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
-    Ok(Written { items, keys: keys.to_vec() })
+    let items: String = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
+    let version = version.filter(|_| items != "[]");
+    condition::hold(ending.condition, version)?;
+    unchanged(state, Written { items, keys: keys.to_vec(), version }, ending.once).await
 }
 
 async fn target(

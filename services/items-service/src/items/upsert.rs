@@ -132,7 +132,7 @@ impl Upsert<'_> {
         if !keys.is_empty() {
             state.announce().await;
         }
-        Ok(Attempt::Done(pb::WriteItemsResponse { items, keys }))
+        Ok(Attempt::Done(pb::WriteItemsResponse { items, keys, ..Default::default() }))
     }
 
     /// Only collections of the user's own: what system collections do beside a write goes by creation and change.

@@ -1,13 +1,16 @@
 //! What all writes share: several statements in one transaction, and their answer.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use model::{Collection, Errors};
-use planner::{Reader, Statement};
-use proto::items::v1::WriteItemsResponse;
+use planner::{Once, Reader, Stamp, Statement};
+use proto::items::v1::{Condition, WriteItemsResponse};
 use query::Query;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
+use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
 use crate::state::State;
@@ -23,23 +26,28 @@ pub struct Written {
     pub items: String,
     /// Keys that were written.
     pub keys: Vec<String>,
+    /// The version of the item, if it was one.
+    pub version: Option<i64>,
 }
 
 impl Written {
     fn of(rows: Vec<PgRow>) -> Result<Self, sqlx::Error> {
         let Some(row) = rows.into_iter().next() else { return Ok(Self::default()) };
-        let items = if row.len() > 1 {
-            row.try_get::<Option<String>, _>("items")?.unwrap_or_default()
-        } else {
-            String::new()
+        // Deletions have none.
+        let items = match row.try_get::<Option<String>, _>("items") {
+            Err(sqlx::Error::ColumnNotFound(_)) => String::new(),
+            items => items?.unwrap_or_default(),
         };
-        Ok(Self { items, keys: row.try_get::<Option<Vec<String>>, _>("keys")?.unwrap_or_default() })
+        let keys = row.try_get::<Option<Vec<String>>, _>("keys")?.unwrap_or_default();
+        let version = if keys.len() == 1 { row.try_get("version")? } else { None };
+        Ok(Self { items, keys, version })
     }
 }
 
 impl From<Written> for WriteItemsResponse {
     fn from(written: Written) -> Self {
-        Self { items: Bytes::from(written.items), keys: written.keys }
+        let version = written.version.unwrap_or_default();
+        Self { items: Bytes::from(written.items), keys: written.keys, version, replayed: false }
     }
 }
 
@@ -50,6 +58,27 @@ pub struct Ending<'a> {
     pub read_back: Option<(&'a Query, &'a Collection, Reader<'a>)>,
     /// So many items must have been reached, else nothing is written and the answer is 403.
     pub reached: Option<usize>,
+    /// The one item must have been so before, else nothing is written and the answer is 412.
+    pub condition: Option<&'a Condition>,
+    /// The answer is kept under this key.
+    pub once: Option<&'a Once>,
+}
+
+impl Ending<'_> {
+    /// Nothing has to be found out between the statement and its commit: it may be a transaction by itself.
+    fn is_plain(&self, rules: &Rules) -> bool {
+        self.reached.is_none() && self.condition.is_none() && rules.is_empty()
+    }
+
+    /// The stamp for the statements of this write, so many of them: one that is alone keeps its own answer.
+    pub fn stamp<'s>(&self, stamp: &'s Stamp, statements: usize, rules: &Rules) -> Cow<'s, Stamp> {
+        match self.once {
+            Some(once) if statements == 1 && self.is_plain(rules) => {
+                Cow::Owned(Stamp { once: Some(once.clone()), ..stamp.clone() })
+            }
+            _ => Cow::Borrowed(stamp),
+        }
+    }
 }
 
 /// Runs write statements, all or none. One statement is its own transaction; several share one, and the items are
@@ -65,10 +94,16 @@ pub async fn run(
         [] => {
             // Nothing was to be written, which is not the same as being told nothing.
             let items = ending.read_back.map_or("", |_| "[]").to_owned();
-            Written { items, keys: Vec::new() }
+            let written = Written { items, ..Written::default() };
+            condition::hold(ending.condition, None)?;
+            unchanged(state, written, ending.once).await?
         }
-        [only] if ending.reached.is_none() && rules.is_empty() => {
-            Written::of(execute::rows_alone(&state.db, only).await?)?
+        [only] if ending.is_plain(&rules) && only.keeps_answer == ending.once.is_some() => {
+            let rows = execute::rows_alone(&state.db, only).await?;
+            if only.keeps_answer && !rows.first().map_or(Ok(true), |row| row.try_get("free"))? {
+                return Err(once::in_flight().into());
+            }
+            Written::of(rows)?
         }
         several => run_several(state, several, ending, rules).await?,
     };
@@ -81,6 +116,17 @@ pub async fn run(
     Ok(written)
 }
 
+/// The answer of a write that came to nothing, kept if it comes under a key: it will be the same again.
+pub async fn unchanged(state: &State, written: Written, key: Option<&Once>) -> Result<Written, Failure> {
+    if key.is_some() {
+        let mut tx = execute::begin(&state.db).await?;
+        once::claim(&mut tx, key).await?;
+        once::keep(&mut tx, key, &written).await?;
+        execute::commit(tx).await?;
+    }
+    Ok(written)
+}
+
 async fn run_several(
     state: &State,
     statements: &[Statement],
@@ -88,20 +134,28 @@ async fn run_several(
     mut rules: Rules,
 ) -> Result<Written, Failure> {
     let mut tx = execute::begin(&state.db).await?;
+    once::claim(&mut tx, ending.once).await?;
     rules.before(&mut tx).await?;
-    let mut keys = Vec::new();
+    let (mut keys, mut version) = (Vec::new(), None);
     for statement in statements {
-        keys.extend(Written::of(execute::rows(&mut tx, statement).await?)?.keys);
+        let written = Written::of(execute::rows(&mut tx, statement).await?)?;
+        keys.extend(written.keys);
+        version = version.max(written.version);
     }
     let mut seen = std::collections::HashSet::new();
     keys.retain(|key| seen.insert(key.clone()));
     if ending.reached.is_some_and(|reached| keys.len() < reached) {
         return Err(model::Error::forbidden().into());
     }
+    version = version.filter(|_| keys.len() == 1);
+    // The write has counted it up by one, under the item's lock.
+    condition::hold(ending.condition, version.map(|version| version - 1))?;
     rules.after(&mut tx).await?;
     let items = read_back(&mut tx, &keys, ending).await?;
+    let written = Written { items, keys, version };
+    once::keep(&mut tx, ending.once, &written).await?;
     execute::commit(tx).await?;
-    Ok(Written { items, keys })
+    Ok(written)
 }
 
 /// The items as they are now, at the end of their transaction; nothing when nobody asks for them.
@@ -130,6 +184,8 @@ impl Tries {
     pub async fn after(&mut self, failure: Failure, state: &State, collection: &str) -> Result<(), Errors> {
         match failure {
             Failure::Refused(errors) => Err(errors),
+            // Another process has just written under the same key.
+            Failure::Sql(error) if once::is_taken(&error) => Err(once::in_flight().into()),
             Failure::Sql(error) if self.again < AGAIN && State::is_stale(&error) => {
                 tracing::info!(collection, %error, "the schema moved: planning again");
                 self.again += 1;

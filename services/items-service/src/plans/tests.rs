@@ -47,7 +47,7 @@ fn schema() -> Schema {
         sort_field: None,
         system: false,
     };
-    Schema { version: 1, collections: [("notes".to_owned(), notes.into())].into() }
+    Schema { version: 1, collections: [("notes".to_owned(), notes.into())].into(), past: None }
 }
 
 fn user(number: u128) -> Variables {

@@ -15,6 +15,7 @@ use crate::catalog::assemble::is_system;
 use crate::catalog::rows::ColumnRow;
 use crate::catalog::{Catalog, CollectionEntry, FieldEntry, marks, wire};
 use crate::failure::Failure;
+use crate::history::redact;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system;
@@ -90,6 +91,10 @@ pub async fn finish(
     let Some(mut members) = metadata::row(conn, field, system).await? else { return Ok(()) };
     if let Some(place) = place.filter(|_| members.get("sort").is_none_or(Value::is_null)) {
         members.insert("sort".to_owned(), Value::from(place));
+    }
+    if metadata::hides(&members) {
+        // The log may know a field of this name from before.
+        redact::ask(conn, collection, &field.field).await?;
     }
     meta::write(conn, &snapshot.catalog, meta::FIELDS, &[collection, &field.field], &members).await
 }
@@ -187,6 +192,9 @@ pub(super) async fn change(
     }
     if !members.is_empty() {
         meta::write(conn, &snapshot.catalog, meta::FIELDS, &[collection, name], &members).await?;
+    }
+    if metadata::hides(&members) {
+        redact::ask(conn, collection, name).await?;
     }
     let changed: Vec<&str> = changes.keys().map(String::as_str).collect();
     Ok(entry("update", collection, name).payload(Value::Object(changes.clone())).fields(changed))

@@ -48,7 +48,7 @@ pub fn schema(catalog: &Catalog, version: i64) -> Schema {
         };
         collections.insert(entry.name.clone(), Arc::new(collection));
     }
-    Schema { version, collections }
+    Schema { version, collections, past: None }
 }
 
 /// The managed indexes for search, by field. As long as one is missing there are none: what it would find would be

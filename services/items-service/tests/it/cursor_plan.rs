@@ -49,7 +49,7 @@ fn entries() -> Collection {
 async fn explained(pool: &db::Db, query: &str, place: &[Option<&str>]) -> Value {
     let now = OffsetDateTime::UNIX_EPOCH;
     let variables = Variables { now, user: None, role: None, roles: Vec::new(), policies: Vec::new() };
-    let (schema, access) = (Schema { version: 1, collections: Default::default() }, Access::admin());
+    let (schema, access) = (Schema { version: 1, ..Schema::default() }, Access::admin());
     let limits = planner::Limits::default();
     let reader = Reader { schema: &schema, access: &access, variables: &variables, limits };
     let query = Query::from_query_string(query).unwrap();

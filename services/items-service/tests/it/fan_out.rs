@@ -15,7 +15,7 @@ const PARENTS: i64 = 50;
 const LIMIT: i64 = 10;
 
 impl Service {
-    async fn relation(&self, definition: Value) {
+    pub async fn relation(&self, definition: Value) {
         let definition = definition.to_string().into();
         let mut schema = SchemaServiceClient::new(self.channel.clone());
         schema.create_relation(self.ask(CreateRelationRequest { definition })).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod cursor_plan;
 mod fan_out;
+mod past;
 mod search;
 
 use std::sync::Arc;
@@ -38,15 +39,17 @@ impl Service {
         let _ = telemetry::init(&quiet);
         let servers = testkit::World::start("items").await;
         let (slot, nobody) = (LocalSlot::new(), Channel::local(&LocalSlot::new()));
+        let secret = "a secret of more than 32 characters for tests";
+        let signet = |purpose| secrets::Signet::try_new(secret, purpose).unwrap();
         let links = Links {
             db: servers.db.clone(),
             bus: servers.bus.clone(),
             signer: servers.signer.clone(),
             auth: nobody.clone(),
             hooks: nobody,
-            sealer: secrets::Sealer::try_new("a secret of more than 32 characters for tests").unwrap(),
-            cursors: secrets::Signet::try_new("a secret of more than 32 characters for tests", "cursors")
-                .unwrap(),
+            sealer: secrets::Sealer::try_new(secret).unwrap(),
+            cursors: signet("cursors"),
+            requests: signet("requests"),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         };
@@ -82,7 +85,7 @@ impl Service {
         let request = CreateItemsRequest {
             collection: collection.to_owned(),
             payload: payload.to_string().into(),
-            query: Vec::new().into(),
+            ..CreateItemsRequest::default()
         };
         Ok(self.items().create_items(self.ask(request)).await?.into_inner())
     }
@@ -97,8 +100,7 @@ impl Service {
             collection: collection.to_owned(),
             target: Some(target),
             payload: payload.to_string().into(),
-            query: Vec::new().into(),
-            singleton: None,
+            ..UpdateItemsRequest::default()
         };
         Ok(self.items().update_items(self.ask(request)).await?.into_inner())
     }
@@ -185,6 +187,7 @@ async fn many_items_are_one_write() {
     let delete = DeleteItemsRequest {
         collection: "counters".to_owned(),
         target: Some(delete_items_request::Target::Matching(Vec::new().into())),
+        ..DeleteItemsRequest::default()
     };
     let gone = service.items().delete_items(service.ask(delete)).await.unwrap().into_inner();
     assert_eq!(gone.keys.len(), 2_500);

@@ -9,6 +9,8 @@ use rpc::{Caller, Channel};
 use serde_json::{Value, json};
 
 use super::super::nested::{self, Place, Wanted, Whose};
+use super::super::once::Idempotency;
+use super::super::write::Ending;
 use super::{Asker, Shop, asker, may, read};
 use crate::config::Config;
 use crate::failure::Failure;
@@ -36,6 +38,11 @@ async fn state(shop: &Shop) -> State {
         sealer: secrets::Sealer::try_new(SECRET).unwrap(),
         cursors: secrets::Signet::try_new(SECRET, "cursors").unwrap(),
         making: tokio::sync::Mutex::default(),
+        idempotency: Idempotency::new(
+            secrets::Signet::try_new(SECRET, "requests").unwrap(),
+            config.idempotency_ttl,
+        ),
+        conditional: config.conditional.into_iter().collect(),
         wake: Wake::default(),
         clock,
         ids: Arc::new(RandomIds),
@@ -54,7 +61,8 @@ async fn change(shop: &Shop, asker: &Asker, key: &str, payload: Value) -> Result
     let wanted = vec![Wanted::top(payloads.remove(0), Whose::These(vec![key.to_owned()]))];
     let collection = snapshot.collection("articles").unwrap();
     let query = Query::from_query_string("fields=id,tags.id").unwrap();
-    match nested::write(place, collection, wanted, None, &query).await {
+    let ending = Ending { read_back: Some((&query, collection, reader)), ..Ending::default() };
+    match nested::write(place, collection, wanted, None, ending).await {
         Ok(written) => Ok(serde_json::from_str(&written.items).unwrap()),
         Err(Failure::Refused(errors)) => Err(errors),
         Err(Failure::Sql(error)) => panic!("{error}"),

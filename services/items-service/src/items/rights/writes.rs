@@ -24,6 +24,7 @@ fn stamp() -> Stamp {
         batch_id: uuid(),
         silent: false,
         now: OffsetDateTime::UNIX_EPOCH,
+        once: None,
     }
 }
 

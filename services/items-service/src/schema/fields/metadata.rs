@@ -70,8 +70,8 @@ fn mark_type(members: &mut Map<String, Value>, kind: Option<&str>, alias: bool) 
     Ok(())
 }
 
-/// Values would be shown as a mask.
-fn hides(members: &Map<String, Value>) -> bool {
+/// Values are shown as a mask, and stay out of the log.
+pub fn hides(members: &Map<String, Value>) -> bool {
     let special = members.get("special").and_then(Value::as_str).unwrap_or_default();
     special.split(',').any(|name| matches!(name, "hash" | "conceal" | "encrypt"))
 }
