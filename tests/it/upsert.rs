@@ -96,6 +96,25 @@ async fn present_items_change_and_others_are_made() {
 }
 
 #[tokio::test]
+async fn under_a_key_it_is_done_once() {
+    let world = world(shape!()).await;
+    let api = &world.api;
+    let json: (&str, &str) = ("content-type", "application/json");
+    let put = async |header: (&str, &str), body: &str| {
+        let path = "/items/goods?on_conflict=slug&fields=id,slug";
+        api.raw(Method::PUT, path, &[json, header], body.to_owned()).await.unwrap()
+    };
+    let body = r#"[{"slug":"a"},{"stock":3}]"#;
+    let first = put(("idempotency-key", "k1"), body).await.expect(200);
+    let again = put(("idempotency-key", "k1"), body).await.expect(200);
+    assert_eq!((again.header("idempotency-replayed"), &again.text), (Some("true"), &first.text));
+    assert_eq!(events(&world).await.len(), 2);
+    assert_eq!(put(("idempotency-key", "k1"), r#"[{"slug":"b"}]"#).await.status, 422);
+    put(("if-match", "\"1\""), body).await.refused(400, "INVALID_HEADER");
+    assert_eq!(events(&world).await.len(), 2);
+}
+
+#[tokio::test]
 async fn several_fields_decide_together() {
     let world = world(shape!()).await;
     let api = &world.api;

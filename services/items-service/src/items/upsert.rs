@@ -6,7 +6,8 @@ mod sorting;
 use access::{Access, Action};
 use bytes::Bytes;
 use model::{Collection, Error, Errors};
-use planner::{Payload, Reader, Stamp, UpdateChange};
+use planner::{Once, Payload, Reader, Stamp, UpdateChange};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
@@ -18,7 +19,8 @@ use super::nested;
 use super::read::query;
 use super::singleton;
 use super::update;
-use super::write::Tries;
+use super::write::{Tries, Written};
+use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
@@ -43,10 +45,23 @@ pub async fn items(
     if singleton::is(state, &request.collection) {
         return Err(singleton::no_route(&request.collection, None).into());
     }
+    let asked = || pb::UpsertItemsRequest { idempotency_key: String::new(), ..request.clone() };
+    let asked = || [&b"upsert"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), write(state, caller, &request, once.as_ref())).await
+}
+
+/// Creates or changes items; the answer is kept under the key, if there is one.
+async fn write(
+    state: &State,
+    caller: &Caller,
+    request: &pb::UpsertItemsRequest,
+    once: Option<&Once>,
+) -> Result<pb::WriteItemsResponse, Errors> {
     let (payloads, _) = planner::parse_payloads(&request.payload)?;
     let query = query(&request.query)?;
     let (asking, stamp) = (state.asking(caller), state.stamp(caller));
-    let upsert = Upsert { state, caller, request: &request, payloads, query, asking, stamp };
+    let upsert = Upsert { state, caller, request, payloads, query, asking, stamp, once };
     let (mut tries, mut races, mut lost) = (Tries::default(), 0, None);
     loop {
         match upsert.attempt(lost.take()).await {
@@ -88,6 +103,7 @@ struct Upsert<'a> {
     query: Query,
     asking: Asking,
     stamp: Stamp,
+    once: Option<&'a Once>,
 }
 
 impl Upsert<'_> {
@@ -114,8 +130,12 @@ impl Upsert<'_> {
         let mut changes = sorting.changes(collection)?;
         self.prepare(&snapshot, collection, Action::Create, &mut new.payloads, &[]).await?;
         self.prepare(&snapshot, collection, Action::Update, &mut changes.payloads, &changes.keys).await?;
+        if !changes.keys.is_empty() {
+            condition::check(state, self.caller, collection, (None, false))?;
+        }
         let mut tx = execute::begin(&state.db).await?;
         let conn = &mut *tx;
+        once::claim(conn, self.once).await?;
         if !self.still_so(conn, &sorted, &agreeing, collection, reader).await? {
             return Ok(Attempt::Lost(None));
         }
@@ -128,11 +148,13 @@ impl Upsert<'_> {
             Err(other) => return Err(other),
         };
         let items = self.read_back(conn, &keys, collection, reader).await?;
+        let written = Written { items, keys, version: None };
+        once::keep(conn, self.once, &written).await?;
         execute::commit(tx).await?;
-        if !keys.is_empty() {
+        if !written.keys.is_empty() {
             state.announce().await;
         }
-        Ok(Attempt::Done(pb::WriteItemsResponse { items, keys, ..Default::default() }))
+        Ok(Attempt::Done(written.into()))
     }
 
     /// Only collections of the user's own: what system collections do beside a write goes by creation and change.
@@ -254,14 +276,13 @@ impl Upsert<'_> {
         keys: &[String],
         collection: &Collection,
         reader: Reader<'_>,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<String, Failure> {
         if !reader.access.allows(&collection.name, Action::Read) {
-            return Ok(Bytes::new());
+            return Ok(String::new());
         }
         let plan = planner::plan_read_ordered(keys, &self.query, collection, reader)?;
         let rows = execute::rows(conn, &plan).await?;
-        let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
-        Ok(Bytes::from(items))
+        Ok(rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?)
     }
 }
 
