@@ -6,7 +6,7 @@ mod sorting;
 use access::{Access, Action};
 use bytes::Bytes;
 use model::{Collection, Error, Errors};
-use planner::{Once, Payload, Reader, Stamp};
+use planner::{Once, Payload, Reader, Stamp, UpdateChange};
 use prost::Message as _;
 use proto::items::v1 as pb;
 use query::Query;
@@ -52,6 +52,7 @@ pub async fn items(
     once::answered(state, once.as_ref(), write(state, caller, &request, once.as_ref())).await
 }
 
+/// Creates or changes items; the answer is kept under the key, if there is one.
 async fn write(
     state: &State,
     caller: &Caller,
@@ -130,12 +131,13 @@ impl Upsert<'_> {
         let mut new = sorting.new_items(collection, &*state.ids)?;
         let mut changes = sorting.changes(collection)?;
         let creating = Judging::init(&state.db, (collection, Action::Create), reader, &self.stamp).await?;
-        for group in &mut new {
-            self.prepare(&snapshot, &creating, &mut group.payloads, &[]).await?;
-        }
+        self.prepare(&snapshot, &creating, &mut new.payloads, &[]).await?;
         let changing = Judging::init(&state.db, (collection, Action::Update), reader, &self.stamp).await?;
         let plain = self.prepare(&snapshot, &changing, &mut changes.payloads, &changes.keys).await?;
         let held = changing.held(plain.map(|plain| update::groups(&changes.keys, plain, true)), None);
+        if !changes.keys.is_empty() {
+            condition::check(state, self.caller, collection, (None, false))?;
+        }
         let mut tx = execute::begin(&state.db).await?;
         let conn = &mut *tx;
         once::claim(conn, self.once).await?;
@@ -154,9 +156,7 @@ impl Upsert<'_> {
             Err(other) => return Err(other),
         };
         let items = self.read_back(conn, &keys, collection, reader).await?;
-        let only = keys.first().filter(|_| keys.len() == 1);
-        let version = condition::version_of(&mut *conn, collection, only).await?;
-        let written = Written { items, keys, version };
+        let written = Written { items, keys, version: None };
         once::keep(conn, self.once, &written).await?;
         execute::commit(tx).await?;
         if !written.keys.is_empty() {
@@ -234,53 +234,47 @@ impl Upsert<'_> {
     async fn write(
         &self,
         conn: &mut PgConnection,
-        (new, changes): ([sorting::New; 2], sorting::Changes),
+        (new, changes): (sorting::New, sorting::Changes),
         collection: &Collection,
         reader: Reader<'_>,
     ) -> Result<Vec<String>, Failure> {
         let Self { state, stamp, .. } = self;
         let mut keys = vec![String::new(); self.payloads.len()];
-        for group in new {
-            let mut made = Vec::with_capacity(group.payloads.len());
-            for statement in
-                create::statements(state, &group.payloads, &nothing(), collection, reader, stamp)?
+        if !new.payloads.is_empty() {
+            let mut made = Vec::with_capacity(new.payloads.len());
+            for statement in create::statements(state, &new.payloads, &nothing(), collection, reader, stamp)?
             {
                 made.extend(keys_of(&execute::rows(conn, &statement).await?)?);
             }
-            for (ord, key) in group.named(made, collection)? {
+            for (ord, key) in new.named(made, collection)? {
                 keys[ord] = key;
             }
         }
         let groups = update::groups(&changes.keys, changes.payloads, true);
-        self.change(conn, &groups, collection, reader).await?;
+        self.change(conn, (&groups, new.payloads.len()), collection, reader).await?;
         for (ord, key) in changes.ords.iter().zip(changes.keys) {
             keys[*ord] = key;
         }
         Ok(keys)
     }
 
-    /// Changes items. One that is out of reach takes all of it back.
+    /// Changes items, `before` others of the same write. One that is out of reach takes all of it back.
     async fn change(
         &self,
         conn: &mut PgConnection,
-        groups: &[update::Group],
+        (groups, before): (&[update::Group], usize),
         collection: &Collection,
         reader: Reader<'_>,
     ) -> Result<(), Failure> {
-        for group in groups {
-            let statements = update::statements(
-                self.state,
-                std::slice::from_ref(group),
-                None,
-                &nothing(),
-                collection,
-                reader,
-                &self.stamp,
-            )?;
-            for statement in &statements {
-                if keys_of(&execute::rows(conn, statement).await?)?.len() < group.keys.len() {
-                    return Err(Error::forbidden().into());
-                }
+        let mut first_index = i32::try_from(before).unwrap_or(i32::MAX);
+        for update::Group { keys, payloads } in groups {
+            let event_ids: Vec<_> = keys.iter().map(|_| self.state.ids.ordered()).collect();
+            let change = UpdateChange { keys, payloads, event_ids: &event_ids, first_index, filter: None };
+            first_index = first_index.saturating_add(i32::try_from(keys.len()).unwrap_or(i32::MAX));
+            let plan = planner::plan_update(&change, &nothing(), collection, reader, &self.stamp)?;
+            let Some(statement) = plan else { continue };
+            if keys_of(&execute::rows(conn, &statement).await?)?.len() < keys.len() {
+                return Err(Error::forbidden().into());
             }
         }
         Ok(())
@@ -299,8 +293,7 @@ impl Upsert<'_> {
         }
         let plan = planner::plan_read_ordered(keys, &self.query, collection, reader)?;
         let rows = execute::rows(conn, &plan).await?;
-        let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
-        Ok(items)
+        Ok(rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?)
     }
 }
 
