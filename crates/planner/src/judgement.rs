@@ -145,7 +145,7 @@ impl<'a> Judgement<'a> {
             }
             if let Some(rule) = rule {
                 let sent = sent(payload, fields_of(rule));
-                let failures = self.judge.failures(rule, Item { sent: &sent, held: &nothing });
+                let failures = self.judge.failures(rule, Item { sent: &sent, held: &nothing, whole: false });
                 errors.extend(failures.iter().map(|failure| told(failure, self.collection)));
             }
         }
@@ -156,7 +156,7 @@ impl<'a> Judgement<'a> {
         let mut errors = Vec::new();
         for (rule, names) in &self.rules {
             let sent = sent(payload, names.iter().map(String::as_str));
-            let failures = self.judge.failures(rule, Item { sent: &sent, held });
+            let failures = self.judge.failures(rule, Item { sent: &sent, held, whole: true });
             errors.extend(failures.iter().map(|failure| told(failure, self.collection)));
         }
         errors

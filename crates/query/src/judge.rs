@@ -21,6 +21,8 @@ pub struct Item<'a> {
     pub sent: &'a Map<String, Value>,
     /// Values that stand there, or will, where none is sent; of fields that are not here nothing is known.
     pub held: &'a Map<String, Value>,
+    /// The whole item is judged: what nothing fits fails even where nothing is sent and nothing is known.
+    pub whole: bool,
 }
 
 /// A value, as far as there is one.
@@ -74,8 +76,7 @@ impl Judge {
                         vec![Failure::required()]
                     }
                     Subject::Hollow if *operator == Operator::Nnull => vec![Failure::bare("nnull")],
-                    // What no value fits, none at all doesn't fit either.
-                    Subject::Hollow | Subject::Unknown if is_never(*operator, value) => {
+                    Subject::Hollow | Subject::Unknown if item.whole && is_never(*operator, value) => {
                         self.compare(*operator, &Value::Null, value)
                     }
                     Subject::Hollow | Subject::Unknown => Vec::new(),
@@ -85,7 +86,8 @@ impl Judge {
             Filter::Related { field, filter, .. } => match item.value(field) {
                 Subject::Value(Value::Object(related)) => {
                     let nothing = Map::new();
-                    let failures = self.failures(filter, Item { sent: related, held: &nothing });
+                    let failures =
+                        self.failures(filter, Item { sent: related, held: &nothing, whole: false });
                     failures.into_iter().map(|failure| failure.below(field)).collect()
                 }
                 // A key says nothing of what it leads to.

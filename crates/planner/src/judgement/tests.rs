@@ -20,6 +20,8 @@ fn judged() -> Collection {
             "title" => rule(json!({"title": {"_regex": "^[A-Z]"}})),
             "words" => rule(json!({"_and": [{"words": {"_gt": 0}}, {"title": {"_neq": "X"}}]})),
             "token" => rule(json!({"token": {"_regex": "^.{8,}$"}})),
+            // What can't be judged is only in the way of those who send it.
+            "views" => rule(json!({"views": {"_foo": 1}})),
             _ => None,
         };
     }
@@ -55,6 +57,7 @@ fn failures_come_in_the_order_of_the_fields() {
         (Action::Update, "{}"),
         (Action::Update, r#"{"title":null,"words":0}"#),
         (Action::Update, r#"{"words":3}"#),
+        (Action::Update, r#"{"views":3}"#),
     ];
     let lines = bodies.map(|(action, body)| {
         format!("{action:?} {body}\n  {}", told(&collection, &all, action, body).join("\n  "))

@@ -77,6 +77,7 @@ impl Failure {
             "nempty" => " Value can't be empty.".to_owned(),
             "eq" => format!(" Value has to be \"{}\".", named()),
             "neq" => format!(" Value can't be \"{}\".", named()),
+            "in" if texts().is_empty() => " No value is taken.".to_owned(),
             "in" => format!(" Value has to be one of {}.", texts()),
             "nin" => format!(" Value can't be one of {}.", texts()),
             "lt" => format!(" Value has to be less than \"{}\".", named()),

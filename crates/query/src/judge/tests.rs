@@ -11,7 +11,8 @@ fn rule(value: &Value) -> Filter {
 fn told(rule_value: &Value, sent: &Value, held: &Value) -> Vec<String> {
     let map = |value: &Value| value.as_object().cloned().unwrap_or_default();
     let (sent, held): (Map<_, _>, Map<_, _>) = (map(sent), map(held));
-    let failures = Judge::default().failures(&rule(rule_value), Item { sent: &sent, held: &held });
+    let failures =
+        Judge::default().failures(&rule(rule_value), Item { sent: &sent, held: &held, whole: true });
     failures
         .iter()
         .map(|failure| {
