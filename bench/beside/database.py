@@ -83,7 +83,8 @@ class Database:
         with open(self.log, errors="replace") as file:
             file.seek(0, os.SEEK_END)
             act()
-            time.sleep(0.3)
+            # Not longer: the session that is counted may be the next one that a poll is given.
+            time.sleep(0.1)
             text = file.read()
         self.setting("log_statement", "DEFAULT")
         sessions, named = {}, set()

@@ -25,6 +25,7 @@ class Write:
     body: str | None = None
     items: int = 1  # written by one request
     bars: Bars = STATED
+    statements: int | None = None  # at most, for one request
     has_plan: bool = False  # one statement, which pgbench does too
     slow: bool = False  # one request after the other, each takes seconds
     eats: bool = False  # each request needs an item of its own
@@ -67,7 +68,7 @@ NESTED = json.dumps(ONE | {
 
 WRITES = [
     Write("create one", "POST", "/items/posts", json.dumps(ONE), 1, bars(20, 0.35), has_plan=True),
-    Write("create 100", "POST", "/items/posts?fields=id", many(100), 100, bars(30, 0.40), has_plan=True),
+    Write("create 100", "POST", "/items/posts?fields=id", many(100), 100, bars(30, 0.40), statements=5, has_plan=True),
     Write("create 10,000", "POST", "/items/posts?fields=id", many(10_000), 10_000, slow=True),
     Write("update one", "PATCH", "/items/posts/{key}", '{"title":"changed"}', 1, bars(20)),
     Write("update 1,000 by query", "PATCH", "/items/posts?fields=id", BY_QUERY, 1000),

@@ -122,8 +122,9 @@ def the_order_of_acts(outcome):
 
 
 def a_delta(outcome):
+    changed = {one["id"] for one in outcome.activity if one["action"] == "update"}
     for one in outcome.revisions:
-        if isinstance(one["delta"], dict) and one["delta"]:
+        if one["activity"] in changed and isinstance(one["delta"], dict) and one["delta"]:
             one["delta"] = {**one["delta"], "seeded": 1}
             return True
     return False

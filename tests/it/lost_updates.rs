@@ -181,6 +181,7 @@ async fn conditions_are_for_one_item() {
     api.post("/items/notes", json!([{"n": 1}, {"n": 2}])).await.expect(200);
     for (method, path, body) in [
         (Method::POST, "/items/notes", json!({"n": 1})),
+        (Method::PUT, "/items/notes", json!({"id": 1, "n": 9})),
         (Method::PATCH, "/items/notes", json!({"keys": [1, 2], "data": {"n": 9}})),
         (Method::PATCH, "/items/notes", json!({"query": {}, "data": {"n": 9}})),
         (Method::PATCH, "/items/notes", json!([{"id": 1, "n": 9}])),
@@ -251,6 +252,7 @@ async fn a_collection_may_insist() {
         (Method::PATCH, "/items/notes/1", json!({"n": 2})),
         (Method::PATCH, "/items/notes", json!({"keys": [1], "data": {"n": 2}})),
         (Method::PATCH, "/items/notes", json!([{"id": 1, "n": 2}])),
+        (Method::PUT, "/items/notes", json!({"id": 1, "n": 2})),
         (Method::DELETE, "/items/notes/1", Value::Null),
         (Method::DELETE, "/items/notes", json!([1])),
     ] {

@@ -180,7 +180,7 @@ async fn of_many_that_bring_the_same_at_once_one_makes_it() {
     for round in 0..10 {
         let calls = (0..8).map(|caller| {
             let api = world.api.clone();
-            tokio::spawn(async move {
+            crate::storm::spawn(async move {
                 let mut rows = vec![
                     json!({"slug": format!("r{round}"), "stock": caller}),
                     json!({"slug": format!("s{round}"), "stock": caller}),

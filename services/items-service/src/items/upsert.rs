@@ -141,7 +141,9 @@ impl Upsert<'_> {
         let mut tx = execute::begin(&state.db).await?;
         let conn = &mut *tx;
         once::claim(conn, self.once).await?;
+        // What is lost is taken back at once: the next attempt claims the key again.
         if !self.still_so(conn, &sorted, &agreeing, collection, reader).await? {
+            tx.rollback().await?;
             return Ok(Attempt::Lost(None));
         }
         if let Some(held) = &held {
@@ -151,6 +153,7 @@ impl Upsert<'_> {
         let keys = match written {
             Ok(keys) => keys,
             Err(Failure::Sql(error)) if is_taken(&error) => {
+                tx.rollback().await?;
                 return Ok(Attempt::Lost(Some(Loss { sorted, error })));
             }
             Err(other) => return Err(other),

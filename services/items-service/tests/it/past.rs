@@ -90,6 +90,24 @@ impl Service {
             .await;
     }
 
+    /// An author and his post in one write, or a post beside the others of its author.
+    async fn together(&self, known: &mut Known, dice: &mut Dice) {
+        let own = post(known, dice);
+        let title = own["title"].as_str().unwrap().to_owned();
+        let payload = match dice.pick(&known.authors) {
+            Some(key) if dice.roll(2) == 0 => json!([{"id": key, "posts": {"create": [own]}}]),
+            _ => Value::Null,
+        };
+        if payload.is_null() {
+            let author = json!({"name": "ivy", "posts": [own]});
+            known.authors.extend(self.create("authors", author).await.unwrap().keys);
+        } else {
+            self.update("authors", Target::Each(true), payload).await.unwrap();
+        }
+        let newest = self.count("SELECT max(id)::bigint FROM posts").await;
+        known.posts.insert(newest.to_string(), title);
+    }
+
     /// One random write.
     async fn step(&self, known: &mut Known, dice: &mut Dice) {
         let posts: Vec<String> = known.posts.keys().cloned().collect();
@@ -120,23 +138,7 @@ impl Service {
                     known.posts.remove(key);
                 }
             }
-            5 => {
-                // An author and his post in one write, or a post beside the others of its author.
-                let own = post(known, dice);
-                let title = own["title"].as_str().unwrap().to_owned();
-                let payload = match dice.pick(&known.authors) {
-                    Some(key) if dice.roll(2) == 0 => json!([{"id": key, "posts": {"create": [own]}}]),
-                    _ => Value::Null,
-                };
-                if payload.is_null() {
-                    let author = json!({"name": "ivy", "posts": [own]});
-                    known.authors.extend(self.create("authors", author).await.unwrap().keys);
-                } else {
-                    self.update("authors", Target::Each(true), payload).await.unwrap();
-                }
-                let newest = self.count("SELECT max(id)::bigint FROM posts").await;
-                known.posts.insert(newest.to_string(), title);
-            }
+            5 => self.together(known, dice).await,
             6 => {
                 let some: Vec<&str> =
                     posts.iter().map(String::as_str).filter(|_| dice.roll(3) == 0).collect();
