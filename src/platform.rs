@@ -169,6 +169,7 @@ fn services(role: Role) -> &'static [&'static str] {
             "eventus.items.v1.ItemsService",
             "eventus.schema.v1.SchemaService",
             "eventus.events.v1.EventsService",
+            "eventus.history.v1.HistoryService",
         ],
         Role::Auth => &["eventus.auth.v1.AuthService"],
         Role::Hooks => &["eventus.hooks.v1.HooksService"],

@@ -33,4 +33,5 @@ mod system_collections;
 mod takeover;
 mod types;
 mod upsert;
+mod values;
 mod versions;

@@ -62,13 +62,17 @@ async fn every_write_happens_once() {
     let none = json!({"query": {"filter": {"n": {"_gt": 9}}}, "data": {"n": 1}});
     assert_eq!(twice(api, Method::PATCH, "/items/notes", "h", none).await, json!([]));
     assert_eq!(twice(api, Method::POST, "/items/notes", "i", json!([])).await, json!([]));
-    let events = count(&world, "eventus.events WHERE collection = 'notes'").await;
-    assert_eq!(events, 3 + 1 + 2 + 2 + 3, "an event for each change, none for a second answer");
+    let put = twice(api, Method::PUT, "/items/notes?fields=id", "p", json!([{"id": 9}])).await;
+    assert_eq!(put, json!([{"id": 9}]));
+    let put = twice(api, Method::PUT, "/items/notes?fields=id,n", "q", json!({"id": 9, "n": 5})).await;
+    assert_eq!(put, json!({"id": 9, "n": 5}));
+    let events = count(&world, "eventus.events WHERE collection = 'notes' AND key <> '9'").await;
+    assert_eq!(events, 2 + 1 + 2 + 2 + 2, "an event for each change, none for a second answer");
     twice(api, Method::DELETE, "/items/notes/1", "j", Value::Null).await;
     twice(api, Method::DELETE, "/items/notes", "k", json!([2, 9])).await;
     assert_eq!(count(&world, "notes").await, 0);
     assert_eq!(count(&world, "eventus.events WHERE name = 'items.delete'").await, 3);
-    assert_eq!(count(&world, "eventus.idempotency_keys").await, 11);
+    assert_eq!(count(&world, "eventus.idempotency_keys").await, 13);
     // More than one statement.
     let rows: Vec<Value> = (0..1_001).map(|n| json!({"n": n})).collect();
     let made = twice(api, Method::POST, "/items/notes?fields=n", "l", json!(rows)).await;

@@ -96,7 +96,7 @@ async fn sorts_at_the_same_time_leave_every_place_once() {
     let calls = (0..24).map(|call| {
         let api = world.api.clone();
         let body = json!({"item": call % 10 + 1, "to": (call * 7) % 10 + 1});
-        tokio::spawn(async move { api.post("/utils/sort/steps", body).await })
+        crate::storm::spawn(async move { api.post("/utils/sort/steps", body).await })
     });
     for call in calls.collect::<Vec<_>>() {
         call.await.unwrap().expect(200);

@@ -181,7 +181,10 @@ async fn listen(
     })
 }
 
+/// A client beside the test.
 #[expect(clippy::disallowed_methods, reason = "clients of a test live as long as the test")]
-fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+pub fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
     tokio::spawn(work)
 }

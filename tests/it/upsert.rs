@@ -83,6 +83,35 @@ async fn present_items_change_and_others_are_made() {
     assert_eq!(of(&b)[1].2, Some(json!({"price": "1.50"})), "the field that decides is as it was");
     assert_eq!(names(&json!(50)), ["items.create"]);
     assert_eq!(put(api, "", json!([])).await.expect(200).data(), json!([]));
+    // Keys of one's own, keys of the sequence and present items in one request: each answer stands in its place.
+    let mixed = json!([{"slug": "m1"}, {"id": 300, "slug": "m2"}, {"slug": "b", "stock": 8}, {"id": 200, "slug": "m4"}, {"slug": "m5"}]);
+    let mixed = put(api, "?on_conflict=slug&fields=id,slug", mixed).await.expect(200).data();
+    let slugs: Vec<&Value> = mixed.as_array().unwrap().iter().map(|item| &item["slug"]).collect();
+    assert_eq!(json!(slugs), json!(["m1", "m2", "b", "m4", "m5"]));
+    assert_eq!((&mixed[1]["id"], &mixed[2]["id"], &mixed[3]["id"]), (&json!(300), &b, &json!(200)));
+    let places = "SELECT array_agg(batch_index ORDER BY batch_index) FROM eventus.events \
+                  WHERE batch_id = (SELECT batch_id FROM eventus.events ORDER BY position DESC LIMIT 1)";
+    let places: Vec<i32> = sqlx::query_scalar(places).fetch_one(&world.pool().await).await.unwrap();
+    assert_eq!(places, [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn under_a_key_it_is_done_once() {
+    let world = world(shape!()).await;
+    let api = &world.api;
+    let json: (&str, &str) = ("content-type", "application/json");
+    let put = async |header: (&str, &str), body: &str| {
+        let path = "/items/goods?on_conflict=slug&fields=id,slug";
+        api.raw(Method::PUT, path, &[json, header], body.to_owned()).await.unwrap()
+    };
+    let body = r#"[{"slug":"a"},{"stock":3}]"#;
+    let first = put(("idempotency-key", "k1"), body).await.expect(200);
+    let again = put(("idempotency-key", "k1"), body).await.expect(200);
+    assert_eq!((again.header("idempotency-replayed"), &again.text), (Some("true"), &first.text));
+    assert_eq!(events(&world).await.len(), 2);
+    assert_eq!(put(("idempotency-key", "k1"), r#"[{"slug":"b"}]"#).await.status, 422);
+    put(("if-match", "\"1\""), body).await.refused(400, "INVALID_HEADER");
+    assert_eq!(events(&world).await.len(), 2);
 }
 
 #[tokio::test]
@@ -151,7 +180,7 @@ async fn of_many_that_bring_the_same_at_once_one_makes_it() {
     for round in 0..10 {
         let calls = (0..8).map(|caller| {
             let api = world.api.clone();
-            tokio::spawn(async move {
+            crate::storm::spawn(async move {
                 let mut rows = vec![
                     json!({"slug": format!("r{round}"), "stock": caller}),
                     json!({"slug": format!("s{round}"), "stock": caller}),

@@ -222,7 +222,7 @@ async fn of_many_that_give_a_key_at_once_one_has_it() {
     let calls = (0..8).map(|_| {
         let api = world.api.clone();
         let body = json!({"key": "race", "collection": "pages", "item": "1"});
-        tokio::spawn(async move { api.post("/versions", body).await.status })
+        crate::storm::spawn(async move { api.post("/versions", body).await.status })
     });
     let mut statuses = Vec::new();
     for call in calls.collect::<Vec<_>>() {
@@ -235,7 +235,7 @@ async fn of_many_that_give_a_key_at_once_one_has_it() {
     let fields = ["n", "price", "meta", "day", "slug", "author"];
     let calls = fields.map(|field| {
         let (api, path) = (world.api.clone(), format!("{place}/save"));
-        tokio::spawn(async move { api.post(&path, json!({field: null})).await })
+        crate::storm::spawn(async move { api.post(&path, json!({field: null})).await })
     });
     for call in calls {
         call.await.unwrap().expect(200);

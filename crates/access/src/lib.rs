@@ -7,6 +7,7 @@
 mod rules;
 
 use model::{Accountability, Filter};
+use serde_json::{Map, Value};
 
 use rules::Rules;
 pub use rules::{Fields, Rule};
@@ -86,6 +87,19 @@ impl Access {
             return Reach::All;
         }
         reach(all.iter().filter(|rule| rule.fields.hold(field)))
+    }
+
+    /// Values of fields that are not sent: of two rules that give one, the later one's.
+    pub fn presets(&self, collection: &str, action: Action) -> Map<String, Value> {
+        let rules = self.rules.as_ref().map_or(&[][..], |rules| rules.of(collection, action));
+        rules.iter().flat_map(|rule| rule.presets.clone()).collect()
+    }
+
+    /// What an item must be like once the action is done: every one of these holds, as in the original, whichever rule
+    /// lets the action happen.
+    pub fn validations(&self, collection: &str, action: Action) -> Vec<&Filter> {
+        let rules = self.rules.as_ref().map_or(&[][..], |rules| rules.of(collection, action));
+        rules.iter().filter_map(|rule| rule.validation.as_ref()).collect()
     }
 
     /// Are keys of missing items skipped in writes (as the original does for admins), or refused?

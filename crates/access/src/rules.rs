@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::Filter;
+use serde_json::{Map, Value};
 
 use crate::Action;
 
@@ -18,6 +19,18 @@ pub struct Rule {
     pub items: Option<Filter>,
     /// Which fields.
     pub fields: Fields,
+    /// Values of fields that are not sent, whether he may send them or not; texts may be dynamic variables.
+    pub presets: Map<String, Value>,
+    /// What an item must be like once it is written, whatever other rules there are.
+    pub validation: Option<Filter>,
+}
+
+impl Rule {
+    /// One without presets and validation.
+    pub fn new(collection: &str, action: Action, items: Option<Filter>, fields: Fields) -> Self {
+        let collection = collection.to_owned();
+        Self { collection, action, items, fields, presets: Map::new(), validation: None }
+    }
 }
 
 /// The fields of a rule.

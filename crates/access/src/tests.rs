@@ -1,5 +1,7 @@
 use model::{Accountability, Filter, Operator};
 
+use serde_json::json;
+
 use super::{Access, Action, Fields, Reach, Rule};
 
 fn rule(fields: &[&str], items: Option<&Filter>) -> Rule {
@@ -7,7 +9,7 @@ fn rule(fields: &[&str], items: Option<&Filter>) -> Rule {
         ["*"] => Fields::All,
         names => Fields::Named(names.iter().map(|name| (*name).to_owned()).collect()),
     };
-    Rule { collection: "articles".to_owned(), action: Action::Read, items: items.cloned(), fields }
+    Rule::new("articles", Action::Read, items.cloned(), fields)
 }
 
 fn status(value: &str) -> Filter {
@@ -53,4 +55,28 @@ fn a_rule_without_a_filter_reaches_every_item() {
     assert_eq!(access.items_with("articles", "id", Action::Read), Reach::All);
     assert_eq!(access.items_with("articles", "title", Action::Read), Reach::Fitting(vec![&published]));
     assert!(access.allows_field("articles", "made_later", Action::Read));
+}
+
+#[test]
+fn of_two_presets_the_later_one_counts() {
+    let with = |presets: serde_json::Value| Rule {
+        presets: presets.as_object().unwrap().clone(),
+        action: Action::Create,
+        ..rule(&["*"], None)
+    };
+    let access = Access::by([with(json!({"a": 1, "b": 1})), with(json!({"b": 2, "c": null}))]);
+    let expected = json!({"a": 1, "b": 2, "c": null});
+    assert_eq!(access.presets("articles", Action::Create), *expected.as_object().unwrap());
+    assert!(access.presets("articles", Action::Update).is_empty());
+    assert!(Access::admin().presets("articles", Action::Create).is_empty());
+}
+
+#[test]
+fn every_validation_holds() {
+    let (draft, live) = (status("draft"), status("live"));
+    let with = |validation: Option<&Filter>| Rule { validation: validation.cloned(), ..rule(&["*"], None) };
+    let three = Access::by([with(Some(&draft)), with(None), with(Some(&live))]);
+    assert_eq!(three.validations("articles", Action::Read), [&draft, &live]);
+    assert!(three.validations("articles", Action::Create).is_empty());
+    assert!(Access::admin().validations("articles", Action::Read).is_empty());
 }

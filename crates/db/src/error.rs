@@ -141,12 +141,16 @@ fn columns(detail: Option<&str>) -> Vec<String> {
     list.split(", ").map(|name| name.trim_matches('"').replace("\"\"", "\"")).collect()
 }
 
-/// What a client may see of an error of the database: 503 when it is away, 408 when it took too long, else 500. Logs the
+/// What a client may see of an error of the database: 503 when it is away or too many want the same items, 408 when it took too long, else 500. Logs the
 /// cause, once.
 pub fn public(error: &sqlx::Error) -> model::Error {
     match Error::classify(error) {
         Class::Unavailable => {
             tracing::warn!(%error, "the database is unavailable");
+            model::Error::unavailable("database")
+        }
+        Class::Serialization => {
+            tracing::warn!(%error, "transactions kept standing in each other's way");
             model::Error::unavailable("database")
         }
         Class::Cancelled => {

@@ -184,6 +184,10 @@ operators! {
     NintersectsBbox "_nintersects_bbox",
     /// Values inside json, by their paths.
     Json "_json",
+    /// Was sent at all. Only rules that values are judged by take it.
+    Submitted "_submitted",
+    /// Matches a regular expression. Only rules that values are judged by take it.
+    Regex "_regex",
 }
 
 impl Operator {

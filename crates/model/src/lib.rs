@@ -9,6 +9,7 @@ mod event;
 mod filter;
 mod geometry;
 mod ids;
+mod instant;
 mod ledger;
 mod schema;
 mod trace;
@@ -20,6 +21,7 @@ pub use event::{Event, EventName};
 pub use filter::{Filter, Function, Operator, Quantifier};
 pub use geometry::{Dimensions, GeometryColumn, GeometryKind, SRID};
 pub use ids::{Ids, RandomIds};
+pub use instant::parse_instant;
 pub use ledger::{DeadLetter, Ledger, LedgerError};
 pub use schema::{
     Collection, Field, FieldType, KeySource, Link, Past, Schema, SearchIndex, Special, quote_identifier,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::GeometryKind;
+use crate::{Filter, GeometryKind};
 
 /// Everything the user (and the system) defined, as of one version of the schema.
 #[derive(Debug, Clone, Default)]
@@ -111,8 +111,9 @@ pub struct Field {
     pub default: Option<String>,
     /// A unique constraint or the primary key stands on this field alone.
     pub unique: bool,
-    /// Must be present and not null in a create (meta.required).
-    pub required: bool,
+    /// What its values are judged by (`meta.validation`).
+    #[serde(default)]
+    pub validation: Option<Box<Filter>>,
     /// The database computes it; never written.
     pub generated: bool,
     /// What happens to its value beside being stored.

@@ -24,6 +24,13 @@ pub(crate) fn answer_of(field: &Field, column: &str) -> String {
     }
     match field.kind {
         FieldType::BigInteger | FieldType::Decimal | FieldType::Unknown => format!("{column}::text"),
+        // Instants that stand in a column of texts, and flags in one of digits (specials `cast-*`).
+        FieldType::Timestamp | FieldType::DateTime if !is_temporal(field) => format!("{column}::text"),
+        FieldType::Boolean if sql_type(field) != "boolean" => {
+            format!(
+                "CASE {column}::text WHEN '1' THEN 'true' WHEN '0' THEN 'false' ELSE to_json({column}) END"
+            )
+        }
         FieldType::Timestamp => {
             format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
         }
@@ -41,6 +48,10 @@ pub(crate) fn answer_of(field: &Field, column: &str) -> String {
         FieldType::Binary => format!("encode({column}, 'base64')"),
         _ => column.to_owned(),
     }
+}
+
+fn is_temporal(field: &Field) -> bool {
+    ["timestamp", "date"].iter().any(|kind| sql_type(field).starts_with(kind))
 }
 
 /// The bare type that a text is cast to on its way into the column: the type modifier (`(255)`, `(10,2)`) is left

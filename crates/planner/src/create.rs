@@ -1,7 +1,7 @@
 //! Creating: payloads -> one data-modifying statement that makes the items, their events and the answer.
 
 use access::{Access, Action};
-use model::{Collection, Error, Errors, Field, KeySource, Special, quote_identifier};
+use model::{Collection, Error, ErrorCode, Errors, Field, KeySource, Special, quote_identifier};
 use query::Query;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ fn keys(
         KeyTexts { texts: Vec::with_capacity(payloads.len()), given: Vec::with_capacity(payloads.len()) };
     for (index, payload) in payloads.iter().enumerate() {
         let given = match payload.get(&key.name) {
-            Some(raw) => payload_text(raw, key, &collection.name)?,
+            Some(raw) => payload_text(raw, key, &collection.name).map_err(no_key)?,
             None => None,
         };
         if given.as_deref() == Some("") {
@@ -114,6 +114,11 @@ fn keys(
         });
     }
     Ok(keys)
+}
+
+/// What can be no key is answered as a key that is out of reach.
+fn no_key(error: Error) -> Error {
+    if error.code == ErrorCode::InvalidPayload { Error::forbidden() } else { error }
 }
 
 fn columns<'a>(
@@ -167,12 +172,13 @@ fn value(
     }
     let Some(raw) = payload.get(&field.name) else {
         let filled = field.default.is_some();
-        if field.required || (!field.nullable && !filled) {
+        if !field.nullable && !filled {
             return Err(Error::failed_validation(&field.name, "required"));
         }
         return Ok(None);
     };
-    if !access.allows_field(&collection.name, &field.name, Action::Create) {
+    if !payload.is_preset(&field.name) && !access.allows_field(&collection.name, &field.name, Action::Create)
+    {
         return Err(Error::forbidden_field(&collection.name, &field.name));
     }
     let text = payload_text(raw, field, &collection.name)?;

@@ -210,11 +210,8 @@ fn guarded() -> Access {
         operator: Operator::Neq,
         value: format!("secret{MARK}").into(),
     };
-    let rule = |collection: &str, items: Option<&Filter>, fields: Fields| Rule {
-        collection: collection.to_owned(),
-        action: Action::Read,
-        items: items.cloned(),
-        fields,
+    let rule = |collection: &str, items: Option<&Filter>, fields: Fields| {
+        Rule::new(collection, Action::Read, items.cloned(), fields)
     };
     let mut rules = vec![
         rule("posts", Some(&published), named(&["id", "title", "author", "tags", "at"])),

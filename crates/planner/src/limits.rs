@@ -1,4 +1,4 @@
-//! How much one query may ask for.
+//! How much one query may ask for, and how much one request may change.
 
 use model::Error;
 use query::Query;
@@ -12,11 +12,13 @@ pub struct Limits {
     pub max: Option<u32>,
     /// Names in a path at most, and levels of `deep` (`MAX_RELATIONAL_DEPTH`, 10).
     pub depth: usize,
+    /// Items that one request may make, change or delete (`MAX_BATCH_MUTATION`); none: as many as it names.
+    pub batch: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { default: Some(100), max: None, depth: 10 }
+        Self { default: Some(100), max: None, depth: 10, batch: None }
     }
 }
 
@@ -49,6 +51,18 @@ impl Limits {
         self.check_depth(levels(query))
     }
 
+    /// One request changes so many items.
+    ///
+    /// # Errors
+    /// `INVALID_PAYLOAD`: they are more than the most.
+    pub fn check_batch(self, items: usize) -> Result<(), Error> {
+        match self.batch {
+            Some(most) if u32::try_from(items).is_ok_and(|items| items <= most) => Ok(()),
+            Some(most) => Err(Error::invalid_payload(format!("Exceeded max batch mutation limit of {most}"))),
+            None => Ok(()),
+        }
+    }
+
     /// A path of so many names is within bounds.
     pub(crate) fn check_depth(self, names: usize) -> Result<(), Error> {
         if names > self.depth {
@@ -77,7 +91,7 @@ mod tests {
         assert_eq!(items(free, None), Ok(Some(100)));
         assert_eq!(items(free, Some(-1)), Ok(None));
         assert_eq!(items(free, Some(5_000)), Ok(Some(5_000)));
-        let bound = Limits { default: Some(5), max: Some(20), depth: 3 };
+        let bound = Limits { default: Some(5), max: Some(20), depth: 3, batch: None };
         assert_eq!(items(bound, None), Ok(Some(5)));
         assert_eq!(items(bound, Some(-1)), Ok(Some(20)));
         assert_eq!(items(bound, Some(0)), Ok(Some(0)));
@@ -89,5 +103,13 @@ mod tests {
         let deep = |text: &str| bound.check(&Query::from_query_string(&format!("deep={text}")).unwrap());
         assert!(deep(r#"{"a":{"b":{"c":{"_limit":1}}}}"#).is_ok());
         assert!(deep(r#"{"a":{"b":{"c":{"d":{"_limit":1}}}}}"#).is_err());
+    }
+
+    #[test]
+    fn a_request_changes_what_it_may() {
+        let bound = Limits { batch: Some(2), ..Limits::default() };
+        assert!(bound.check_batch(2).is_ok() && Limits::default().check_batch(1_000_000).is_ok());
+        let refused = bound.check_batch(3).unwrap_err();
+        assert_eq!(refused.message, "Invalid payload. Exceeded max batch mutation limit of 2.");
     }
 }

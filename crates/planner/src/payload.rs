@@ -1,68 +1,101 @@
 //! What a client sends: objects of raw JSON values, digits untouched.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use model::Error;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// One item as a client sent it: names and raw values in order; of a name given twice the last value counts.
-#[derive(Debug, Clone, Default)]
-pub struct Payload(Vec<(String, Box<RawValue>)>);
+#[derive(Clone, Default)]
+pub struct Payload {
+    pairs: Vec<(String, Box<RawValue>)>,
+    /// Names that a preset gave and no client: they need no right of his.
+    presets: BTreeSet<String>,
+}
 
 impl Payload {
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<&RawValue> {
-        self.0.iter().rev().find(|(n, _)| n == name).map(|(_, value)| &**value)
+        self.pairs.iter().rev().find(|(n, _)| n == name).map(|(_, value)| &**value)
     }
 
     /// All names with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), &**value))
+        self.pairs.iter().map(|(name, value)| (name.as_str(), &**value))
     }
 
     /// Takes a name out, however often it was sent.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(n, _)| n != name);
+        self.pairs.retain(|(n, _)| n != name);
     }
 
     /// Gives a name this text as its only value.
     pub fn set_text(&mut self, name: &str, text: &str) -> Result<(), Error> {
-        let value = serde_json::value::to_raw_value(text).map_err(|_| Error::internal())?;
+        self.set(name, text)
+    }
+
+    fn set(&mut self, name: &str, value: &(impl serde::Serialize + ?Sized)) -> Result<(), Error> {
+        let value = serde_json::value::to_raw_value(value).map_err(|_| Error::internal())?;
         self.remove(name);
-        self.0.push((name.to_owned(), value));
+        self.pairs.push((name.to_owned(), value));
         Ok(())
     }
 
     /// Gives a name this value as its only one, in the place where it stands, else at the end.
     pub fn put(&mut self, name: &str, value: &RawValue) {
-        let at = self.0.iter().position(|(n, _)| n == name);
+        let at = self.pairs.iter().position(|(n, _)| n == name);
         self.remove(name);
-        let at = at.unwrap_or(self.0.len()).min(self.0.len());
-        self.0.insert(at, (name.to_owned(), value.to_owned()));
+        let at = at.unwrap_or(self.pairs.len()).min(self.pairs.len());
+        self.pairs.insert(at, (name.to_owned(), value.to_owned()));
     }
 
     /// Puts every value of another one.
     pub fn overlay(&mut self, other: &Self) {
-        other.0.iter().for_each(|(name, value)| self.put(name, value));
+        other.pairs.iter().for_each(|(name, value)| self.put(name, value));
+    }
+
+    /// Gives a name that was not sent this value.
+    ///
+    /// # Errors
+    /// None that a value could cause.
+    pub fn preset(&mut self, name: &str, value: &Value) -> Result<(), Error> {
+        if self.get(name).is_some() {
+            return Ok(());
+        }
+        self.presets.insert(name.to_owned());
+        self.set(name, value)
+    }
+
+    /// A preset gave the name its value.
+    pub fn is_preset(&self, name: &str) -> bool {
+        self.presets.contains(name)
     }
 
     /// Gives a name null as its only value.
     pub fn set_null(&mut self, name: &str) {
         self.remove(name);
-        self.0.push((name.to_owned(), RawValue::NULL.to_owned()));
+        self.pairs.push((name.to_owned(), RawValue::NULL.to_owned()));
     }
 
     /// Nothing was sent.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs.is_empty()
     }
 }
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Payload").field(&self.pairs).finish()
     }
 }
 
@@ -81,7 +114,7 @@ impl<'de> Deserialize<'de> for Payload {
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
                 }
-                Ok(Payload(pairs))
+                Ok(Payload { pairs, presets: BTreeSet::new() })
             }
         }
         deserializer.deserialize_map(Pairs)

@@ -7,7 +7,7 @@ use time::{Date, Duration, Month, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::limits::Limits;
-use crate::statement::Builder;
+use crate::statement::{Builder, Uses};
 
 /// Who reads, and what there is to read.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +70,11 @@ impl Variables {
     /// # Errors
     /// `INVALID_QUERY`: an adjustment that can't be read.
     pub(crate) fn resolve(&self, text: &str, b: &mut Builder) -> Result<Option<Variable>, Error> {
+        self.stands_for(text, &mut b.uses)
+    }
+
+    /// The same, where there is no statement yet.
+    pub(crate) fn stands_for(&self, text: &str, uses: &mut Uses) -> Result<Option<Variable>, Error> {
         if let Some(rest) = after_now(text.trim()) {
             let adjustment = match rest {
                 "" => Some(""),
@@ -78,7 +83,7 @@ impl Variables {
             let at = adjustment.and_then(Adjustment::parse).map(|adjustment| adjustment.of(self.now));
             let at =
                 at.ok_or_else(|| Error::invalid_query(format!("\"{text}\" is not a time that can be read")))?;
-            b.uses.now = true;
+            uses.now = true;
             return instant(at).map(Some);
         }
         if !text.starts_with('$') {
@@ -93,7 +98,7 @@ impl Variables {
             "$CURRENT_POLICIES" => ("directus_policies", self.policies.clone()),
             _ => return Ok(None),
         };
-        b.uses.caller = true;
+        uses.caller = true;
         Ok(Some(match path {
             Some(path) => Variable::Of { collection, ids, path: path.to_owned() },
             None => Variable::Ids(ids),

@@ -30,7 +30,7 @@ pub(crate) mod tests {
             nullable: true,
             default: None,
             unique: false,
-            required: false,
+            validation: None,
             generated: false,
             special: Vec::new(),
             searchable: true,
@@ -47,7 +47,6 @@ pub(crate) mod tests {
         id.default = Some("nextval('articles_id_seq'::regclass)".to_owned());
         let mut title = field("title", FieldType::String, "character varying(255)");
         title.nullable = false;
-        title.required = true;
         let mut status = field("status", FieldType::String, "character varying(20)");
         status.default = Some("'draft'::character varying".to_owned());
         let mut token = field("token", FieldType::String, "character varying(64)");

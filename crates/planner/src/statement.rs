@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 29] = [
+pub const STATEMENT_NAMES: [&str; 30] = [
     "items.agreeing",
     "items.create",
     "items.update",
@@ -30,6 +30,7 @@ pub const STATEMENT_NAMES: [&str; 29] = [
     "items.lock",
     "items.order",
     "items.places",
+    "items.held",
     "items.referring",
     "items.remove",
     "items.versions",

@@ -299,11 +299,9 @@ mod tests {
 
     #[test]
     fn what_nobody_may_see_is_left_out() {
-        let rule = |collection: &str| Rule {
-            collection: collection.to_owned(),
-            action: Action::Read,
-            items: None,
-            fields: Fields::Named(["id".to_owned(), "title".to_owned(), "author".to_owned()].into()),
+        let rule = |collection: &str| {
+            let fields = ["id", "title", "author"].map(str::to_owned);
+            Rule::new(collection, Action::Read, None, Fields::Named(fields.into()))
         };
         insta::assert_snapshot!(spelled("fields=*.*", &Access::by([rule("posts"), rule("authors")])));
     }

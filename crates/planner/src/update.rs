@@ -1,7 +1,7 @@
 //! Changing: keys and changes -> one data-modifying statement that changes the items and appends their events.
 
 use access::{Access, Action};
-use model::{Collection, Error, Errors, Field, Filter, Special, quote_identifier};
+use model::{Collection, Error, ErrorCode, Errors, Field, Filter, Special, quote_identifier};
 use query::Query;
 use uuid::Uuid;
 
@@ -111,7 +111,8 @@ fn fits(
 ) -> Result<String, Errors> {
     let reached = |column: &Column<'_>| {
         let name = &column.field.name;
-        let by_client = !is_stamped(column.field);
+        let preset = change.payloads.iter().all(|payload| payload.is_preset(name));
+        let by_client = !is_stamped(column.field) && !preset;
         by_client.then(|| reader.reach_with(name, collection, Action::Update, "t", b)).flatten()
     };
     let mut masks: Vec<String> = columns.iter().filter_map(reached).collect();
@@ -181,13 +182,19 @@ fn value(
     collection: &Collection,
     access: &Access,
 ) -> Result<Option<String>, Error> {
-    if !access.allows_field(&collection.name, &field.name, Action::Update) {
+    if !payload.is_preset(&field.name) && !access.allows_field(&collection.name, &field.name, Action::Update)
+    {
         return Err(Error::forbidden_field(&collection.name, &field.name));
     }
     let raw = payload.get(&field.name).ok_or_else(Error::internal)?;
     let text = payload_text(raw, field, &collection.name)?;
-    if text.is_none() && (!field.nullable || field.required) {
-        return Err(Error::failed_validation(&field.name, "nnull"));
+    if text.is_none() && !field.nullable {
+        // Other fields were judged before; these fill themselves, but not in a change.
+        let (name, of) = (&field.name, &collection.name);
+        return Err(Error::new(ErrorCode::NotNullViolation)
+            .with_message(format!("Value for field \"{name}\" in collection \"{of}\" can't be null."))
+            .with("collection", of.as_str())
+            .with("field", name.as_str()));
     }
     Ok(text)
 }

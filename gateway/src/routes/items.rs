@@ -109,12 +109,14 @@ pub async fn upsert(
     InCollection(collection): InCollection,
     ReadQuery(query): ReadQuery,
     parameters: Parameters,
+    (IdempotencyKey(idempotency_key), condition): (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Answer {
+    condition.refuse()?;
     let (many, on_conflict) = (body.is_array(), parameters.list("on_conflict"));
-    let request = UpsertItemsRequest { collection, payload: body.0, query, on_conflict };
+    let request = UpsertItemsRequest { collection, payload: body.0, query, on_conflict, idempotency_key };
     let written = gateway.items().upsert_items(gateway.call(&caller, request)).await?.into_inner();
-    Ok(if many { answer::written(&written.items) } else { answer::only(&written.items) })
+    Ok(if many { all(&written) } else { one(&written) })
 }
 
 /// PATCH /items/:collection/:key

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::FieldType;
+use model::{FieldType, Filter};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -123,6 +123,8 @@ pub struct FieldMeta {
     pub special: Vec<String>,
     /// Must be given.
     pub required: bool,
+    /// What its values are judged by.
+    pub validation: Option<Box<Filter>>,
     /// `search` looks at it.
     pub searchable: bool,
     /// Mark for full-text search; what is none is left out.

@@ -22,7 +22,8 @@ pub struct Config {
     pub public_timeout: Duration,
     /// `EVENTUS_SLOW_QUERY`, 1 s: a read that takes longer is a line in the log; 0 for none.
     pub slow_query: Duration,
-    /// `QUERY_LIMIT_DEFAULT`, `QUERY_LIMIT_MAX`, `MAX_RELATIONAL_DEPTH`: how much one query may ask for.
+    /// `QUERY_LIMIT_DEFAULT`, `QUERY_LIMIT_MAX`, `MAX_RELATIONAL_DEPTH`, `MAX_BATCH_MUTATION`: how much one request may
+    /// ask for and change.
     pub limits: Limits,
     /// `EVENTUS_STREAM_TIMEOUT`, 10 min: a list that is streamed longer is broken off.
     pub stream_timeout: Duration,
@@ -105,6 +106,7 @@ fn limits(env: &Env) -> Result<Limits, ConfigError> {
         default: items("QUERY_LIMIT_DEFAULT", env.parse("QUERY_LIMIT_DEFAULT", 100)?, 0)?,
         max: items("QUERY_LIMIT_MAX", env.parse("QUERY_LIMIT_MAX", -1)?, 1)?,
         depth,
+        batch: items("MAX_BATCH_MUTATION", env.parse("MAX_BATCH_MUTATION", -1)?, 1)?,
     })
 }
 
@@ -134,13 +136,19 @@ mod tests {
             limits(&Env::from_pairs(pairs.iter().map(|(key, value)| (key.to_string(), value.to_string()))))
         };
         assert_eq!(of(&[("A", "b")]).unwrap(), Limits::default());
-        let all = [("QUERY_LIMIT_DEFAULT", "-1"), ("QUERY_LIMIT_MAX", "20"), ("MAX_RELATIONAL_DEPTH", "3")];
-        assert_eq!(of(&all).unwrap(), Limits { default: None, max: Some(20), depth: 3 });
+        let all = [
+            ("QUERY_LIMIT_DEFAULT", "-1"),
+            ("QUERY_LIMIT_MAX", "20"),
+            ("MAX_RELATIONAL_DEPTH", "3"),
+            ("MAX_BATCH_MUTATION", "7"),
+        ];
+        assert_eq!(of(&all).unwrap(), Limits { default: None, max: Some(20), depth: 3, batch: Some(7) });
         for (key, value) in [
             ("QUERY_LIMIT_DEFAULT", "-2"),
             ("QUERY_LIMIT_MAX", "0"),
             ("QUERY_LIMIT_MAX", "x"),
             ("MAX_RELATIONAL_DEPTH", "0"),
+            ("MAX_BATCH_MUTATION", "0"),
             ("MAX_RELATIONAL_DEPTH", "99"),
         ] {
             assert!(of(&[(key, value)]).unwrap_err().to_string().contains(key), "{key} {value}");

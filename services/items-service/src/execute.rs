@@ -80,23 +80,31 @@ pub fn refusal(error: &sqlx::Error, collection: &str) -> Option<Error> {
         return None;
     }
     let table = refused.table().unwrap_or(collection);
-    let (field, value) = refused.detail().and_then(key_of).unwrap_or_default();
+    let (field, value) = match refused.detail().and_then(key_of) {
+        Some((field, value)) => (field, Some(value)),
+        None => (String::new(), None),
+    };
     let field = refused.column().map_or(field, str::to_owned);
+    let named = value.as_deref().filter(|value| !value.is_empty());
+    let shown = named.map_or_else(String::new, |value| format!(" \"{value}\""));
     let of = |code: ErrorCode, message: String| {
         let mut error = Error::new(code).with_message(message).with("collection", table);
         if !field.is_empty() {
             error = error.with("field", field.as_str());
         }
-        if value.is_empty() { error } else { error.with("value", value.as_str()) }
+        match &value {
+            Some(value) => error.with("value", value.as_str()),
+            None => error,
+        }
     };
     Some(match refused.code() {
         "23505" => of(
             ErrorCode::RecordNotUnique,
-            format!("Value \"{value}\" for field \"{field}\" in collection \"{table}\" has to be unique."),
+            format!("Value{shown} for field \"{field}\" in collection \"{table}\" has to be unique."),
         ),
         "23503" => of(
             ErrorCode::InvalidForeignKey,
-            format!("Invalid foreign key \"{value}\" for field \"{field}\" in collection \"{table}\"."),
+            format!("Invalid foreign key{shown} for field \"{field}\" in collection \"{table}\"."),
         ),
         "23502" => of(
             ErrorCode::NotNullViolation,

@@ -2,6 +2,8 @@
 
 use model::{Error, Errors};
 
+use crate::state::State;
+
 /// Why nothing was changed.
 #[derive(Debug)]
 pub enum Failure {
@@ -12,6 +14,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What the client is told of it.
+    pub fn told(self, state: &State, collection: &str) -> Errors {
+        match self {
+            Self::Refused(errors) => errors,
+            Self::Sql(error) => state.failure(&error, collection),
+        }
+    }
+
     /// The same, of items that stand in this field of others.
     #[must_use]
     pub fn nested_in(self, field: &str) -> Self {

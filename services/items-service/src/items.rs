@@ -16,6 +16,7 @@ mod create;
 mod cursor;
 mod delete;
 mod explain;
+mod judge;
 pub mod moment;
 mod nested;
 pub mod once;

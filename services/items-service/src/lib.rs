@@ -94,11 +94,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     if !load_first(&state, &runtime).await {
         return Ok(());
     }
-    watch::start(&state, &runtime);
-    relay::start(&state, &config, &runtime);
-    schema::indexes::start(&state, &runtime);
-    items::once::forget(&state, &runtime);
-    history::redact::start(&state, &runtime);
+    start(&state, &config, &runtime);
     let live = events::Live::start(&state, &runtime);
     let direct = state.clone();
     let tasks = runtime.tasks.clone();
@@ -125,6 +121,15 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     let server = items::directly(server, &direct);
     rpc::serve(server, &runtime).await?;
     Ok(())
+}
+
+/// What works beside the calls.
+fn start(state: &State, config: &Config, runtime: &Runtime) {
+    watch::start(state, runtime);
+    relay::start(state, config, runtime);
+    schema::indexes::start(state, runtime);
+    items::once::forget(state, runtime);
+    history::redact::start(state, runtime);
 }
 
 /// The schema in this database as TypeScript types for the official SDK.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Access;
-use model::{Accountability, Clock, Error, Errors, Ids};
+use model::{Accountability, Clock, Error, Errors, FieldType, Ids};
 use planner::{Limits, Reader, Stamp, Variables};
 use rpc::Caller;
 use secrets::{Hasher, Sealer, Signet};
@@ -175,7 +175,7 @@ impl State {
 
     /// How secrets are stored.
     pub fn storing(&self) -> Storing<'_> {
-        Storing { hasher: &self.hasher, sealer: &self.sealer }
+        Storing { hasher: &self.hasher, sealer: &self.sealer, ids: &*self.ids }
     }
 
     /// What a failed statement means: the client's own mistake, an outage, or ours.
@@ -192,9 +192,17 @@ impl State {
         let (collection, field) = (text("collection"), text("field"));
         let snapshot = self.snapshots.present();
         let known = snapshot.schema.collection(collection).and_then(|collection| collection.field(field));
-        if known.is_some_and(model::Field::is_concealed) {
+        let Some(known) = known else { return error };
+        if known.is_concealed() {
             error.message = error.code.message().to_owned();
             error.extensions.remove("value");
+        }
+        // Of PostgreSQL's texts those of numbers are numbers, as clients send them.
+        if matches!(known.kind, FieldType::Integer | FieldType::BigInteger)
+            && let Some(value) = error.extensions.get_mut("value")
+            && let Some(number) = value.as_str().and_then(|text| text.parse::<i64>().ok())
+        {
+            *value = number.into();
         }
         error
     }
@@ -202,5 +210,10 @@ impl State {
     /// The statement no longer fits the schema: it is worth planning again once.
     pub fn is_stale(error: &sqlx::Error) -> bool {
         matches!(db::Error::classify(error), db::Class::SchemaMoved)
+    }
+
+    /// The transaction stood in another's way and was taken back: it is worth doing again.
+    pub fn has_collided(error: &sqlx::Error) -> bool {
+        matches!(db::Error::classify(error), db::Class::Serialization)
     }
 }

@@ -391,7 +391,7 @@ fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
         O::Eq | O::Neq => number || time || text || matches!(field.kind, T::Boolean | T::Uuid),
         O::Lt | O::Lte | O::Gt | O::Gte | O::Between | O::Nbetween => number || time,
         O::In | O::Nin => number || time || text || field.kind == T::Uuid,
-        O::Ieq | O::Nieq | O::Json => false,
+        O::Ieq | O::Nieq | O::Json | O::Submitted | O::Regex => false,
         O::Intersects | O::Nintersects | O::IntersectsBbox | O::NintersectsBbox => {
             matches!(field.kind, T::Geometry(_))
         }

@@ -102,11 +102,9 @@ mod access_holds {
     /// He sees cheap posts; of their fields all but the price when they have no title.
     fn reader() -> Access {
         let filter = |text: &str| Query::from_query_string(text).unwrap().filter;
-        let rule = |items: &str, fields: &[&str]| Rule {
-            collection: "posts".to_owned(),
-            action: Action::Read,
-            items: filter(items),
-            fields: Fields::Named(fields.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>()),
+        let rule = |items: &str, fields: &[&str]| {
+            let fields = fields.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+            Rule::new("posts", Action::Read, filter(items), Fields::Named(fields))
         };
         Access::by([
             rule("filter[price][_lt]=5", &["id", "title", "parent", "at"]),
@@ -150,12 +148,8 @@ mod access_holds {
             model::ErrorCode::Forbidden
         );
         // A cursor names keys, so they must be his to see.
-        let keyless = Access::by([Rule {
-            collection: "posts".to_owned(),
-            action: Action::Read,
-            items: None,
-            fields: Fields::Named(BTreeSet::from(["title".to_owned()])),
-        }]);
+        let title = Fields::Named(BTreeSet::from(["title".to_owned()]));
+        let keyless = Access::by([Rule::new("posts", Action::Read, None, title)]);
         let blind = Reader { access: &keyless, ..reader };
         let refused = plan_page(&query("fields=title&cursor="), posts, blind, None).unwrap_err();
         assert_eq!(refused.code, model::ErrorCode::Forbidden);

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
-use model::{FieldType, GeometryColumn, GeometryKind, Special};
+use model::{FieldType, Filter, GeometryColumn, GeometryKind, Special};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::marks::{self, MEMBER, Mark};
 use super::rows::{CollectionRow, ColumnRow, FieldRow, ForeignKeyRow, RelationRow, Rows};
@@ -103,10 +104,12 @@ fn fields(collections: &mut BTreeMap<String, CollectionEntry>, columns: Vec<Colu
         let key = (row.collection.clone(), row.field.clone());
         order.push(key.clone());
         let full_text = marked(row.meta.get());
+        let validation = judged_by(row.meta.get());
         metas.entry(key).or_insert(FieldMeta {
             json: row.meta,
             special: row.special.unwrap_or_default(),
             required: row.required.unwrap_or(false),
+            validation,
             searchable: row.searchable.unwrap_or(true),
             sort: row.sort,
             system,
@@ -128,6 +131,18 @@ fn fields(collections: &mut BTreeMap<String, CollectionEntry>, columns: Vec<Colu
             entry.fields.push(FieldEntry { name: key.1, kind: FieldType::Alias, column: None, meta });
         }
     }
+}
+
+/// The rule that a field's values are judged by.
+fn judged_by(meta: &str) -> Option<Box<Filter>> {
+    #[derive(Deserialize)]
+    struct Judged<'a> {
+        #[serde(borrow)]
+        validation: Option<&'a RawValue>,
+    }
+    let judged: Judged<'_> = serde_json::from_str(meta).ok()?;
+    let rule = query::parse_json(judged.validation?.get())?;
+    query::read_rule(&rule).map(Box::new)
 }
 
 /// The mark for full-text search in a field's metadata. Few have one: the others are not read for it.

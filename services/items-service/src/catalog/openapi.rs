@@ -1,5 +1,6 @@
 //! The schema as an OpenAPI 3.1 document. Pure.
 
+mod history;
 mod reports;
 
 use model::FieldType;
@@ -29,6 +30,7 @@ pub fn document(catalog: &Catalog, about: &About) -> Value {
         tags.extend([json!({"name": "Schema"}), json!({"name": "Reports"})]);
         schema_paths(&mut paths);
         reports::paths(&mut paths);
+        history::paths(&mut paths);
         let usable =
             catalog.collections.values().filter(|entry| entry.table.is_some() && entry.key().is_some());
         for entry in usable.filter(|entry| !entry.system) {
@@ -111,7 +113,8 @@ fn refer(parameters: &[&str]) -> Value {
     parameters.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
 }
 
-const LIST: [&str; 9] = ["Fields", "Filter", "Sort", "Limit", "Offset", "Page", "Cursor", "Meta", "Explain"];
+const LIST: [&str; 10] =
+    ["Fields", "Filter", "Sort", "Limit", "Offset", "Page", "Cursor", "AsOf", "Meta", "Explain"];
 
 fn items_paths(paths: &mut Map<String, Value>, entry: &CollectionEntry, name: &str) {
     let one = json!({"$ref": format!("#/components/schemas/{name}")});
@@ -125,7 +128,7 @@ fn items_paths(paths: &mut Map<String, Value>, entry: &CollectionEntry, name: &s
         paths.insert(
             path,
             json!({
-                "get": with(read, "parameters", refer(&["Fields"])),
+                "get": with(read, "parameters", refer(&["Fields", "AsOf"])),
                 "patch": with(with(update, "requestBody", json_body(&one)), "parameters", refer(&["Fields"])),
             }),
         );
@@ -168,7 +171,7 @@ fn items_paths(paths: &mut Map<String, Value>, entry: &CollectionEntry, name: &s
         format!("{path}/{{id}}"),
         json!({
             "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": ["string", "integer"]}}],
-            "get": with(read, "parameters", refer(&["Fields"])),
+            "get": with(read, "parameters", refer(&["Fields", "AsOf"])),
             "patch": with(with(update, "requestBody", json_body(&one)), "parameters", refer(&["Fields"])),
             "delete": delete,
         }),
@@ -342,6 +345,7 @@ fn parameters() -> Value {
         "Offset": query("offset", json!({"type": "integer", "minimum": 0}), "How many to skip"),
         "Page": query("page", json!({"type": "integer", "minimum": 1}), "Page of `limit` items, from 1"),
         "Cursor": query("cursor", json!({"type": "string"}), "Empty for the first page, then meta.next_cursor of the page before"),
+        "AsOf": query("as_of", json!({"type": ["integer", "string"]}), "As it stood: a position of the log, or a date (ISO 8601)"),
         "Meta": meta,
         "Explain": query("explain", json!({"enum": ["true", "analyze"]}), "For administrators: how the list would be answered, instead of the list; with `analyze` it is run for that"),
     })

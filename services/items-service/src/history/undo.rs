@@ -223,7 +223,9 @@ impl Work<'_> {
                 }
                 sqlx::query("SAVEPOINT taken_back").execute(&mut *conn).await?;
                 match self.take_back(conn, &group).await {
-                    Ok(()) => drop(sqlx::query("RELEASE taken_back").execute(&mut *conn).await?),
+                    Ok(()) => {
+                        sqlx::query("RELEASE taken_back").execute(&mut *conn).await?;
+                    }
                     Err(Stuck::Failed(failure)) => return Err(failure),
                     Err(Stuck::By(items)) => {
                         sqlx::query("ROLLBACK TO taken_back").execute(&mut *conn).await?;

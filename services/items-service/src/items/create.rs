@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Access, Action};
+use access::Action;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use model::{Collection, Errors, KeySource};
 use planner::{CreateNeeds, Once, Payload, Reader, Stamp, Statement};
@@ -11,6 +11,7 @@ use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
 
+use super::judge::Judging;
 use super::nested::{self, Place, Wanted, Whose};
 use super::once;
 use super::read::query;
@@ -20,7 +21,7 @@ use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::snapshot::Snapshot;
-use crate::state::State;
+use crate::state::{Asking, State};
 use crate::system::rules::Rules;
 use crate::system::{self, payload, versions};
 
@@ -48,8 +49,8 @@ pub async fn make(
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
     let asking = state.asking(caller);
-    let payloads = prepared(state, caller, &request, &asking.access).await?;
     let stamp = state.stamp(caller);
+    let payloads = prepared(state, caller, &request, (&asking, &stamp)).await?;
     let mut tries = Tries::default();
     loop {
         let attempt = async {
@@ -95,14 +96,18 @@ async fn prepared(
     state: &State,
     caller: &Caller,
     request: &pb::CreateItemsRequest,
-    access: &Access,
+    (asking, stamp): (&Asking, &Stamp),
 ) -> Result<Vec<Payload>, Errors> {
     let (mut payloads, one) = planner::parse_payloads(&request.payload)?;
     let snapshot = state.snapshots.present();
     let Some(collection) = snapshot.schema.collection(&request.collection) else { return Ok(payloads) };
-    if !system::is_writable(collection, Action::Create) || !access.allows(&collection.name, Action::Create) {
+    let reader = asking.reader(&snapshot);
+    if !system::is_writable(collection, Action::Create)
+        || !reader.access.allows(&collection.name, Action::Create)
+    {
         return Err(model::Error::forbidden_collection(&collection.name).into());
     }
+    state.limits.check_batch(payloads.len())?;
     let event = format!("{}.create", collection.scope());
     if !payloads.is_empty() && snapshot.has_filter(&event, &collection.name) {
         let payload = as_array(&request.payload, one);
@@ -114,6 +119,10 @@ async fn prepared(
         }
         payloads = changed;
     }
+    let told = |failure: Failure| failure.told(state, &collection.name);
+    let judging =
+        Judging::init(&state.db, (collection, Action::Create), reader, stamp).await.map_err(told)?;
+    judging.admit(&mut payloads).map_err(told)?;
     payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
     if collection.name == VERSIONS {
         let asking = state.asking(caller);

@@ -49,6 +49,7 @@ async fn remove(
             let reader = asking.reader(&snapshot);
             let collection = writable(&snapshot, &request.collection, Action::Delete)?;
             let (keys, filter) = target(state, &request, collection, reader).await?;
+            state.limits.check_batch(keys.len())?;
             let condition = request.condition.as_ref();
             let one = matches!(&request.target, Some(Target::Keys(keys)) if keys.keys.len() == 1);
             condition::check(state, caller, collection, (condition, one))?;
@@ -59,7 +60,7 @@ async fn remove(
                 state.filters.ask(question, caller).await?;
             }
             let reached = (!reader.access.skips_missing() && filter.is_none()).then_some(keys.len());
-            let ending = Ending { read_back: None, reached, condition, once };
+            let ending = Ending { reached, condition, once, ..Ending::default() };
             let rules = Rules::delete(collection, &keys);
             if cascade::has_consequences(&snapshot, &collection.name) {
                 let (keys, filter) = (keys.as_slice(), filter.as_ref());

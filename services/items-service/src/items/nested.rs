@@ -10,6 +10,8 @@ use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::cascade::{self, Deletion};
+use super::judge::Judging;
+use super::update::Group;
 use super::write::{CHUNK, Ending, Written, read_back};
 use super::{condition, once};
 use crate::execute;
@@ -115,6 +117,9 @@ pub async fn write<'a>(
     let Place { state, .. } = place;
     let mut tx = execute::begin(&state.db).await?;
     once::claim(&mut tx, ending.once).await?;
+    if let Some(held) = ending.held {
+        held.check(&mut tx).await?;
+    }
     let before = before(&mut tx, collection, &wanted, ending).await?;
     if before.is_none() && place.reader.access.skips_missing() {
         // Others are told below that they may not: it may only be out of their reach.
@@ -192,27 +197,29 @@ impl<'a> Work<'a> {
     }
 
     /// A place in the log for each of so many items.
-    fn reserve(&mut self, cause: Option<usize>, count: usize) -> std::ops::Range<usize> {
+    fn reserve(&mut self, cause: Option<usize>, count: usize) -> Result<std::ops::Range<usize>, Error> {
         let Place { state, stamp, .. } = self.place;
         let (causation_id, depth) = match cause.and_then(|cause| self.slots.get(cause)) {
             Some(slot) => (Some(slot.id), slot.depth.saturating_add(1)),
             None => (stamp.causation_id, stamp.depth),
         };
         let first = self.slots.len();
+        state.limits.check_batch(first.saturating_add(count))?;
         let slot = |_| Slot { id: state.ids.ordered(), causation_id, depth, event: None };
         self.slots.extend((0..count).map(slot));
-        first..self.slots.len()
+        Ok(first..self.slots.len())
     }
 
-    /// Asks the filter hooks about nested items, if any is registered, and makes their payloads ready.
+    /// Asks the filter hooks about nested items, if any is registered, judges their payloads and makes them ready. With
+    /// the keys of present items, one per payload.
     async fn prepare(
-        &self,
+        &mut self,
         payloads: Vec<Payload>,
         keys: &[KeyText],
         collection: &Collection,
         action: Action,
     ) -> Result<Vec<Payload>, Failure> {
-        let Place { state, caller, snapshot, .. } = self.place;
+        let Place { state, caller, snapshot, reader, stamp } = self.place;
         let mut payloads = payloads;
         let name = if action == Action::Create { "create" } else { "update" };
         let event = format!("{}.{name}", collection.scope());
@@ -224,6 +231,18 @@ impl<'a> Work<'a> {
                 return Err(Error::internal().into());
             }
             payloads = changed;
+        }
+        let judging = Judging::within(self.conn, (collection, action), reader, stamp).await?;
+        judging.admit(&mut payloads)?;
+        if action == Action::Update && judging.has_rules() {
+            let one = |(key, payload): (&KeyText, &Payload)| Group {
+                keys: vec![key.clone()],
+                payloads: vec![payload.clone()],
+            };
+            let groups = keys.iter().zip(&payloads).map(one).collect();
+            if let Some(held) = judging.held(Some(groups), None) {
+                held.check(self.conn).await?;
+            }
         }
         payload::prepare(&mut payloads, collection, action, state.storing()).await?;
         Ok(payloads)

@@ -235,7 +235,9 @@ async fn once(
     let row = reading.row(&plan.statement, past.is_none()).await?.ok_or_else(Error::internal)?;
     let next_cursor = cursor.map(|cursor| cursor.next(&row, &state.cursors)).transpose()?;
     let answer = document(reading, request, &row, (None, query.meta))?;
-    Ok(pb::ReadItemsResponse { filter_count_estimate, next_cursor, ..answer })
+    // What was is no ground for a change of what is.
+    let version = if past.is_none() { answer.version } else { 0 };
+    Ok(pb::ReadItemsResponse { filter_count_estimate, next_cursor, version, ..answer })
 }
 
 async fn attempt(

@@ -81,7 +81,7 @@ mod tests {
             nullable: true,
             default: None,
             unique: false,
-            required: false,
+            validation: None,
             generated: false,
             special: Vec::new(),
             searchable: true,

@@ -13,6 +13,7 @@ use rpc::Caller;
 use sqlx::Row as _;
 
 use super::create::{as_array, writable};
+use super::judge::Judging;
 use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
@@ -76,23 +77,32 @@ pub async fn change(
             let collection = writable(&snapshot, &request.collection, Action::Update)?;
             let (payloads, one) = planner::parse_payloads(&request.payload)?;
             let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
+            state.limits.check_batch(keys.len())?;
+            let judging = Judging::init(&state.db, (collection, Action::Update), reader, &stamp).await?;
             let condition = request.condition.as_ref();
             condition::check(state, caller, collection, (condition, is_one(&request.target)))?;
             let question = Change { caller, request: &request, one, keys: &keys };
-            let payloads = prepared(state, &snapshot, collection, payloads, question).await?;
+            let (payloads, plain) = prepared(state, &snapshot, &judging, payloads, question).await?;
             let each = matches!(request.target, Some(Target::Each(_)));
+            let held = judging.held(plain.map(|plain| groups(&keys, plain, each)), filter.as_ref());
             if nested::any(&payloads, collection) {
                 let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
                 let wanted = wanted(keys, payloads, each);
                 let read_back = Some((&query, &**collection, reader));
-                let ending = Ending { read_back, reached: None, condition, once };
+                let ending = Ending { read_back, condition, once, held: held.as_ref(), reached: None };
                 let written = nested::write(place, collection, wanted, filter.as_ref(), ending).await;
                 return written.map(Into::into);
             }
             let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
             let groups = groups(&keys, payloads, each);
             let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
-            let ending = Ending { read_back: Some((&query, collection, reader)), reached, condition, once };
+            let ending = Ending {
+                read_back: Some((&query, collection, reader)),
+                reached,
+                condition,
+                once,
+                held: held.as_ref(),
+            };
             let stamp = ending.stamp(&stamp, groups.len(), &rules);
             let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
             if statements.is_empty() && !keys.is_empty() {
@@ -129,15 +139,17 @@ pub struct Change<'a> {
     pub keys: &'a [String],
 }
 
-/// The payloads after the filter hooks, if any is registered, ready for planning.
+/// The payloads after the filter hooks, if any is registered, ready for planning; and as they were before secrets were
+/// hashed, where rules may have to look at them once more.
 pub async fn prepared(
     state: &State,
     snapshot: &Snapshot,
-    collection: &Collection,
+    judging: &Judging<'_>,
     mut payloads: Vec<Payload>,
     change: Change<'_>,
-) -> Result<Vec<Payload>, Failure> {
+) -> Result<(Vec<Payload>, Option<Vec<Payload>>), Failure> {
     let Change { caller, request, one, keys } = change;
+    let collection = judging.collection;
     let event = format!("{}.update", collection.scope());
     if !keys.is_empty() && snapshot.has_filter(&event, &collection.name) {
         let payload = as_array(&request.payload, one);
@@ -151,8 +163,10 @@ pub async fn prepared(
     if collection.name == VERSIONS {
         versions::changed(&payloads, matches!(request.target, Some(Target::Each(_))))?;
     }
+    judging.admit(&mut payloads)?;
+    let plain = judging.has_rules().then(|| payloads.clone());
     payload::prepare(&mut payloads, collection, Action::Update, state.storing()).await?;
-    Ok(payloads)
+    Ok((payloads, plain))
 }
 
 /// The request names one item.

@@ -6,7 +6,8 @@ mod sorting;
 use access::{Access, Action};
 use bytes::Bytes;
 use model::{Collection, Error, Errors};
-use planner::{Payload, Reader, Stamp};
+use planner::{Once, Payload, Reader, Stamp, UpdateChange};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
@@ -14,11 +15,13 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
 use super::create::{self, writable};
+use super::judge::Judging;
 use super::nested;
 use super::read::query;
 use super::singleton;
 use super::update;
-use super::write::Tries;
+use super::write::{Tries, Written};
+use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
@@ -43,10 +46,24 @@ pub async fn items(
     if singleton::is(state, &request.collection) {
         return Err(singleton::no_route(&request.collection, None).into());
     }
+    let asked = || pb::UpsertItemsRequest { idempotency_key: String::new(), ..request.clone() };
+    let asked = || [&b"upsert"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), write(state, caller, &request, once.as_ref())).await
+}
+
+/// Creates or changes items; the answer is kept under the key, if there is one.
+async fn write(
+    state: &State,
+    caller: &Caller,
+    request: &pb::UpsertItemsRequest,
+    once: Option<&Once>,
+) -> Result<pb::WriteItemsResponse, Errors> {
     let (payloads, _) = planner::parse_payloads(&request.payload)?;
+    state.limits.check_batch(payloads.len())?;
     let query = query(&request.query)?;
     let (asking, stamp) = (state.asking(caller), state.stamp(caller));
-    let upsert = Upsert { state, caller, request: &request, payloads, query, asking, stamp };
+    let upsert = Upsert { state, caller, request, payloads, query, asking, stamp, once };
     let (mut tries, mut races, mut lost) = (Tries::default(), 0, None);
     loop {
         match upsert.attempt(lost.take()).await {
@@ -88,6 +105,7 @@ struct Upsert<'a> {
     query: Query,
     asking: Asking,
     stamp: Stamp,
+    once: Option<&'a Once>,
 }
 
 impl Upsert<'_> {
@@ -112,29 +130,42 @@ impl Upsert<'_> {
         let sorting = Sorting { payloads: &self.payloads, sorted: &sorted, deciding: &deciding };
         let mut new = sorting.new_items(collection, &*state.ids)?;
         let mut changes = sorting.changes(collection)?;
-        for group in &mut new {
-            self.prepare(&snapshot, collection, Action::Create, &mut group.payloads, &[]).await?;
+        let creating = Judging::init(&state.db, (collection, Action::Create), reader, &self.stamp).await?;
+        self.prepare(&snapshot, &creating, &mut new.payloads, &[]).await?;
+        let changing = Judging::init(&state.db, (collection, Action::Update), reader, &self.stamp).await?;
+        let plain = self.prepare(&snapshot, &changing, &mut changes.payloads, &changes.keys).await?;
+        let held = changing.held(plain.map(|plain| update::groups(&changes.keys, plain, true)), None);
+        if !changes.keys.is_empty() {
+            condition::check(state, self.caller, collection, (None, false))?;
         }
-        self.prepare(&snapshot, collection, Action::Update, &mut changes.payloads, &changes.keys).await?;
         let mut tx = execute::begin(&state.db).await?;
         let conn = &mut *tx;
+        once::claim(conn, self.once).await?;
+        // What is lost is taken back at once: the next attempt claims the key again.
         if !self.still_so(conn, &sorted, &agreeing, collection, reader).await? {
+            tx.rollback().await?;
             return Ok(Attempt::Lost(None));
+        }
+        if let Some(held) = &held {
+            held.check(conn).await?;
         }
         let written = self.write(conn, (new, changes), collection, reader).await;
         let keys = match written {
             Ok(keys) => keys,
             Err(Failure::Sql(error)) if is_taken(&error) => {
+                tx.rollback().await?;
                 return Ok(Attempt::Lost(Some(Loss { sorted, error })));
             }
             Err(other) => return Err(other),
         };
         let items = self.read_back(conn, &keys, collection, reader).await?;
+        let written = Written { items, keys, version: None };
+        once::keep(conn, self.once, &written).await?;
         execute::commit(tx).await?;
-        if !keys.is_empty() {
+        if !written.keys.is_empty() {
             state.announce().await;
         }
-        Ok(Attempt::Done(pb::WriteItemsResponse { items, keys, ..Default::default() }))
+        Ok(Attempt::Done(written.into()))
     }
 
     /// Only collections of the user's own: what system collections do beside a write goes by creation and change.
@@ -157,15 +188,16 @@ impl Upsert<'_> {
         if creates || changes { Err(Error::forbidden_collection(name)) } else { Ok(()) }
     }
 
-    /// The payloads after the filter hooks, if any is registered, ready for planning.
+    /// The payloads after the filter hooks, if any is registered, ready for planning. Gives them as they were before
+    /// secrets were hashed, where rules may have to look at them once more.
     async fn prepare(
         &self,
         snapshot: &Snapshot,
-        collection: &Collection,
-        action: Action,
+        judging: &Judging<'_>,
         payloads: &mut Vec<Payload>,
         keys: &[String],
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Vec<Payload>>, Failure> {
+        let Judging { collection, action, .. } = *judging;
         let verb = if action == Action::Create { "create" } else { "update" };
         let event = format!("{}.{verb}", collection.scope());
         if !payloads.is_empty() && snapshot.has_filter(&event, &collection.name) {
@@ -177,8 +209,10 @@ impl Upsert<'_> {
             }
             *payloads = changed;
         }
+        judging.admit(payloads)?;
+        let plain = judging.has_rules().then(|| payloads.clone());
         payload::prepare(payloads, collection, action, self.state.storing()).await?;
-        Ok(())
+        Ok(plain)
     }
 
     /// Locks the items that are to change, and looks whether all is as it was.
@@ -203,53 +237,47 @@ impl Upsert<'_> {
     async fn write(
         &self,
         conn: &mut PgConnection,
-        (new, changes): ([sorting::New; 2], sorting::Changes),
+        (new, changes): (sorting::New, sorting::Changes),
         collection: &Collection,
         reader: Reader<'_>,
     ) -> Result<Vec<String>, Failure> {
         let Self { state, stamp, .. } = self;
         let mut keys = vec![String::new(); self.payloads.len()];
-        for group in new {
-            let mut made = Vec::with_capacity(group.payloads.len());
-            for statement in
-                create::statements(state, &group.payloads, &nothing(), collection, reader, stamp)?
+        if !new.payloads.is_empty() {
+            let mut made = Vec::with_capacity(new.payloads.len());
+            for statement in create::statements(state, &new.payloads, &nothing(), collection, reader, stamp)?
             {
                 made.extend(keys_of(&execute::rows(conn, &statement).await?)?);
             }
-            for (ord, key) in group.named(made, collection)? {
+            for (ord, key) in new.named(made, collection)? {
                 keys[ord] = key;
             }
         }
         let groups = update::groups(&changes.keys, changes.payloads, true);
-        self.change(conn, &groups, collection, reader).await?;
+        self.change(conn, (&groups, new.payloads.len()), collection, reader).await?;
         for (ord, key) in changes.ords.iter().zip(changes.keys) {
             keys[*ord] = key;
         }
         Ok(keys)
     }
 
-    /// Changes items. One that is out of reach takes all of it back.
+    /// Changes items, `before` others of the same write. One that is out of reach takes all of it back.
     async fn change(
         &self,
         conn: &mut PgConnection,
-        groups: &[update::Group],
+        (groups, before): (&[update::Group], usize),
         collection: &Collection,
         reader: Reader<'_>,
     ) -> Result<(), Failure> {
-        for group in groups {
-            let statements = update::statements(
-                self.state,
-                std::slice::from_ref(group),
-                None,
-                &nothing(),
-                collection,
-                reader,
-                &self.stamp,
-            )?;
-            for statement in &statements {
-                if keys_of(&execute::rows(conn, statement).await?)?.len() < group.keys.len() {
-                    return Err(Error::forbidden().into());
-                }
+        let mut first_index = i32::try_from(before).unwrap_or(i32::MAX);
+        for update::Group { keys, payloads } in groups {
+            let event_ids: Vec<_> = keys.iter().map(|_| self.state.ids.ordered()).collect();
+            let change = UpdateChange { keys, payloads, event_ids: &event_ids, first_index, filter: None };
+            first_index = first_index.saturating_add(i32::try_from(keys.len()).unwrap_or(i32::MAX));
+            let plan = planner::plan_update(&change, &nothing(), collection, reader, &self.stamp)?;
+            let Some(statement) = plan else { continue };
+            if keys_of(&execute::rows(conn, &statement).await?)?.len() < keys.len() {
+                return Err(Error::forbidden().into());
             }
         }
         Ok(())
@@ -262,14 +290,13 @@ impl Upsert<'_> {
         keys: &[String],
         collection: &Collection,
         reader: Reader<'_>,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<String, Failure> {
         if !reader.access.allows(&collection.name, Action::Read) {
-            return Ok(Bytes::new());
+            return Ok(String::new());
         }
         let plan = planner::plan_read_ordered(keys, &self.query, collection, reader)?;
         let rows = execute::rows(conn, &plan).await?;
-        let items = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
-        Ok(Bytes::from(items))
+        Ok(rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?)
     }
 }
 

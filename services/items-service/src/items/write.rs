@@ -10,6 +10,7 @@ use query::Query;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
+use super::judge::Held;
 use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
@@ -58,6 +59,8 @@ pub struct Ending<'a> {
     pub read_back: Option<(&'a Query, &'a Collection, Reader<'a>)>,
     /// So many items must have been reached, else nothing is written and the answer is 403.
     pub reached: Option<usize>,
+    /// The present items must be judged with their changes before these are made.
+    pub held: Option<&'a Held<'a>>,
     /// The one item must have been so before, else nothing is written and the answer is 412.
     pub condition: Option<&'a Condition>,
     /// The answer is kept under this key.
@@ -67,7 +70,7 @@ pub struct Ending<'a> {
 impl Ending<'_> {
     /// Nothing has to be found out between the statement and its commit: it may be a transaction by itself.
     fn is_plain(&self, rules: &Rules) -> bool {
-        self.reached.is_none() && self.condition.is_none() && rules.is_empty()
+        self.reached.is_none() && self.condition.is_none() && self.held.is_none() && rules.is_empty()
     }
 
     /// The stamp for the statements of this write, so many of them: one that is alone keeps its own answer.
@@ -136,6 +139,9 @@ async fn run_several(
     let mut tx = execute::begin(&state.db).await?;
     once::claim(&mut tx, ending.once).await?;
     rules.before(&mut tx).await?;
+    if let Some(held) = ending.held {
+        held.check(&mut tx).await?;
+    }
     let (mut keys, mut version) = (Vec::new(), None);
     for statement in statements {
         let written = Written::of(execute::rows(&mut tx, statement).await?)?;
@@ -170,14 +176,20 @@ pub async fn read_back(
     Ok(rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?)
 }
 
-/// A plan that no longer fits the schema is made again, against the new snapshot.
+/// A plan that no longer fits the schema is made again, against the new snapshot; a write that stood in another's way
+/// (a deadlock, a failed serialization) was taken back whole and is done again.
 #[derive(Debug, Default)]
 pub struct Tries {
     again: u32,
+    collided: u32,
 }
 
 /// How often a plan is made again while the schema keeps moving.
 const AGAIN: u32 = 3;
+
+/// How often a write is done again that PostgreSQL took back for another's sake. Each time one of the two gets through,
+/// so only a crowd on the same items uses them up.
+const COLLISIONS: u32 = 5;
 
 impl Tries {
     /// After a failure: `Ok` when it is worth planning again, else what the client is told.
@@ -196,6 +208,11 @@ impl Tries {
                         Err(model::Error::unavailable("database").into())
                     }
                 }
+            }
+            Failure::Sql(error) if self.collided < COLLISIONS && State::has_collided(&error) => {
+                tracing::info!(collection, %error, "two writes stood in each other's way: once more");
+                self.collided += 1;
+                Ok(())
             }
             Failure::Sql(error) => Err(state.failure(&error, collection)),
         }

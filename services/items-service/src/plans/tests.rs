@@ -21,7 +21,7 @@ fn field(name: &str, kind: FieldType, column_type: &str) -> Field {
         nullable: true,
         default: None,
         unique: false,
-        required: false,
+        validation: None,
         generated: false,
         special: Vec::new(),
         searchable: true,

@@ -113,7 +113,8 @@ fn field(
 ) -> Option<Field> {
     let Some(column) = &described.column else {
         let link = back.get(&(entry.name.as_str(), described.name.as_str()))?;
-        return Some(alias(&described.name, link.clone()));
+        let validation = described.meta.as_ref().and_then(|meta| meta.validation.clone());
+        return Some(Field { validation, ..alias(&described.name, link.clone()) });
     };
     let meta = described.meta.as_ref();
     let names = meta.map_or(&[][..], |meta| &meta.special);
@@ -129,7 +130,7 @@ fn field(
         nullable: column.nullable,
         default: column.default_value.clone(),
         unique: column.unique,
-        required: meta.is_some_and(|meta| meta.required),
+        validation: meta.and_then(|meta| meta.validation.clone()),
         generated: column.generated.is_some(),
         special,
         searchable: meta.is_none_or(|meta| meta.searchable),
@@ -146,7 +147,7 @@ fn alias(name: &str, link: Link) -> Field {
         nullable: true,
         default: None,
         unique: false,
-        required: false,
+        validation: None,
         generated: false,
         special: Vec::new(),
         searchable: false,

@@ -2,7 +2,7 @@
 //! back. And what system collections refuse.
 
 use access::Action;
-use model::{Collection, Error, Errors, Field, FieldType, Special};
+use model::{Collection, Error, Errors, Field, FieldType, Ids, KeySource, Special};
 use planner::Payload;
 use secrets::{Hasher, Sealer};
 use serde_json::Value;
@@ -18,6 +18,8 @@ pub struct Storing<'a> {
     pub hasher: &'a Hasher,
     /// Encrypted fields.
     pub sealer: &'a Sealer,
+    /// Uuids that nobody gives.
+    pub ids: &'a dyn Ids,
 }
 
 /// Makes payloads ready for planning. The right to write was checked: hashing is dear.
@@ -34,8 +36,27 @@ pub async fn prepare(
         if collection.system {
             check(payload, collection, action)?;
         }
+        if action == Action::Create {
+            give_uuids(payload, collection, storing.ids)?;
+        }
         for field in collection.fields.iter().filter(|field| field.is_concealed()) {
             conceal(payload, field, collection, storing).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Fields with the special `uuid` get one where nothing is sent.
+fn give_uuids(payload: &mut Payload, collection: &Collection, ids: &dyn Ids) -> Result<(), Errors> {
+    for field in collection.fields.iter().filter(|field| field.has(Special::Uuid) && field.is_stored()) {
+        let sent = payload.get(&field.name).map(RawValue::get);
+        if sent.is_some_and(|raw| raw != "null" && !is_text(raw, "")) {
+            continue;
+        }
+        payload.remove(&field.name);
+        // Keys are made with the plan.
+        if field.name != collection.primary_key || collection.key_source == KeySource::Client {
+            payload.preset(&field.name, &Value::from(ids.random().to_string()))?;
         }
     }
     Ok(())
@@ -155,7 +176,7 @@ mod tests {
         let hasher = Hasher::try_new(HashCost { memory: 64, passes: 1, lanes: 1 }).unwrap();
         let (mut payloads, _) = parse_payloads(body.as_bytes()).unwrap();
         let sealer = Sealer::try_new("a secret of the tests").unwrap();
-        let storing = Storing { hasher: &hasher, sealer: &sealer };
+        let storing = Storing { hasher: &hasher, sealer: &sealer, ids: &model::RandomIds };
         let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, storing).await;
         done.map(|()| payloads.remove(0)).map_err(|errors| errors.0[0].code)
     }

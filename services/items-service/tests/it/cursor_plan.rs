@@ -18,7 +18,7 @@ fn field(name: &str, kind: FieldType, column: &str, nullable: bool) -> Field {
         nullable,
         default: None,
         unique: false,
-        required: false,
+        validation: None,
         generated: false,
         special: Vec::new(),
         searchable: true,

@@ -64,7 +64,11 @@ impl Service {
 
     async fn delete(&self, collection: &str, key: &str) {
         let target = delete_items_request::Target::Keys(Keys { keys: vec![key.to_owned()] });
-        let request = DeleteItemsRequest { collection: collection.to_owned(), target: Some(target) };
+        let request = DeleteItemsRequest {
+            collection: collection.to_owned(),
+            target: Some(target),
+            ..DeleteItemsRequest::default()
+        };
         self.items().delete_items(self.ask(request)).await.unwrap();
     }
 
@@ -84,6 +88,24 @@ impl Service {
         self.relation(json!({"collection": "posts", "field": "author", "related_collection": "authors",
             "meta": {"one_field": "posts"}, "schema": {"on_delete": "SET NULL"}}))
             .await;
+    }
+
+    /// An author and his post in one write, or a post beside the others of its author.
+    async fn together(&self, known: &mut Known, dice: &mut Dice) {
+        let own = post(known, dice);
+        let title = own["title"].as_str().unwrap().to_owned();
+        let payload = match dice.pick(&known.authors) {
+            Some(key) if dice.roll(2) == 0 => json!([{"id": key, "posts": {"create": [own]}}]),
+            _ => Value::Null,
+        };
+        if payload.is_null() {
+            let author = json!({"name": "ivy", "posts": [own]});
+            known.authors.extend(self.create("authors", author).await.unwrap().keys);
+        } else {
+            self.update("authors", Target::Each(true), payload).await.unwrap();
+        }
+        let newest = self.count("SELECT max(id)::bigint FROM posts").await;
+        known.posts.insert(newest.to_string(), title);
     }
 
     /// One random write.
@@ -116,23 +138,7 @@ impl Service {
                     known.posts.remove(key);
                 }
             }
-            5 => {
-                // An author and his post in one write, or a post beside the others of its author.
-                let own = post(known, dice);
-                let title = own["title"].as_str().unwrap().to_owned();
-                let payload = match dice.pick(&known.authors) {
-                    Some(key) if dice.roll(2) == 0 => json!([{"id": key, "posts": {"create": [own]}}]),
-                    _ => Value::Null,
-                };
-                if payload.is_null() {
-                    let author = json!({"name": "ivy", "posts": [own]});
-                    known.authors.extend(self.create("authors", author).await.unwrap().keys);
-                } else {
-                    self.update("authors", Target::Each(true), payload).await.unwrap();
-                }
-                let newest = self.count("SELECT max(id)::bigint FROM posts").await;
-                known.posts.insert(newest.to_string(), title);
-            }
+            5 => self.together(known, dice).await,
             6 => {
                 let some: Vec<&str> =
                     posts.iter().map(String::as_str).filter(|_| dice.roll(3) == 0).collect();

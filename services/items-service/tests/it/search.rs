@@ -25,7 +25,7 @@ fn field(name: &str, kind: FieldType, column_type: &str, search: Option<SearchIn
         nullable: true,
         default: None,
         unique: name == "id",
-        required: false,
+        validation: None,
         generated: false,
         special: Vec::new(),
         searchable: true,

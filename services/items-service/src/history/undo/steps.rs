@@ -211,7 +211,6 @@ pub fn quiet(collection: &Collection) -> Collection {
     let mut quiet = collection.clone();
     for field in &mut quiet.fields {
         field.special.retain(|special| !stamps(special));
-        field.required = false;
     }
     quiet
 }

@@ -112,7 +112,7 @@ impl<'a> Work<'a> {
                 payload.remove(&collection.primary_key);
             }
             let untouched = !new && payload.is_empty();
-            let slots = self.reserve(cause, if new { 1 } else { keys.len() * usize::from(!untouched) });
+            let slots = self.reserve(cause, if new { 1 } else { keys.len() * usize::from(!untouched) })?;
             let (ones, manys) = (Vec::new(), Vec::new());
             entries.push(Entry { own: payload, keys, new, untouched, slots, ones, manys });
         }
@@ -146,7 +146,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn make_ready(&self, collection: &Collection, entries: &mut [Entry]) -> Result<(), Failure> {
+    async fn make_ready(&mut self, collection: &Collection, entries: &mut [Entry]) -> Result<(), Failure> {
         for (new, action) in [(true, Action::Create), (false, Action::Update)] {
             let mut those: Vec<&mut Entry> =
                 entries.iter_mut().filter(|entry| entry.new == new && !entry.untouched).collect();

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::{Asker, Shop, asker, may, read, uuid};
 use crate::execute;
 
-fn stamp() -> Stamp {
+pub(super) fn stamp() -> Stamp {
     Stamp {
         user: None,
         role: None,

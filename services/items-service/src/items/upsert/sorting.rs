@@ -1,5 +1,7 @@
 //! Payloads -> those that make items and those that change them. Pure.
 
+use std::collections::HashSet;
+
 use model::{Collection, Error, Ids, KeySource};
 use planner::Payload;
 use sqlx::Row as _;
@@ -46,30 +48,31 @@ impl Sorted {
     }
 }
 
-/// Items that are made by the same statements.
+/// Items that are made.
+#[derive(Default)]
 pub struct New {
     /// Where they stand among all payloads.
     ords: Vec<usize>,
     /// The same number of payloads.
     pub payloads: Vec<Payload>,
-    /// The payloads give the keys.
-    given: bool,
+    /// Which of them give their keys; the others' come from a sequence.
+    given: Vec<bool>,
 }
 
 impl New {
     /// The keys by the places of their payloads. `made` are the keys that the statements gave back: those of a sequence
     /// are in the order of the payloads.
     pub fn named(&self, made: Vec<String>, collection: &Collection) -> Result<Vec<(usize, String)>, Failure> {
-        let keys = match self.given {
-            true => {
-                self.payloads.iter().map(|payload| own_key(payload, collection)).collect::<Result<_, _>>()?
-            }
-            false => made,
-        };
-        if keys.len() != self.ords.len() {
-            return Err(Error::internal().into());
-        }
-        Ok(self.ords.iter().copied().zip(keys).collect())
+        let own =
+            |(payload, given): (&Payload, &bool)| given.then(|| own_key(payload, collection)).transpose();
+        let own = self.payloads.iter().zip(&self.given).map(own).collect::<Result<Vec<_>, _>>()?;
+        let given: HashSet<&String> = own.iter().flatten().collect();
+        let mut counted = made.iter().filter(|key| !given.contains(key));
+        let named = self.ords.iter().zip(&own).map(|(ord, own)| {
+            let key = own.as_ref().or_else(|| counted.next()).ok_or_else(Error::internal)?;
+            Ok((*ord, key.clone()))
+        });
+        named.collect()
     }
 }
 
@@ -95,11 +98,10 @@ pub struct Sorting<'a> {
 }
 
 impl Sorting<'_> {
-    /// The payloads of new items, with a key and without one. Those who bring the same new values at the same time take
-    /// them in the same order, so that none waits for another in a circle.
-    pub fn new_items(&self, collection: &Collection, ids: &dyn Ids) -> Result<[New; 2], Error> {
-        let none = |given| New { ords: Vec::new(), payloads: Vec::new(), given };
-        let mut groups = [none(true), none(false)];
+    /// The payloads of new items. Those who bring the same new values at the same time take them in the same order, so
+    /// that none waits for another in a circle.
+    pub fn new_items(&self, collection: &Collection, ids: &dyn Ids) -> Result<New, Error> {
+        let mut new = New::default();
         let mut ords: Vec<usize> =
             (0..self.payloads.len()).filter(|ord| self.sorted.keys[*ord].is_none()).collect();
         ords.sort_by_cached_key(|ord| self.values(*ord));
@@ -109,12 +111,11 @@ impl Sorting<'_> {
             if !given && collection.key_source == KeySource::Uuid {
                 payload.set_text(&collection.primary_key, &ids.random().to_string())?;
             }
-            let named = given || !matches!(collection.key_source, KeySource::Sequence(_));
-            let group = &mut groups[usize::from(!named)];
-            group.ords.push(ord);
-            group.payloads.push(payload);
+            new.given.push(given || collection.key_source == KeySource::Uuid);
+            new.ords.push(ord);
+            new.payloads.push(payload);
         }
-        Ok(groups)
+        Ok(new)
     }
 
     /// The changes of items that are there.

@@ -12,6 +12,7 @@ use super::{VERSIONS, Version, hash, json};
 use crate::execute;
 use crate::failure::Failure;
 use crate::items::create::writable;
+use crate::items::judge::Judging;
 use crate::items::update::{self, Change};
 use crate::items::write::Tries;
 use crate::state::State;
@@ -59,9 +60,11 @@ async fn attempt(
     }
     let asked = pb::UpdateItemsRequest { payload: json(&payload)?, ..pb::UpdateItemsRequest::default() };
     let change = Change { caller, request: &asked, one: true, keys: &keys };
-    let payloads = update::prepared(state, &snapshot, collection, vec![payload], change).await?;
-    let groups = update::groups(&keys, payloads, false);
     let (nothing, stamp) = (Query { fields: Some(Vec::new()), ..Query::default() }, state.stamp(caller));
+    let judging = Judging::init(&state.db, (collection, Action::Update), reader, &stamp).await?;
+    let (payloads, plain) = update::prepared(state, &snapshot, &judging, vec![payload], change).await?;
+    let held = judging.held(plain.map(|plain| update::groups(&keys, plain, false)), None);
+    let groups = update::groups(&keys, payloads, false);
     let statements = update::statements(state, &groups, None, &nothing, collection, reader, &stamp)?;
     let mut tx = execute::begin(&state.db).await?;
     let any = Reader { access: &EVERYTHING, ..reader };
@@ -69,6 +72,9 @@ async fn attempt(
     let main_hash = hash(&mut tx, &found.item, collection).await?.ok_or_else(Error::forbidden)?;
     if main_hash != request.main_hash {
         return Err(Error::unprocessable("Main item has changed since this version was last updated").into());
+    }
+    if let Some(held) = &held {
+        held.check(&mut tx).await?;
     }
     for statement in &statements {
         let rows = execute::rows(&mut tx, statement).await?;
