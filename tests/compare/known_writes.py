@@ -13,6 +13,8 @@ KNOWN = [
     (r"^delete .*\| ((activity|revisions) \| .*added|activity \| order)", "what foreign keys do to other items is logged here, there it is not"),
     (r"\| (activity \| activity|revisions \| member) \| (missing update|items? is missing) .*(5000\d\d|0000000d0|\"k\d)",
      "the original logs an update of an item that is not there"),
+    (r"\| activity \| activity \| missing update .*(PATCH \S+ \{\}|\"data\": \{\}|\{\"(id|code|key|slug)\": [^,{}]*\})",
+     "an update that changes nothing has no event here"),
     (r"\| revisions \| (number type \| delta|value \| delta\.<(time|date|dateTime|csv|json)>)",
      "deltas hold values as they were sent there, and as they are stored here"),
     (r"\| (activity|revisions) \| .*(/presets|directus_presets)", "presets have no history there"),
