@@ -216,12 +216,13 @@ async fn clients_and_reflection() {
     clients::healthy(&world, "eventus.items.v1.ItemsService").await;
     match shape {
         Shape::AllInOne => {
-            let everything = ["items", "schema", "events", "auth", "hooks", "analytics", "webhooks"];
+            let everything =
+                ["items", "schema", "events", "history", "auth", "hooks", "analytics", "webhooks"];
             clients::reflected(world.grpc, &everything).await;
             clients::healthy(&world, "eventus.analytics.v1.AnalyticsService").await;
         }
         Shape::Split => {
-            clients::reflected(world.grpc, &["items", "schema", "events"]).await;
+            clients::reflected(world.grpc, &["items", "schema", "events", "history"]).await;
             clients::unknown_to_health(&world, "eventus.analytics.v1.AnalyticsService").await;
         }
     }

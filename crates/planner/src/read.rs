@@ -160,7 +160,7 @@ fn singleton_version(
 ) -> Result<String, Error> {
     let first = Query { limit: Some(1), ..query.clone() };
     let first = page(&first, collection, reader, wanted, b)?;
-    let own = version(collection, &answer_key(key_field(collection)?, SOURCE), b);
+    let own = version(collection, reader, &answer_key(key_field(collection)?, SOURCE), b);
     Ok(format!("(SELECT {own} FROM ({first}) {SOURCE})"))
 }
 
@@ -225,18 +225,24 @@ pub(crate) fn read_one(
     let own =
         format!("{SOURCE}.{} = {bound}::text::{}", quote_identifier(&key_field.name), sql_type(key_field));
     let found = item.of_each(&format!("{} {SOURCE} WHERE {own}{seen}", table(collection)));
-    let version = version(collection, &format!("{bound}::text"), &mut builder);
+    let version = version(collection, reader, &format!("{bound}::text"), &mut builder);
     builder.push(&format!("SELECT p.j::text AS item, {version} AS version FROM ({found}) p"));
     Ok(ReadOne { statement: builder.finish("items.read_one"), key })
 }
 
-/// The version of the item with this key; of one that was never changed the first.
-fn version(collection: &Collection, key: &str, b: &mut Builder) -> String {
+/// The version of the item with this key; of one that was never changed the first. In the past it is that of then.
+fn version(collection: &Collection, reader: Reader<'_>, key: &str, b: &mut Builder) -> String {
     let name = b.bind(Binding::Text(Some(collection.name.clone())));
-    format!(
-        "coalesce((SELECT h.version FROM eventus.heads h WHERE h.collection = {name}::text AND h.key = {key}), {})",
-        collection.first_version
-    )
+    let found = match reader.schema.past {
+        Some(_) => format!(
+            "SELECT max(e.version) FROM eventus.events e WHERE e.collection = {name}::text AND e.key = {key} \
+             AND e.position <= $1"
+        ),
+        None => format!(
+            "SELECT h.version FROM eventus.heads h WHERE h.collection = {name}::text AND h.key = {key}"
+        ),
+    };
+    format!("coalesce(({found}), {})", collection.first_version)
 }
 
 /// The query says more than which fields: the item is a list of one.
@@ -266,7 +272,7 @@ fn chosen_one(
     let rows = if asks_figures(&query) {
         figures(&query, collection, reader, (SOURCE, &fits), &mut b)?
     } else {
-        own = version(collection, &format!("{bound}::text"), &mut b);
+        own = version(collection, reader, &format!("{bound}::text"), &mut b);
         let columns = format!("{SOURCE}.*");
         let wanted = Page { filtered: &fits, sort_field: None, alias: SOURCE, columns: &columns };
         let page = page(&query, collection, reader, &wanted, &mut b)?;
