@@ -171,8 +171,7 @@ mod tests {
         );
         assert!(!text.contains("FROM \"public\".\"posts\" t WHERE t.\"title\""), "{text}");
         let one = plan_read_one(&query("fields=title"), posts, reader).unwrap().of("7", posts).unwrap();
-        let bound = "[BigInt(42), Text(Some(\"7\")), Text(Some(\"posts\"))]";
-        assert!(shown(&one).ends_with(bound) && shown(&one).contains("e.position <= $1"), "{}", shown(&one));
+        assert!(shown(&one).ends_with("[BigInt(42), Text(Some(\"7\"))]"), "{}", shown(&one));
     }
 
     #[test]

@@ -230,19 +230,17 @@ pub(crate) fn read_one(
     Ok(ReadOne { statement: builder.finish("items.read_one"), key })
 }
 
-/// The version of the item with this key; of one that was never changed the first. In the past it is that of then.
+/// The version of the item with this key; of one that was never changed the first. What was is no ground for a change of
+/// what is: in the past there is none.
 fn version(collection: &Collection, reader: Reader<'_>, key: &str, b: &mut Builder) -> String {
+    if reader.schema.past.is_some() {
+        return "NULL::bigint".to_owned();
+    }
     let name = b.bind(Binding::Text(Some(collection.name.clone())));
-    let found = match reader.schema.past {
-        Some(_) => format!(
-            "SELECT max(e.version) FROM eventus.events e WHERE e.collection = {name}::text AND e.key = {key} \
-             AND e.position <= $1"
-        ),
-        None => format!(
-            "SELECT h.version FROM eventus.heads h WHERE h.collection = {name}::text AND h.key = {key}"
-        ),
-    };
-    format!("coalesce(({found}), {})", collection.first_version)
+    format!(
+        "coalesce((SELECT h.version FROM eventus.heads h WHERE h.collection = {name}::text AND h.key = {key}), {})",
+        collection.first_version
+    )
 }
 
 /// The query says more than which fields: the item is a list of one.
