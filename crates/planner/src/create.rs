@@ -1,7 +1,7 @@
 //! Creating: payloads -> one data-modifying statement that makes the items, their events and the answer.
 
 use access::{Access, Action};
-use model::{Collection, Error, ErrorCode, Errors, Field, KeySource, Special, quote_identifier};
+use model::{Collection, Error, ErrorCode, Errors, Field, FieldType, KeySource, Special, quote_identifier};
 use query::Query;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ fn keys(
         KeyTexts { texts: Vec::with_capacity(payloads.len()), given: Vec::with_capacity(payloads.len()) };
     for (index, payload) in payloads.iter().enumerate() {
         let given = match payload.get(&key.name) {
-            Some(raw) => payload_text(raw, key, &collection.name).map_err(no_key)?,
+            Some(raw) => payload_text(raw, key, &collection.name).map_err(|error| no_key(error, key))?,
             None => None,
         };
         if given.as_deref() == Some("") {
@@ -116,9 +116,16 @@ fn keys(
     Ok(keys)
 }
 
-/// What can be no key is answered as a key that is out of reach.
-fn no_key(error: Error) -> Error {
-    if error.code == ErrorCode::InvalidPayload { Error::forbidden() } else { error }
+/// What can be no number or uuid is answered as a key that is out of reach.
+fn no_key(error: Error, key: &Field) -> Error {
+    match key.kind {
+        FieldType::Integer | FieldType::BigInteger | FieldType::Uuid
+            if error.code == ErrorCode::InvalidPayload =>
+        {
+            Error::forbidden()
+        }
+        _ => error,
+    }
 }
 
 fn columns<'a>(

@@ -225,7 +225,11 @@ pub(crate) fn read_one(
     let own =
         format!("{SOURCE}.{} = {bound}::text::{}", quote_identifier(&key_field.name), sql_type(key_field));
     let found = item.of_each(&format!("{} {SOURCE} WHERE {own}{seen}", table(collection)));
-    let version = version(collection, &format!("{bound}::text"), &mut builder);
+    let version = match &reader.schema.past {
+        None => version(collection, &format!("{bound}::text"), &mut builder),
+        // What was is no ground for a change of what is.
+        Some(_) => "NULL::bigint".to_owned(),
+    };
     builder.push(&format!("SELECT p.j::text AS item, {version} AS version FROM ({found}) p"));
     Ok(ReadOne { statement: builder.finish("items.read_one"), key })
 }

@@ -253,8 +253,9 @@ pub(crate) fn filter_text(value: &Value, field: &Field) -> Result<String, Error>
     let raw = serde_json::value::to_raw_value(&*asked_number(value, field.kind))
         .map_err(|_| Error::invalid_query("filter value is not JSON"))?;
     let mut plain = field.clone();
-    // A filter compares; the column's length does not limit what may be asked.
-    if let Some((head, _)) = field.column_type.split_once('(').filter(|(head, _)| head.starts_with("char")) {
+    // A filter compares; the column's length does not limit what may be asked, nor do its digits.
+    let limited = |(head, _): &(&str, &str)| head.starts_with("char") || *head == "numeric";
+    if let Some((head, _)) = field.column_type.split_once('(').filter(limited) {
         plain.column_type = head.to_owned();
     }
     match value_text(&raw, &plain, "") {

@@ -214,8 +214,7 @@ mod tests {
             value: "published".into(),
         };
         let fields = Fields::Named(["id", "title", "status"].map(str::to_owned).into_iter().collect());
-        let collection = "articles".to_owned();
-        let rule = Rule { collection, action: Action::Read, items: Some(published), fields };
+        let rule = Rule::new("articles", Action::Read, Some(published), fields);
         let access = Access::by([rule.clone()]);
         let reader = Reader { access: &access, ..admin() };
         let delta = payload(r#"{"status":"published","price":"2.5"}"#);

@@ -117,7 +117,7 @@ fn only_paths_of_variables_are_looked_up() {
     let access = Access::by([all]);
     let users = Collection { name: "directus_users".to_owned(), ..notes() };
     let collections = [(users.name.clone(), users.into())].into();
-    let schema = Schema { version: 1, collections };
+    let schema = Schema { version: 1, collections, ..Schema::default() };
     let reader = Reader { access: &access, schema: &schema, ..admin() };
     let found = look_ups(&articles(), reader, Action::Create);
     // The same text twice is one; there is no role, and no such field.
