@@ -1,6 +1,5 @@
 """Measures writes in turns, on collections of their own, and counts the statements of one request."""
 
-import json
 import re
 import time
 from statistics import median

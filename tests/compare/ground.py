@@ -159,7 +159,6 @@ def items():
                        for n in range(6)]
 
 
-BY, ME = {"_eq": "$CURRENT_USER"}, "$CURRENT_USER"
 RULES = [
     ("w_projects", "read", None, None, ["*"], None), ("w_people", "read", None, None, ["*"], None),
     ("w_steps", "read", None, None, ["*"], None), ("w_skills", "read", None, None, ["*"], None),

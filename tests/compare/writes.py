@@ -3,7 +3,7 @@
 import json
 import random
 import urllib.parse
-from dataclasses import dataclass, field as member
+from dataclasses import dataclass
 
 from ground import RULES
 from payloads import Drawing, Payloads
