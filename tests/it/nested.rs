@@ -152,3 +152,20 @@ async fn one_item_is_linked_changed_or_made() {
     let twice = api.post(&path, twice).await.expect(200).data();
     assert_eq!((&twice[0]["author"]["name"], &twice[1]["author"]["id"]), (&json!("b"), &json!(90)));
 }
+
+/// What is written is in the lists of the items that it leads to, in the answer already.
+#[tokio::test]
+async fn answers_see_what_was_written() {
+    let world = blog(shape!()).await;
+    let api = &world.api;
+    api.post("/items/authors", json!([{"name": "Ada"}, {"name": "Bob"}])).await.expect(200);
+    let path = "/items/posts?fields=id,author.posts";
+    let made = api.post(path, json!({"title": "t", "author": 1})).await.expect(200).data();
+    assert_eq!(made, json!({"id": 1, "author": {"posts": [1]}}));
+    let made = api.post(path, json!([{"title": "u", "author": 1}, {"title": "v", "author": 2}])).await;
+    let made = made.expect(200).data();
+    assert_eq!(made, json!([{"id": 2, "author": {"posts": [1, 2]}}, {"id": 3, "author": {"posts": [3]}}]));
+    let moved =
+        api.patch("/items/posts/1?fields=author.posts", json!({"author": 2})).await.expect(200).data();
+    assert_eq!(moved, json!({"author": {"posts": [1, 3]}}));
+}

@@ -69,6 +69,19 @@ pub(crate) fn answer_written(
     })
 }
 
+/// Whether the JSON of a written item looks at its own collection: a related item's list may have it in it. The statement
+/// that writes sees the collection as it was before.
+pub fn sees_itself(query: &Query, collection: &Collection, reader: Reader<'_>) -> bool {
+    let own = |field: &Field| matches!(&field.link, Some(Link::Many { collection: many, .. }) if *many == collection.name);
+    let deeper = query.fields.iter().flatten().any(|field| field.contains('.'));
+    if !deeper && !collection.fields.iter().any(own) {
+        return false;
+    }
+    let looked_at = format!("{} ", table(collection));
+    let answer = answer_written(query, collection, reader, "t", &mut Builder::of(reader));
+    answer.is_ok_and(|answer| answer.contains(&looked_at))
+}
+
 /// What is wanted of the items of one collection.
 #[derive(Clone, Copy)]
 struct Wish<'q> {

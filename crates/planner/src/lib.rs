@@ -41,6 +41,7 @@ mod upsert;
 mod value;
 mod version;
 
+pub use answer::sees_itself;
 pub use append::{Appended, in_order, plan_append};
 pub use column::{answer_value, sql_type};
 pub use create::{CreateNeeds, plan_create, plan_create_unlogged};

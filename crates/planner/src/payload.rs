@@ -124,7 +124,13 @@ impl<'de> Deserialize<'de> for Payload {
 /// Parses a body: an object is one payload, an array many. The flag says whether it was one.
 pub fn parse_payloads(body: &[u8]) -> Result<(Vec<Payload>, bool), Error> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    let wrong = |error: serde_json::Error| Error::invalid_payload(error.to_string());
+    // Where it is JSON at all, its shape is wrong.
+    let wrong = |error: serde_json::Error| match error.classify() {
+        serde_json::error::Category::Data => {
+            Error::invalid_payload("The body must be an object or an array of objects")
+        }
+        _ => Error::invalid_payload(error.to_string()),
+    };
     match first {
         Some(b'[') => Ok((serde_json::from_slice(body).map_err(wrong)?, false)),
         Some(b'{') => Ok((vec![serde_json::from_slice(body).map_err(wrong)?], true)),

@@ -84,7 +84,7 @@ fn value_text(raw: &RawValue, field: &Field, collection: &str) -> Result<Option<
         Some(b'-' | b'0'..=b'9') => Value::String(token.to_owned()),
         Some(b'[') if field.kind == FieldType::Csv => return csv_text(token, field).map(Some),
         // Objects and arrays in other fields are stored as their JSON text.
-        Some(b'{' | b'[') => Value::String(token.to_owned()),
+        Some(b'{' | b'[') => Value::String(without_blanks(token)),
         _ => serde_json::from_str(token).map_err(|_| wrong(field, "is not valid JSON"))?,
     };
     let number = matches!(token.as_bytes().first(), Some(b'-' | b'0'..=b'9'));
@@ -97,6 +97,21 @@ fn value_text(raw: &RawValue, field: &Field, collection: &str) -> Result<Option<
     };
     check_length(&text, field, collection)?;
     Ok(Some(text))
+}
+
+/// JSON without what stands between its parts.
+fn without_blanks(json: &str) -> String {
+    let (mut text, mut escaped) = (false, false);
+    let stays = |c: &char| {
+        let stays = text || !c.is_ascii_whitespace();
+        match c {
+            '"' if !escaped => text = !text,
+            _ => {}
+        }
+        escaped = text && *c == '\\' && !escaped;
+        stays
+    };
+    json.chars().filter(stays).collect()
 }
 
 fn scalar_text(

@@ -44,6 +44,16 @@ async fn every_item_has_its_event_after_that_of_the_item_around_it() {
             entry("create", "authors", "2", (1, 4, 2), Some("comments")),
         ]
     );
+    let parents = api.get("/revisions?filter[item][_eq]=2&filter[collection][_in]=authors,comments&fields=collection,parent.collection");
+    let mut parents = parents.await.expect(200).data();
+    parents.as_array_mut().unwrap().sort_by_key(|revision| revision["collection"].to_string());
+    assert_eq!(
+        parents,
+        json!([
+            {"collection": "authors", "parent": {"collection": "comments"}},
+            {"collection": "comments", "parent": {"collection": "posts"}},
+        ])
+    );
     let before = end(&world).await;
     let change = json!({"author": {"id": 1, "name": "A."}, "comments": {"update": [{"id": 2, "title": "B"}], "delete": [1]}});
     api.patch("/items/posts/1", change).await.expect(200);

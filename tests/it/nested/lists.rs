@@ -53,6 +53,10 @@ async fn parts_of_a_list_come_change_and_go() {
     assert_eq!(keys(&world, "comments").await, [1, 2, 3], "let go, not deleted");
     let after = api.patch(path, json!({"tags": {"delete": [1]}})).await.expect(200).data();
     assert_eq!((&after["tags"], keys(&world, "posts_tags").await), (&json!([]), vec![]));
+    // What comes and is taken out in one change is out, in whatever order it is said.
+    let both = json!({"comments": {"update": [{"id": 3, "title": "gone"}], "delete": [3]}});
+    let after = api.patch(path, both).await.expect(200).data();
+    assert_eq!(after["comments"], json!([{"id": 1, "title": "A"}]));
     // What another post shows is none of this one's business.
     api.post("/items/posts", json!({"title": "other", "comments": [2]})).await.expect(200);
     api.patch(path, json!({"comments": {"delete": [2]}})).await.expect(200);

@@ -32,6 +32,11 @@ async fn users_come_with_their_role_and_policies() {
         .await
         .refused(422, "UNPROCESSABLE_CONTENT");
     assert_eq!(api.get("/users/me?fields=id,role").await.expect(200).data(), admin);
+    // Who loses his role with it does not come in by what is left to him.
+    let id = role["id"].as_str().unwrap();
+    api.delete(&format!("/roles/{id}"), None).await.expect(204);
+    let user = format!("/users/{}?fields=role,status", role["users"][0]["id"].as_str().unwrap());
+    assert_eq!(api.get(&user).await.expect(200).data(), json!({"role": null, "status": "suspended"}));
     let events: Vec<String> =
         sqlx::query_scalar("SELECT payload::text FROM eventus.events WHERE name = 'users.create'")
             .fetch_all(&world.pool().await)

@@ -198,8 +198,13 @@ pub async fn within(
         let doomed = if *name == collection.name { Some(&own) } else { consequences.doomed.get(name) };
         let stays = |key: &&String| !doomed.is_some_and(|doomed| doomed.contains(*key));
         let released: Vec<String> = released.iter().filter(stays).cloned().collect();
-        let (holder, nothing) = (snapshot.collection(name)?, json!({ field: value }));
-        run(conn, &release(state, holder, &nothing, &released, (admin, &inner))?).await?;
+        let mut change = json!({ field: value });
+        if (name.as_str(), field.as_str()) == ("directus_users", "role") {
+            // Who has lost his role must not come in by what his policies alone allow.
+            change["status"] = json!("suspended");
+        }
+        let holder = snapshot.collection(name)?;
+        run(conn, &release(state, holder, &change, &released, (admin, &inner))?).await?;
     }
     // All are logged before any goes: PostgreSQL takes along what hangs on an item, in a circle or on its own kind.
     let all: Vec<String> = there.iter().chain(&hanging).cloned().collect();

@@ -58,7 +58,8 @@ pub async fn make(
             let reader = asking.reader(&snapshot);
             let collection: &Collection = writable(&snapshot, &request.collection, Action::Create)?;
             let read_back = Some((&query, collection, reader));
-            let ending = Ending { read_back, once, ..Ending::default() };
+            let sees_itself = planner::sees_itself(&query, collection, reader);
+            let ending = Ending { read_back, once, sees_itself, ..Ending::default() };
             if nested::any(&payloads, collection) {
                 let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
                 let new = |payload: &Payload| Wanted::top(payload.clone(), Whose::New);
@@ -120,18 +121,13 @@ async fn prepared(
         payloads = changed;
     }
     let told = |failure: Failure| failure.told(state, &collection.name);
+    if collection.name == VERSIONS {
+        versions::made(state, &snapshot, reader, &mut payloads).await.map_err(told)?;
+    }
     let judging =
         Judging::init(&state.db, (collection, Action::Create), reader, stamp).await.map_err(told)?;
     judging.admit(&mut payloads).map_err(told)?;
     payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
-    if collection.name == VERSIONS {
-        let asking = state.asking(caller);
-        let made = versions::made(state, &snapshot, asking.reader(&snapshot), &mut payloads).await;
-        made.map_err(|failure| match failure {
-            Failure::Refused(errors) => errors,
-            Failure::Sql(error) => state.failure(&error, VERSIONS),
-        })?;
-    }
     Ok(payloads)
 }
 

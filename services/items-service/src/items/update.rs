@@ -89,7 +89,7 @@ pub async fn change(
                 let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
                 let wanted = wanted(keys, payloads, each);
                 let read_back = Some((&query, &**collection, reader));
-                let ending = Ending { read_back, condition, once, held: held.as_ref(), reached: None };
+                let ending = Ending { read_back, condition, once, held: held.as_ref(), ..Ending::default() };
                 let written = nested::write(place, collection, wanted, filter.as_ref(), ending).await;
                 return written.map(Into::into);
             }
@@ -102,6 +102,7 @@ pub async fn change(
                 condition,
                 once,
                 held: held.as_ref(),
+                sees_itself: planner::sees_itself(&query, collection, reader),
             };
             let stamp = ending.stamp(&stamp, groups.len(), &rules);
             let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;

@@ -65,12 +65,15 @@ pub struct Ending<'a> {
     pub condition: Option<&'a Condition>,
     /// The answer is kept under this key.
     pub once: Option<&'a Once>,
+    /// The answer looks at the collection that is written, so only a statement after the write sees it whole.
+    pub sees_itself: bool,
 }
 
 impl Ending<'_> {
     /// Nothing has to be found out between the statement and its commit: it may be a transaction by itself.
     fn is_plain(&self, rules: &Rules) -> bool {
-        self.reached.is_none() && self.condition.is_none() && self.held.is_none() && rules.is_empty()
+        let nothing_asked = self.reached.is_none() && self.condition.is_none() && self.held.is_none();
+        nothing_asked && !self.sees_itself && rules.is_empty()
     }
 
     /// The stamp for the statements of this write, so many of them: one that is alone keeps its own answer.

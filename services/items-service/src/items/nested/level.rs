@@ -10,6 +10,7 @@ use planner::{KeyText, NestedMany, NestedOne, Payload, own_key};
 use sqlx::Row as _;
 
 use super::super::create::writable;
+use super::super::version::VERSIONS;
 use super::super::write::CHUNK;
 use super::{Wanted, Whose, Work};
 use crate::execute;
@@ -136,6 +137,10 @@ impl<'a> Work<'a> {
 
     /// The collection is written so at all, by this caller.
     fn permit(&self, collection: &Collection, entries: &[Entry]) -> Result<(), Failure> {
+        if collection.name == VERSIONS {
+            // They are made for an item that is there, by a call of their own.
+            return Err(Error::forbidden_collection(&collection.name).into());
+        }
         for entry in entries.iter().filter(|entry| !entry.untouched) {
             let action = if entry.new { Action::Create } else { Action::Update };
             writable(self.place.snapshot, &collection.name, action)?;

@@ -1,6 +1,6 @@
 //! Lists of items that refer to the items of a level: who comes, who changes, who is taken out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use model::{Collection, Error};
 use planner::{Entry as Listed, KeyText, ManyChange, NestedMany, Payload};
@@ -28,6 +28,8 @@ struct List {
     kept: HashSet<KeyText>,
     /// Places in the next level of those that come or change.
     written: std::ops::Range<usize>,
+    /// Of these, places of those that refer to the item from then on.
+    linked: Vec<usize>,
     /// Those that are taken out; nothing when all others are.
     out: Option<HashSet<KeyText>>,
 }
@@ -79,12 +81,14 @@ impl<'a> Work<'a> {
         for list in lists {
             let named: HashSet<&KeyText> =
                 written[list.written.clone()].iter().flatten().chain(&list.kept).collect();
-            let present = children.of(&list.parent.key);
-            let goes = |key: &&KeyText| match &list.out {
-                Some(out) => out.contains(*key),
-                None => !named.contains(key),
+            let present = children.of(&list.parent.key).iter();
+            let linked = list.linked.iter().flat_map(|place| &written[*place]);
+            let out: BTreeSet<KeyText> = match &list.out {
+                // What was linked by this very change goes, too.
+                Some(out) => present.chain(linked).filter(|key| out.contains(*key)).cloned().collect(),
+                None => present.filter(|key| !named.contains(key)).cloned().collect(),
             };
-            let out: Vec<KeyText> = present.iter().filter(goes).cloned().collect();
+            let out: Vec<KeyText> = out.into_iter().collect();
             if !out.is_empty() {
                 let taken = self.take_out(many, (&by, deletes), out, (list.parent.slot, depth)).await;
                 taken.map_err(|failure| failure.nested_in(&field))?;
@@ -172,7 +176,7 @@ fn listed(
         wanted.push(Wanted { payload, whose, cause: parent.slot });
         Ok(())
     };
-    let mut out = None;
+    let (mut out, mut linked) = (None, Vec::new());
     match &change.change {
         ManyChange::All(entries) => {
             let mut linked = HashSet::new();
@@ -189,15 +193,19 @@ fn listed(
             let mut last = children.last.get(&parent.key).copied().unwrap_or(0);
             for item in create {
                 let mut item = item.clone();
+                last += 1;
                 if let Some(sort_field) = change.sort_field.as_ref().filter(|name| item.get(name).is_none()) {
-                    last += 1;
                     item.set_text(sort_field, &last.to_string())?;
                 }
                 want(&item, Whose::New)?;
             }
             update.iter().try_for_each(|(key, item)| want(item, Whose::IfThere(key.clone())))?;
+            let stays = |(_, (_, item)): &(usize, &(KeyText, Payload))| item.get(&change.by).is_none();
+            linked.extend(
+                update.iter().enumerate().filter(stays).map(|(place, _)| first + create.len() + place),
+            );
             out = Some(delete.iter().cloned().collect());
         }
     }
-    Ok(List { written: first..wanted.len(), parent, kept, out })
+    Ok(List { written: first..wanted.len(), parent, kept, linked, out })
 }

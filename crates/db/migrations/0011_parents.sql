@@ -1,0 +1,49 @@
+-- A revision names that of the item whose payload had its item in it: the cause of its event, where both are of one write.
+-- Events of a write stand close together in the log, the cause first; so it is looked for backwards, and not far.
+
+-- `data` of a change is the whole item after it: for each field what was last written. What stood in an item before
+-- its first event is not in the log.
+CREATE OR REPLACE VIEW eventus.revisions AS
+SELECT id::bigint AS id, activity::bigint AS activity, collection::text AS collection, item::text AS item,
+       data, delta, parent::bigint AS parent, version
+FROM directus_revisions
+UNION ALL
+SELECT e.position, e.position, e.collection, e.key,
+       CASE WHEN e.name ~ '\.create$' THEN e.payload ELSE (
+           SELECT json_object_agg(last.key, last.value)
+           FROM (
+               SELECT DISTINCT ON (field.key) field.key, field.value
+               FROM eventus.events p CROSS JOIN LATERAL json_each(p.payload) field
+               WHERE p.collection = e.collection AND p.key = e.key AND p.position <= e.position
+                 AND p.position >= coalesce((
+                     SELECT max(made.position) FROM eventus.events made
+                     WHERE made.collection = e.collection AND made.key = e.key AND made.position <= e.position
+                       AND made.name ~ '\.create$'
+                 ), 0)
+                 AND json_typeof(p.payload) = 'object'
+               ORDER BY field.key, p.position DESC
+           ) last
+       ) END,
+       e.payload, CASE WHEN e.causation_id IS NOT NULL AND e.batch_index > 0 THEN (
+           SELECT p.position FROM eventus.events p
+           WHERE p.position < e.position AND p.position >= e.position - e.batch_index - 10000
+             AND p.id = e.causation_id AND p.batch_id = e.batch_id AND p.name ~ '\.(create|update)$'
+           ORDER BY p.position DESC LIMIT 1
+       ) END, NULL::uuid
+FROM eventus.events e
+WHERE e.name ~ '\.(create|update)$' AND e.payload IS NOT NULL AND NOT EXISTS (
+    SELECT FROM directus_collections c WHERE c.collection = e.collection AND c.accountability IS DISTINCT FROM 'all')
+AND NOT (e.name = 'versions.update' AND 'delta' = ANY(e.fields) AND EXISTS (
+    SELECT FROM directus_versions v WHERE v.id::text = e.key))
+UNION ALL
+-- Of a saved version: what the version keeps since then and did not keep before.
+SELECT e.position, e.position, v.collection::text, v.item::text, saved.fields, saved.fields, NULL::bigint, v.id
+FROM eventus.events e JOIN directus_versions v ON v.id::text = e.key
+CROSS JOIN LATERAL (
+    SELECT coalesce(json_object_agg(kept.key, kept.value), '{}') AS fields
+    FROM json_each(CASE json_typeof(e.payload -> 'delta') WHEN 'object' THEN e.payload -> 'delta' ELSE '{}' END) kept
+    WHERE kept.value::text IS DISTINCT FROM (CASE json_typeof(e.previous -> 'delta')
+        WHEN 'object' THEN e.previous -> 'delta' -> kept.key END)::text
+) saved
+WHERE e.collection = 'directus_versions' AND e.name = 'versions.update' AND 'delta' = ANY(e.fields) AND NOT EXISTS (
+    SELECT FROM directus_collections c WHERE c.collection = v.collection AND c.accountability IS DISTINCT FROM 'all');
