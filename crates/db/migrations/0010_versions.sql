@@ -20,6 +20,8 @@ WHERE e.collection = 'directus_versions' AND e.name = 'versions.update' AND 'del
 
 -- `data` of a change is the whole item after it: for each field what was last written. What stood in an item before
 -- its first event is not in the log.
+-- A revision names that of the item whose payload had its item in it: the cause of its event, where both are of one write.
+-- Events of a write stand close together in the log, the cause first; so it is looked for backwards, and not far.
 CREATE OR REPLACE VIEW eventus.revisions AS
 SELECT id::bigint AS id, activity::bigint AS activity, collection::text AS collection, item::text AS item,
        data, delta, parent::bigint AS parent, version
@@ -41,7 +43,12 @@ SELECT e.position, e.position, e.collection, e.key,
                ORDER BY field.key, p.position DESC
            ) last
        ) END,
-       e.payload, NULL::bigint, NULL::uuid
+       e.payload, CASE WHEN e.causation_id IS NOT NULL AND e.batch_index > 0 THEN (
+           SELECT p.position FROM eventus.events p
+           WHERE p.position < e.position AND p.position >= e.position - e.batch_index - 10000
+             AND p.id = e.causation_id AND p.batch_id = e.batch_id AND p.name ~ '\.(create|update)$'
+           ORDER BY p.position DESC LIMIT 1
+       ) END, NULL::uuid
 FROM eventus.events e
 WHERE e.name ~ '\.(create|update)$' AND e.payload IS NOT NULL AND NOT EXISTS (
     SELECT FROM directus_collections c WHERE c.collection = e.collection AND c.accountability IS DISTINCT FROM 'all')
