@@ -25,7 +25,7 @@ async fn kill_9_of_everything() {
 /// The broker dies under load and comes back: writes are answered all the while.
 #[tokio::test]
 async fn kill_9_of_nats() {
-    let mut storm = Storm::start(shape!()).await;
+    let mut storm = Storm::start(shape!()).await.without_broker();
     let acked = storm
         .rage(async |world| {
             world.nats.kill9().await;
@@ -41,7 +41,7 @@ async fn kill_9_of_nats() {
 /// Everything JetStream knew is gone while the fleet is down.
 #[tokio::test]
 async fn the_store_of_the_bus_is_wiped() {
-    let mut storm = Storm::start(shape!()).await;
+    let mut storm = Storm::start(shape!()).await.without_broker();
     let acked = storm
         .rage(async |world| {
             world.kill9_all();
@@ -58,7 +58,7 @@ async fn the_store_of_the_bus_is_wiped() {
 /// The same while the fleet goes on: the broker dies and comes back without a memory.
 #[tokio::test]
 async fn the_bus_comes_back_empty() {
-    let mut storm = Storm::start(shape!()).await;
+    let mut storm = Storm::start(shape!()).await.without_broker();
     let acked = storm
         .rage(async |world| {
             world.nats.kill9().await;

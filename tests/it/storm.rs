@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_nats::jetstream;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -25,6 +26,8 @@ pub struct Storm {
     cdn: Option<testkit::Sink>,
     subscriber: Arc<Mutex<BTreeMap<String, usize>>>,
     listening: tokio::task::JoinHandle<()>,
+    /// The broker dies: a plain subscriber misses what comes before it is back.
+    broker_dies: bool,
 }
 
 impl Storm {
@@ -46,7 +49,12 @@ impl Storm {
         world.api.post("/webhooks/endpoints", endpoint).await.expect(200);
         let subscriber = Arc::new(Mutex::new(BTreeMap::new()));
         let listening = listen(&world.nats, Arc::clone(&subscriber)).await;
-        Self { world, receiver, cdn, subscriber, listening }
+        Self { world, receiver, cdn, subscriber, listening, broker_dies: false }
+    }
+
+    /// A storm in which the broker dies.
+    pub fn without_broker(self) -> Self {
+        Self { broker_dies: true, ..self }
     }
 
     /// Sends all creates; does `harm` when a third of them is acknowledged. Gives the acknowledged tokens.
@@ -80,7 +88,7 @@ impl Storm {
 
     /// Every acknowledged item exists; every item has one event, one count, one delivery; receivers saw all.
     pub async fn settle(self, acked: &BTreeSet<String>) {
-        let Self { world, receiver, cdn, subscriber, listening } = self;
+        let Self { world, receiver, cdn, subscriber, listening, broker_dies } = self;
         world.quiet(Duration::from_secs(60)).await;
         let pool = world.pool().await;
         let tokens: Vec<String> =
@@ -97,9 +105,11 @@ impl Storm {
                 .unwrap();
         let ids: BTreeSet<String> = ids.into_iter().collect();
         testkit::eventually(Duration::from_secs(20), || async {
-            subscriber.lock().await.keys().cloned().collect::<BTreeSet<_>>() == ids
+            let seen: BTreeSet<_> = subscriber.lock().await.keys().cloned().collect();
+            if broker_dies { seen.is_subset(&ids) } else { seen == ids }
         })
         .await;
+        streamed(&world.nats, &ids).await;
         let mut received = BTreeMap::<String, BTreeSet<String>>::new();
         for request in receiver.requests() {
             let body: Value = serde_json::from_slice(&request.body).unwrap();
@@ -179,6 +189,26 @@ async fn listen(
             *seen.lock().await.entry(id).or_default() += 1;
         }
     })
+}
+
+/// Every event is in the stream, once.
+async fn streamed(nats: &testkit::Nats, ids: &BTreeSet<String>) {
+    let stream = jetstream::new(nats.client().await).get_stream("EVENTS").await.unwrap();
+    let config = jetstream::consumer::pull::OrderedConfig {
+        filter_subject: "items.create.articles".to_owned(),
+        ..Default::default()
+    };
+    let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+    let mut seen = BTreeSet::new();
+    let reading = async {
+        while seen.len() < ids.len() {
+            let message = messages.next().await.unwrap().unwrap();
+            let id = message.headers.as_ref().and_then(|headers| headers.get("ce-id")).unwrap().to_string();
+            assert!(seen.insert(id), "an event is in the stream twice");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("every event is in the stream");
+    assert_eq!(&seen, ids);
 }
 
 /// A client beside the test.
