@@ -97,7 +97,7 @@ fn describe(mut accountability: Accountability, parts: &Parts, gateway: &Gateway
     let peer = parts.extensions.get::<Peer>();
     client::describe(&mut accountability, &parts.headers, peer, gateway.config.trust_proxy);
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
-    Caller(rpc::Caller { request_id, accountability })
+    Caller(rpc::Caller { request_id, accountability, silent: false })
 }
 
 fn changes_something(method: &Method) -> bool {

@@ -107,7 +107,7 @@ fn operations() -> Router<Gateway> {
         .route("/server/info", only(get(server::info), "GET,HEAD"))
         .route("/server/specs/oas", only(get(server::open_api), "GET,HEAD"))
         .route("/server/health", only(get(server::health), "GET,HEAD"))
-        .route("/events", only(get(events::subscribe), "GET"))
+        .route("/events", only(get(events::subscribe).post(events::emit), "GET,POST"))
         .route("/events/{position}", only(get(events::read), "GET,HEAD"))
         .route("/analytics/metrics", only(get(analytics::metrics), "GET,HEAD"))
         .route("/hooks/runs", only(get(hooks::runs), "GET,HEAD"))

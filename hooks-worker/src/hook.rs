@@ -87,7 +87,7 @@ pub trait ActionHook: Send + Sync {
     /// Unique among action hooks; the key of its runs.
     fn name(&self) -> &str;
 
-    /// Names of events: whole (`users.create`) or with `*` for one part (`items.*`).
+    /// Names of events: whole (`users.create`) or with `*` for one part (`items.*`), as [`fits`] says.
     fn patterns(&self) -> &[&str];
 
     /// Does its work for events that it has not yet run for, in order per item, and writes its effects through
@@ -132,16 +132,19 @@ pub struct Tick {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Whether an event's name fits a pattern: part by part, `*` stands for any one part.
+/// Whether an event's name fits a pattern: part by part, `*` stands for any one part. Custom events have names of any
+/// length: in their patterns a `*` at the end stands for all parts that follow.
 ///
 /// ```text
-/// items.*  fits items.create, not users.create and not items.create.draft
+/// items.*   fits items.create, not users.create and not items.create.draft
+/// custom.*  fits custom.imported and custom.article.created
 /// ```
 pub fn fits(pattern: &str, name: &EventName) -> bool {
     let mut parts = name.as_str().split('.');
     let all =
         pattern.split('.').all(|wanted| parts.next().is_some_and(|part| wanted == "*" || wanted == part));
-    all && parts.next().is_none()
+    let open = pattern.starts_with("custom.") && pattern.ends_with(".*");
+    all && (open || parts.next().is_none())
 }
 
 /// Names that stand more than once.
@@ -164,6 +167,13 @@ mod tests {
         }
         for pattern in ["", "*", "items", "items.*.*", "users.*", "items.creat", "items.create."] {
             assert!(!fits(pattern, &create), "{pattern}");
+        }
+        let custom = EventName::parse("custom.article.created").unwrap();
+        for pattern in ["custom.*", "custom.article.*", "custom.*.created", "custom.article.created"] {
+            assert!(fits(pattern, &custom), "{pattern}");
+        }
+        for pattern in ["custom.page.*", "custom.article", "custom.article.created.*", "*.*", "custom"] {
+            assert!(!fits(pattern, &custom), "{pattern}");
         }
     }
 

@@ -84,7 +84,7 @@ impl Worker {
         who: Accountability,
         query: MetricsRequest,
     ) -> Result<Vec<Metric>, tonic::Status> {
-        let caller = Caller { request_id: None, accountability: who };
+        let caller = Caller { accountability: who, ..Caller::default() };
         let request = rpc::outgoing(&self.signer, &SystemClock, &caller, query);
         Ok(self.client.clone().metrics(request).await?.into_inner().metrics)
     }

@@ -121,7 +121,7 @@ impl World {
     }
 
     fn request<T>(&self, accountability: Accountability, message: T) -> tonic::Request<T> {
-        let caller = Caller { request_id: Some("request-1".into()), accountability };
+        let caller = Caller { request_id: Some("request-1".into()), accountability, silent: false };
         rpc::outgoing(&self.servers.signer, &self.clock, &caller, message)
     }
 

@@ -98,10 +98,15 @@ fn headers(source: &str, event: &Event) -> Result<HeaderMap, Error> {
     headers.insert("ce-id", id);
     headers.insert("ce-type", event.name.as_str());
     headers.insert("ce-source", value(source));
-    headers.insert("ce-subject", value(&event.key));
+    if !event.key.is_empty() {
+        headers.insert("ce-subject", value(&event.key));
+    }
     headers.insert("ce-time", time);
     headers.insert("ce-sequence", event.position.to_string());
     headers.insert("ce-datacontenttype", "application/json");
+    if event.silent {
+        headers.insert("ce-silent", "true");
+    }
     if let Some(parent) = event.traceparent.as_ref().map(TraceParent::as_str) {
         headers.insert("traceparent", parent);
     }

@@ -73,10 +73,21 @@ impl Log {
         let Some(row) = row else { return Ok(None) };
         Ok(Some(StoredEvent {
             event: rows::event(&row)?,
-            ip: row.try_get(19)?,
-            user_agent: row.try_get(20)?,
-            origin: row.try_get(21)?,
+            ip: row.try_get(20)?,
+            user_agent: row.try_get(21)?,
+            origin: row.try_get(22)?,
         }))
+    }
+
+    /// The events at these positions, in order; positions without one are passed over.
+    ///
+    /// # Errors
+    /// When the database is away; `Corrupt`.
+    pub async fn at(&self, positions: &[i64]) -> Result<Vec<Event>, Error> {
+        const AT: &str =
+            concat!("SELECT ", columns!(), " FROM eventus.events WHERE position = ANY($1) ORDER BY position");
+        let rows = rows::planned_anew(AT).bind(positions).fetch_all(&self.db).await?;
+        rows::events(&rows)
     }
 
     /// A position up to which everything is settled: nothing can appear at or below it any more. The greatest

@@ -13,7 +13,7 @@ use crate::Error;
 macro_rules! columns {
     () => {
         "position, id, name, collection, key, version, payload, previous, fields, \"user\", role, request_id, \
-         traceparent, causation_id, depth, batch_id, batch_index, silent, time"
+         traceparent, causation_id, depth, batch_id, batch_index, silent, time, erased"
     };
 }
 pub(crate) use columns;
@@ -89,6 +89,7 @@ fn read(row: &PgRow, position: i64) -> Result<Event, String> {
         batch_index: row.try_get(16).map_err(text)?,
         silent: row.try_get(17).map_err(text)?,
         time: row.try_get(18).map_err(text)?,
+        erased: row.try_get(19).map_err(text)?,
     })
 }
 

@@ -67,7 +67,7 @@ pub async fn beside(
     but: &[i64],
 ) -> Result<Vec<Beside>, Error> {
     const BESIDE: &str = "SELECT position, key FROM eventus.events WHERE collection = $1 AND key = ANY($2) \
-                          AND position > $3 AND position <> ALL($4) AND name ~ '\\.(create|update|delete)$' \
+                          AND position > $3 AND position <> ALL($4) AND name ~ '^(?!custom\\.)[a-z_]+\\.(create|update|delete)$' \
                           ORDER BY position";
     let query = rows::planned_anew(BESIDE).bind(collection).bind(keys).bind(after).bind(but);
     let rows = query.fetch_all(conn).await?;
@@ -83,7 +83,7 @@ pub async fn beside(
 /// When the database is away.
 pub async fn last(db: &db::Db, collection: &str, key: &str) -> Result<Option<(i64, bool)>, Error> {
     const LAST: &str = "SELECT position, name ~ '\\.delete$' FROM eventus.events \
-                        WHERE collection = $1 AND key = $2 AND name ~ '\\.(create|update|delete)$' \
+                        WHERE collection = $1 AND key = $2 AND name ~ '^(?!custom\\.)[a-z_]+\\.(create|update|delete)$' \
                         ORDER BY position DESC LIMIT 1";
     Ok(sqlx::query_as(LAST).bind(collection).bind(key).fetch_optional(db).await?)
 }

@@ -51,6 +51,9 @@ pub struct Event {
     /// Hooks, flows and webhooks skip it; read models, caches, purges and live clients don't.
     #[serde(default)]
     pub silent: bool,
+    /// Names of members of `payload` and `previous` that were erased since: null there is not what stood there.
+    #[serde(default)]
+    pub erased: Option<Vec<String>>,
     /// When it was appended (database clock).
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,

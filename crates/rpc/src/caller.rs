@@ -17,12 +17,14 @@ pub struct Caller {
     pub request_id: Option<String>,
     /// Who acts.
     pub accountability: Accountability,
+    /// What he writes is nothing for hooks, flows and webhooks. Said by a service from its message; it does not travel.
+    pub silent: bool,
 }
 
 impl Caller {
     /// A process of the fleet acting by itself.
     pub fn process(name: &str) -> Self {
-        Self { request_id: None, accountability: Accountability::process(name) }
+        Self { accountability: Accountability::process(name), ..Self::default() }
     }
 }
 

@@ -37,6 +37,7 @@ pub fn event(position: i64) -> Event {
         batch_id: None,
         batch_index: 0,
         silent: false,
+        erased: None,
         time: OffsetDateTime::UNIX_EPOCH,
     }
 }

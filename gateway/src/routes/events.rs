@@ -1,4 +1,4 @@
-//! `/events`: the event log as server-sent events, and one event by its position. For admins.
+//! `/events`: the event log as server-sent events, one event by its position, and events of one's own. For admins.
 
 mod feed;
 mod frame;
@@ -6,13 +6,18 @@ mod frame;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
 use model::Error;
-use proto::events::v1::{GetEventRequest, SubscribeRequest};
+use proto::events::v1::{EmitRequest, GetEventRequest, SubscribeRequest};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::answer;
+use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::path::Names;
@@ -57,6 +62,38 @@ pub async fn read(
     let position = position.parse().map_err(|_| Error::forbidden())?;
     let request = gateway.call(&caller, GetEventRequest { position });
     Ok(answer::of(&gateway.events().get_event(request).await?.into_inner().event))
+}
+
+/// The body of a custom event.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Custom {
+    event: String,
+    payload: Option<Box<RawValue>>,
+    collection: Option<String>,
+    key: Option<String>,
+    cause: Option<i64>,
+}
+
+/// POST /events
+pub async fn emit(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    body: JsonBody,
+) -> Result<Response, Failure> {
+    caller.require_admin()?;
+    let Custom { event, payload, collection, key, cause } = body.parse()?;
+    let request = EmitRequest {
+        event,
+        payload: payload.map_or_else(Bytes::new, |payload| Bytes::from(payload.get().to_owned())),
+        collection: collection.unwrap_or_default(),
+        key: key.unwrap_or_default(),
+        cause: cause.unwrap_or_default(),
+        silent: false,
+    };
+    let made = gateway.events().emit(gateway.call(&caller, request)).await?.into_inner();
+    let made = json!({"id": made.id, "position": made.position});
+    Ok(answer::of(&Bytes::from(made.to_string())))
 }
 
 /// Where to go on: the header that browsers send by themselves, else the parameter.

@@ -97,7 +97,7 @@ pub async fn create(
 ) -> Answer {
     condition.refuse()?;
     let many = body.is_array();
-    let request = CreateItemsRequest { collection, payload: body.0, query, idempotency_key };
+    let request = CreateItemsRequest { collection, payload: body.0, query, idempotency_key, silent: false };
     let made = gateway.items().create_items(gateway.call(&caller, request)).await?.into_inner();
     Ok(if many { all(&made) } else { one(&made) })
 }
@@ -114,7 +114,14 @@ pub async fn upsert(
 ) -> Answer {
     condition.refuse()?;
     let (many, on_conflict) = (body.is_array(), parameters.list("on_conflict"));
-    let request = UpsertItemsRequest { collection, payload: body.0, query, on_conflict, idempotency_key };
+    let request = UpsertItemsRequest {
+        collection,
+        payload: body.0,
+        query,
+        on_conflict,
+        idempotency_key,
+        silent: false,
+    };
     let written = gateway.items().upsert_items(gateway.call(&caller, request)).await?.into_inner();
     Ok(if many { all(&written) } else { one(&written) })
 }
@@ -152,6 +159,7 @@ pub async fn update_one(
         singleton: None,
         idempotency_key,
         condition,
+        silent: false,
     };
     let changed = gateway.items().update_items(gateway.call(caller, request)).await?.into_inner();
     Ok(one(&changed))
@@ -167,8 +175,16 @@ pub async fn update_many(
     body: JsonBody,
 ) -> Answer {
     let target::Update { target, payload, singleton } = target::update(&body)?;
-    let request =
-        UpdateItemsRequest { collection, target, payload, query, singleton, idempotency_key, condition };
+    let request = UpdateItemsRequest {
+        collection,
+        target,
+        payload,
+        query,
+        singleton,
+        idempotency_key,
+        condition,
+        silent: false,
+    };
     let changed = gateway.items().update_items(gateway.call(&caller, request)).await?.into_inner();
     Ok(all(&changed))
 }
@@ -246,7 +262,8 @@ async fn delete_items(
     (collection, target): (String, delete_items_request::Target),
     (IdempotencyKey(idempotency_key), IfMatch(condition)): (IdempotencyKey, IfMatch),
 ) -> Answer {
-    let request = DeleteItemsRequest { collection, target: Some(target), idempotency_key, condition };
+    let request =
+        DeleteItemsRequest { collection, target: Some(target), idempotency_key, condition, silent: false };
     let gone = gateway.items().delete_items(gateway.call(caller, request)).await?.into_inner();
     Ok(answer::replayed(answer::empty(), gone.replayed))
 }

@@ -23,7 +23,7 @@ pub async fn sort(
     body: JsonBody,
 ) -> Result<Response, Failure> {
     let (item, to) = places(&body)?;
-    let request = gateway.call(&caller, SortItemsRequest { collection, item, to });
+    let request = gateway.call(&caller, SortItemsRequest { collection, item, to, silent: false });
     gateway.items().sort_items(request).await?;
     Ok(answer::nothing())
 }
@@ -34,7 +34,7 @@ pub async fn revert(
     caller: Caller,
     Names(revision): Names<String>,
 ) -> Result<Response, Failure> {
-    gateway.items().revert_item(gateway.call(&caller, RevertItemRequest { revision })).await?;
+    gateway.items().revert_item(gateway.call(&caller, RevertItemRequest { revision, silent: false })).await?;
     Ok(answer::empty())
 }
 

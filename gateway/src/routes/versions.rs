@@ -24,7 +24,7 @@ pub async fn save(
     Names(version): Names<String>,
     body: JsonBody,
 ) -> Answer {
-    let request = gateway.call(&caller, SaveVersionRequest { version, payload: body.0 });
+    let request = gateway.call(&caller, SaveVersionRequest { version, payload: body.0, silent: false });
     let saved = gateway.items().save_version(request).await?.into_inner();
     Ok(answer::of(&saved.item))
 }
@@ -48,7 +48,7 @@ pub async fn promote(
     body: JsonBody,
 ) -> Answer {
     let (main_hash, fields) = wanted(&body)?;
-    let request = gateway.call(&caller, PromoteVersionRequest { version, main_hash, fields });
+    let request = gateway.call(&caller, PromoteVersionRequest { version, main_hash, fields, silent: false });
     let promoted = gateway.items().promote_version(request).await?.into_inner();
     Ok(answer::value(&promoted.key))
 }

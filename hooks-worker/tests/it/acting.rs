@@ -20,7 +20,7 @@ impl ActionHook for Effect {
     }
 
     fn patterns(&self) -> &[&str] {
-        &["items.*", "users.create"]
+        &["items.*", "users.create", "custom.*"]
     }
 
     async fn run(&self, events: &[&Event], conn: &mut PgConnection) -> Result<(), Failure> {
@@ -55,10 +55,11 @@ async fn events_reach_the_hooks_that_want_them() {
     world.relay().await;
     let worker = world.worker(registry(), Config::default()).await;
     world.append(&["items.create", "items.update"], true).await;
-    let ids = world.append(&["items.create", "users.create", "users.update", "items.delete"], false).await;
-    // `log_change` ran for two of them, `effect` for three; the silent ones came first and had none.
-    world.until(RUNS, 5).await;
-    assert_eq!((world.number(EFFECTS).await, world.number(DISTINCT).await), (3, 3));
+    let names = ["items.create", "users.create", "users.update", "items.delete", "custom.article.created"];
+    let ids = world.append(&names, false).await;
+    // `log_change` ran for two of them, `effect` for four; the silent ones came first and had none.
+    world.until(RUNS, 6).await;
+    assert_eq!((world.number(EFFECTS).await, world.number(DISTINCT).await), (4, 4));
     let wanted: bool = sqlx::query_scalar("SELECT bool_and(event_id = ANY($1)) FROM effects")
         .bind(&ids)
         .fetch_one(&world.db)

@@ -71,7 +71,7 @@ impl World {
 
     /// A call as somebody.
     pub fn call<T>(&self, accountability: Accountability, message: T) -> Request<T> {
-        rpc::outgoing(&self.signer, &SystemClock, &Caller { request_id: None, accountability }, message)
+        rpc::outgoing(&self.signer, &SystemClock, &Caller { accountability, ..Caller::default() }, message)
     }
 
     /// A call as the items service makes it.

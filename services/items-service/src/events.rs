@@ -22,6 +22,8 @@ use tonic::{Request, Response, Status};
 
 use crate::state::State;
 
+mod emit;
+
 /// Events read at once for a stream.
 const BATCH: usize = 500;
 /// Events waiting for a slow listener.
@@ -98,6 +100,7 @@ impl Live {
 
 /// The service over the process's state.
 pub struct Events {
+    state: State,
     log: Log,
     live: Live,
 }
@@ -105,7 +108,7 @@ pub struct Events {
 impl Events {
     /// Events of the log in this database.
     pub fn new(state: State, live: Live) -> Self {
-        Self { log: Log::new(state.db.clone()), live }
+        Self { log: Log::new(state.db.clone()), state, live }
     }
 }
 
@@ -119,7 +122,7 @@ impl Wanted {
     fn holds(&self, event: &Event) -> bool {
         let name = event.name.as_str();
         let named = |pattern: &String| match pattern.strip_suffix(".*") {
-            Some(scope) => event.name.scope() == scope,
+            Some(start) => name.strip_prefix(start).is_some_and(|rest| rest.starts_with('.')),
             None => pattern == "*" || pattern == name,
         };
         (self.events.is_empty() || self.events.iter().any(named))
@@ -173,6 +176,12 @@ impl EventsService for Events {
         let stored = self.log.get(request.get_ref().position).await.map_err(|error| unavailable(&error))?;
         let stored = stored.ok_or_else(|| rpc::status(Error::forbidden().into()))?;
         message(&stored.event).map(Response::new)
+    }
+
+    async fn emit(&self, request: Request<pb::EmitRequest>) -> Result<Response<pb::EmitResponse>, Status> {
+        rpc::require_admin(rpc::caller(&request))?;
+        let (caller, message) = rpc::called(request);
+        emit::custom(&self.state, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 }
 

@@ -2,19 +2,21 @@
 
 use proto::items::v1 as pb;
 use proto::items::v1::items_service_server::ItemsService;
+use rpc::Caller;
 use tonic::{Request, Response, Status};
 
 use crate::state::State;
 
 pub use read::of_the_query;
 pub use stream::Streams;
+pub use update::checked_keys;
 pub use write::CHUNK;
 
 pub mod cascade;
 mod condition;
 mod create;
 mod cursor;
-mod delete;
+pub mod delete;
 mod explain;
 mod judge;
 pub mod moment;
@@ -51,6 +53,16 @@ pub fn directly(server: rpc::Server, state: &State) -> rpc::Server {
             let state = many.clone();
             Box::pin(async move { read::items(&state, &caller, message).await.map_err(rpc::status) })
         })
+}
+
+/// Who writes, and what. Only administrators and processes of the fleet may keep it from hooks, flows and webhooks.
+fn writing<T>(request: Request<T>, silent: impl Fn(&T) -> bool) -> Result<(Caller, T), Status> {
+    let (mut caller, message) = rpc::called(request);
+    if silent(&message) {
+        rpc::require_admin(&caller)?;
+        caller.silent = true;
+    }
+    Ok((caller, message))
 }
 
 #[tonic::async_trait]
@@ -93,7 +105,7 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::CreateItemsRequest>,
     ) -> Result<Response<pb::WriteItemsResponse>, Status> {
-        let (caller, message) = rpc::called(request);
+        let (caller, message) = writing(request, |message| message.silent)?;
         create::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
@@ -101,7 +113,7 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::UpdateItemsRequest>,
     ) -> Result<Response<pb::WriteItemsResponse>, Status> {
-        let (caller, message) = rpc::called(request);
+        let (caller, message) = writing(request, |message| message.silent)?;
         update::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
@@ -109,7 +121,7 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::DeleteItemsRequest>,
     ) -> Result<Response<pb::DeleteItemsResponse>, Status> {
-        let (caller, message) = rpc::called(request);
+        let (caller, message) = writing(request, |message| message.silent)?;
         delete::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
@@ -117,7 +129,7 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::UpsertItemsRequest>,
     ) -> Result<Response<pb::WriteItemsResponse>, Status> {
-        let (caller, message) = rpc::called(request);
+        let (caller, message) = writing(request, |message| message.silent)?;
         upsert::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
@@ -125,7 +137,7 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::SortItemsRequest>,
     ) -> Result<Response<pb::SortItemsResponse>, Status> {
-        let (caller, message) = rpc::called(request);
+        let (caller, message) = writing(request, |message| message.silent)?;
         sort::items(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
@@ -133,7 +145,7 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::RevertItemRequest>,
     ) -> Result<Response<pb::RevertItemResponse>, Status> {
-        let (caller, message) = rpc::called(request);
+        let (caller, message) = writing(request, |message| message.silent)?;
         revert::item(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
@@ -141,7 +153,7 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::SaveVersionRequest>,
     ) -> Result<Response<pb::SaveVersionResponse>, Status> {
-        let (caller, message) = rpc::called(request);
+        let (caller, message) = writing(request, |message| message.silent)?;
         version::save(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
@@ -157,7 +169,7 @@ impl ItemsService for Items {
         &self,
         request: Request<pb::PromoteVersionRequest>,
     ) -> Result<Response<pb::PromoteVersionResponse>, Status> {
-        let (caller, message) = rpc::called(request);
+        let (caller, message) = writing(request, |message| message.silent)?;
         version::promote(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 

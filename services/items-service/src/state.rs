@@ -158,7 +158,7 @@ impl State {
             causation_id: None,
             depth: 0,
             batch_id: self.ids.ordered(),
-            silent: false,
+            silent: caller.silent,
             now: self.clock.now(),
             once: None,
         }

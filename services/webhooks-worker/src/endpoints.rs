@@ -71,7 +71,8 @@ pub(crate) fn check_events(events: &[String]) -> Result<(), model::Error> {
         Ok(())
     } else {
         Err(model::Error::invalid_payload(
-            "\"events\" has to hold patterns such as *, items.*, items.create, items.create.articles, auth.login",
+            "\"events\" has to hold patterns such as *, items.*, items.create, items.create.articles, auth.login, \
+             custom.article.*",
         ))
     }
 }

@@ -26,6 +26,8 @@ struct Content<'a> {
     payload: Option<&'a RawValue>,
     previous: Option<&'a RawValue>,
     fields: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erased: Option<&'a [String]>,
     user: Option<Uuid>,
     request_id: Option<&'a str>,
 }
@@ -45,6 +47,7 @@ pub(crate) fn body(event: &Event) -> Result<Bytes, serde_json::Error> {
             payload: event.payload.as_deref(),
             previous: event.previous.as_deref(),
             fields: event.fields.as_deref(),
+            erased: event.erased.as_deref(),
             user: event.user,
             request_id: event.request_id.as_deref(),
         },

@@ -1,6 +1,10 @@
-//! Which events an endpoint wants: `*`, `items.*`, `items.create`, `items.create.articles`, `items.*.articles`.
+//! Which events an endpoint wants: `*`, `items.*`, `items.create`, `items.create.articles`, `items.*.articles`,
+//! `custom.article.created`, `custom.article.*`.
 
-use model::Event;
+use model::{Event, EventName};
+
+/// The scope whose events are called as one likes.
+const CUSTOM: &str = "custom";
 
 /// One pattern. `None` stands for `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,13 +12,18 @@ pub(crate) struct Pattern {
     scope: Option<String>,
     action: Option<String>,
     collection: Option<String>,
+    /// The action is only how the name goes on behind the scope.
+    open: bool,
 }
 
 impl Pattern {
     /// Reads a pattern; `None` if it is none, or its scope is one that no event has.
     pub fn parse(text: &str) -> Option<Self> {
         if text == "*" {
-            return Some(Self { scope: None, action: None, collection: None });
+            return Some(Self { scope: None, action: None, collection: None, open: false });
+        }
+        if let Some(name) = text.strip_prefix("custom.") {
+            return Self::custom(name);
         }
         let mut parts = text.splitn(3, '.');
         let (scope, action, collection) = (parts.next()?, parts.next()?, parts.next());
@@ -31,16 +40,35 @@ impl Pattern {
             return None;
         }
         let owned = |text: &str| (text != "*").then(|| text.to_owned());
-        Some(Self { scope: owned(scope), action: owned(action), collection: collection.and_then(owned) })
+        let (scope, action) = (owned(scope), owned(action));
+        Some(Self { scope, action, collection: collection.and_then(owned), open: false })
+    }
+
+    /// Of custom events: a name of any length, or how it begins.
+    fn custom(name: &str) -> Option<Self> {
+        let (start, open) = match name.strip_suffix("*") {
+            Some("") => (None, true),
+            Some(start) => (Some(start.strip_suffix('.')?), true),
+            None => (Some(name), false),
+        };
+        if let Some(start) = start {
+            EventName::parse(&format!("{CUSTOM}.{start}"))?;
+        }
+        let (scope, action) = (Some(CUSTOM.to_owned()), start.map(str::to_owned));
+        Some(Self { scope, action, collection: None, open })
     }
 
     /// Whether the event is meant.
     pub fn matches(&self, event: &Event) -> bool {
         let fits =
             |wanted: &Option<String>, given: &str| wanted.as_ref().is_none_or(|wanted| wanted == given);
-        fits(&self.scope, event.name.scope())
-            && fits(&self.action, event.name.action())
-            && fits(&self.collection, &event.collection)
+        let action = event.name.action();
+        let goes_on = |start: &str| action.strip_prefix(start).is_some_and(|rest| rest.starts_with('.'));
+        let acts = match (&self.action, self.open) {
+            (Some(start), true) => goes_on(start),
+            (wanted, _) => fits(wanted, action),
+        };
+        acts && fits(&self.scope, event.name.scope()) && fits(&self.collection, &event.collection)
     }
 }
 
@@ -67,6 +95,23 @@ mod tests {
         assert!(
             Pattern::parse("auth.login").unwrap().matches(&crate::message::tests::event("auth.login", "x"))
         );
+    }
+
+    #[test]
+    fn custom_events_have_names_of_any_length() {
+        let event = event("custom.article.created", "articles");
+        for yes in ["*", "custom.*", "custom.article.*", "custom.article.created"] {
+            assert!(Pattern::parse(yes).unwrap().matches(&event), "{yes}");
+        }
+        for no in ["custom.article", "custom.art.*", "custom.created", "custom.article.created.*", "items.*"]
+        {
+            assert!(!Pattern::parse(no).unwrap().matches(&event), "{no}");
+        }
+        for bad in
+            ["custom", "custom.", "custom.a*", "custom.*.created", "custom.a..b", "custom.A", "custom..*"]
+        {
+            assert_eq!(Pattern::parse(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -53,6 +53,16 @@ fn a_message_is_a_cloud_event_in_binary_mode() {
 }
 
 #[test]
+fn a_custom_event_stands_under_its_name_and_silence_is_a_header() {
+    let name = EventName::parse("custom.article.created").unwrap();
+    let event = Event { name, key: String::new(), collection: String::new(), silent: true, ..event(None) };
+    let message = encode("acme", "/eventus/x", &event).unwrap();
+    assert_eq!(message.subject, "acme.custom.article.created");
+    assert_eq!(message.headers.get("ce-silent").map(|value| value.as_str()), Some("true"));
+    assert!(message.headers.get("ce-subject").is_none());
+}
+
+#[test]
 fn a_system_event_stands_under_its_name() {
     let event = Event { name: EventName::new("users", "create"), ..event(None) };
     assert_eq!(encode("", "/eventus/x", &event).unwrap().subject, "users.create");

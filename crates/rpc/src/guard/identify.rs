@@ -23,7 +23,7 @@ impl Inner {
             })?,
             None => self.outsider(request).await?,
         };
-        Ok(Caller { request_id, accountability })
+        Ok(Caller { request_id, accountability, silent: false })
     }
 
     /// Someone who is not of the fleet; what the connection says of him is noted.

@@ -22,8 +22,11 @@ async fn per_call(channel: Channel, rounds: u32) -> f64 {
     let policies = vec![uuid::Uuid::from_u128(3)];
     let accountability =
         Accountability { user: Some(uuid::Uuid::from_u128(1)), policies, ..Accountability::default() };
-    let caller =
-        Caller { request_id: Some("0190b7a0-0000-7000-8000-000000000000".to_owned()), accountability };
+    let caller = Caller {
+        request_id: Some("0190b7a0-0000-7000-8000-000000000000".to_owned()),
+        accountability,
+        silent: false,
+    };
     let signer = signer();
     let mut best = f64::MAX;
     for _ in 0..5 {

@@ -28,7 +28,7 @@ fn with(pairs: &[(&'static str, &str)]) -> Request<GetEventRequest> {
 
 fn user() -> Caller {
     let accountability = Accountability { user: Some(uuid::Uuid::from_u128(1)), ..Default::default() };
-    Caller { request_id: Some("request-1".to_owned()), accountability }
+    Caller { request_id: Some("request-1".to_owned()), accountability, silent: false }
 }
 
 #[tokio::test]

@@ -164,7 +164,7 @@ mod tests {
         };
         let (one, public) = (Caller::process("hooks"), Caller::default());
         let user = Accountability { user: Some(uuid::Uuid::from_u128(7)), ..Accountability::default() };
-        let user = Caller { request_id: None, accountability: user };
+        let user = Caller { accountability: user, ..Caller::default() };
         let first = of(&one, "k", "a").unwrap().unwrap();
         assert_eq!((first.owner.as_str(), first.key.as_str()), ("process:hooks", "k"));
         assert_eq!(of(&one, "k", "a").unwrap().unwrap(), first);

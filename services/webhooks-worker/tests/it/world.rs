@@ -104,7 +104,7 @@ impl Worker {
 
     /// A call as somebody.
     pub fn call_as<T>(&self, accountability: Accountability, message: T) -> Request<T> {
-        rpc::outgoing(&self.signer, &SystemClock, &Caller { request_id: None, accountability }, message)
+        rpc::outgoing(&self.signer, &SystemClock, &Caller { accountability, ..Caller::default() }, message)
     }
 
     /// Makes an endpoint.
