@@ -4,7 +4,9 @@
 mod attacks;
 mod conditional;
 mod cursors;
+mod custom_events;
 mod encrypted;
+mod erasure;
 mod events_doc;
 mod explain;
 mod export;
@@ -28,6 +30,7 @@ mod schema;
 mod schema_apply;
 mod sdk;
 mod search;
+mod silent;
 mod sorting;
 mod system_collections;
 mod takeover;

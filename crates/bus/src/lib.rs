@@ -7,6 +7,7 @@ mod config;
 mod connection;
 pub mod consumer;
 pub mod envelope;
+pub mod erasing;
 mod error;
 mod ping;
 mod publisher;

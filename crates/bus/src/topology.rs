@@ -82,8 +82,8 @@ pub fn stream(config: &Config) -> StreamConfig {
         num_replicas: config.replicas,
         duplicate_window: DUPLICATE_WINDOW.min(config.max_age),
         allow_direct: true,
-        // A hole would break the chain. Purging stays possible: a reset of the relay does it.
-        deny_delete: true,
+        // Erasure deletes messages, and a reset of the relay purges. A hole breaks no chain, but for the last message.
+        deny_delete: false,
         ..StreamConfig::default()
     }
 }
@@ -91,11 +91,18 @@ pub fn stream(config: &Config) -> StreamConfig {
 /// Makes the stream, or brings its settings up to date. Idempotent; of several callers all succeed.
 pub async fn ensure(bus: &Bus) -> Result<(), Error> {
     bus.ready().await?;
-    let wanted = stream(bus.config());
+    let wanted = stream_as_made(bus).await?;
     match bus.jetstream().create_or_update_stream(wanted).await {
         Ok(_) => Ok(()),
         Err(error) => Err(refused("making the stream", error)),
     }
+}
+
+/// The stream as it is to be, but for what can't be changed once it is made: the server takes no leave to delete back.
+async fn stream_as_made(bus: &Bus) -> Result<StreamConfig, Error> {
+    let present = look(bus).await?;
+    let deny_delete = present.is_some_and(|present| present.cached_info().config.deny_delete);
+    Ok(StreamConfig { deny_delete, ..stream(bus.config()) })
 }
 
 /// Makes the stream if there is none, and leaves one that is there as it is.
@@ -156,7 +163,7 @@ pub(crate) async fn forget_ids(bus: &Bus, last: Option<(Subject, HeaderValue)>) 
     let begun = Instant::now();
     let mut window = Duration::from_millis(100);
     loop {
-        let shrunk = StreamConfig { duplicate_window: window, ..stream(bus.config()) };
+        let shrunk = StreamConfig { duplicate_window: window, ..stream_as_made(bus).await? };
         let updated = bus.jetstream().update_stream(shrunk).await;
         updated.map_err(|error| refused("changing the stream", error))?;
         // The server looks once per window.

@@ -58,7 +58,8 @@ pub fn plan_history(
          ARRAY(SELECT f.name FROM unnest(e.fields) WITH ORDINALITY f(name, ord) WHERE f.name = ANY(v.fields) \
          ORDER BY f.ord) AS fields, {payload} AS payload, {previous} AS previous, e.\"user\", \
          to_char(e.time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS time, e.request_id, \
-         e.causation_id FROM eventus.events e WHERE e.collection = {collection} AND e.key = v.key \
+         e.causation_id, CASE WHEN e.erased IS NOT NULL THEN ARRAY(SELECT f.name FROM unnest(e.erased) f(name) \
+         WHERE f.name = ANY(v.fields)) END AS erased FROM eventus.events e WHERE e.collection = {collection} AND e.key = v.key \
          AND e.version >= {first} AND e.name IN ({names}) AND (e.fields IS NULL OR e.fields && v.fields) \
          ORDER BY e.position DESC LIMIT {limit} OFFSET {offset}) h) AS history \
          FROM (SELECT {key} AS key, {visible} AS fields FROM {table} {SOURCE} \

@@ -1,11 +1,12 @@
-//! `/items/:collection/:key/history` and `/utils/undo`: what happened to items, and taking it back.
+//! `/items/:collection/:key/history`, `/utils/undo` and `/utils/erase`: what happened to items, taking it back, and
+//! erasing it.
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use model::Error;
-use proto::history::v1::{ReadHistoryRequest, UndoRequest};
+use proto::history::v1::{EraseRequest, ReadErasureRequest, ReadHistoryRequest, UndoRequest};
 use serde::Deserialize;
 
 use super::items::Item;
@@ -14,6 +15,7 @@ use crate::answer;
 use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::path::Names;
 use crate::read_query::Parameters;
 use crate::state::Gateway;
 
@@ -22,6 +24,8 @@ pub fn routes() -> Router<Gateway> {
     Router::new()
         .route("/items/{collection}/{key}/history", only(get(read), "GET,HEAD"))
         .route("/utils/undo", only(post(undo), "POST"))
+        .route("/utils/erase", only(post(erase), "POST"))
+        .route("/utils/erase/{id}", only(get(read_erasure), "GET,HEAD"))
 }
 
 /// GET /items/:collection/:key/history?limit=&offset=
@@ -65,4 +69,62 @@ async fn undo(State(gateway): State<Gateway>, caller: Caller, body: JsonBody) ->
     let request = UndoRequest { request_id, from, to, dry_run, force };
     let done = gateway.history().undo(gateway.call(&caller, request)).await?.into_inner();
     Ok(answer::of(&done.json))
+}
+
+/// A key: a number or a text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Key {
+    Text(String),
+    Number(i64),
+}
+
+/// The body of an erasure.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Erase {
+    collection: Option<String>,
+    keys: Option<Vec<Key>>,
+    fields: Option<Vec<String>>,
+    users: Option<Vec<String>>,
+    #[serde(default)]
+    delete: bool,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// POST /utils/erase
+async fn erase(State(gateway): State<Gateway>, caller: Caller, body: JsonBody) -> Result<Response, Failure> {
+    caller.require_admin()?;
+    let Erase { collection, keys, fields, users, delete, dry_run } = body.parse()?;
+    if fields.as_ref().is_some_and(Vec::is_empty) {
+        return Err(
+            Error::invalid_payload("\"fields\" names none; without it all but the key are erased").into()
+        );
+    }
+    let text = |key: Key| match key {
+        Key::Text(text) => text,
+        Key::Number(number) => number.to_string(),
+    };
+    let request = EraseRequest {
+        collection: collection.unwrap_or_default(),
+        keys: keys.unwrap_or_default().into_iter().map(text).collect(),
+        fields: fields.unwrap_or_default(),
+        users: users.unwrap_or_default(),
+        delete,
+        dry_run,
+    };
+    let done = gateway.history().erase(gateway.call(&caller, request)).await?.into_inner();
+    Ok(answer::of(&done.json))
+}
+
+/// GET /utils/erase/:id
+async fn read_erasure(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Names(id): Names<String>,
+) -> Result<Response, Failure> {
+    caller.require_admin()?;
+    let request = gateway.call(&caller, ReadErasureRequest { id });
+    Ok(answer::of(&gateway.history().read_erasure(request).await?.into_inner().json))
 }

@@ -1,5 +1,6 @@
 //! Events -> purges: one row for each key that changed; a key that changes again while it waits keeps its row.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bus::Failure;
@@ -17,13 +18,13 @@ const QUEUE: &str = "
 WITH mark AS MATERIALIZED (
     SELECT low_water FROM eventus.consumers WHERE name = $1 FOR SHARE
 ), given AS (
-    SELECT DISTINCT ON (event_id) event_id, position, target, traceparent
+    SELECT DISTINCT ON (event_id, target) event_id, position, target, traceparent
     FROM UNNEST($2::uuid[], $3::bigint[], $4::text[], $5::text[]) AS purge (event_id, position, target, traceparent)
     WHERE position > COALESCE((SELECT low_water FROM mark), 0)
-    ORDER BY event_id
+    ORDER BY event_id, target
 ), fresh AS (
     INSERT INTO eventus.inbox (consumer, event_id, position)
-    SELECT $1, event_id, position FROM given ORDER BY event_id
+    SELECT DISTINCT $1::text, event_id, position FROM given ORDER BY event_id
     ON CONFLICT (consumer, event_id) DO NOTHING
     RETURNING event_id
 )
@@ -35,6 +36,9 @@ ON CONFLICT (target) WHERE state = 'pending' DO UPDATE
 SET event_id = EXCLUDED.event_id, position = EXCLUDED.position, traceparent = EXCLUDED.traceparent, attempts = 0
 WHERE known.position < EXCLUDED.position";
 
+/// A key that is to be purged, and why.
+type Wanted<'a> = (Cow<'a, str>, &'a Event);
+
 /// The handler of the consumer.
 #[derive(Clone)]
 pub(crate) struct Queueing(pub Arc<State>);
@@ -42,8 +46,8 @@ pub(crate) struct Queueing(pub Arc<State>);
 impl bus::consumer::Handler for Queueing {
     async fn handle(&self, events: &[Event]) -> Result<(), Failure> {
         let state = &self.0;
-        let wanted: Vec<(&str, &Event)> =
-            events.iter().filter_map(|event| Some((state.targets.of(event)?, event))).collect();
+        let of = |event| state.targets.of(event).into_iter().map(move |target| (target, event));
+        let wanted: Vec<Wanted<'_>> = events.iter().flat_map(of).collect();
         if wanted.is_empty() {
             return Ok(());
         }
@@ -53,12 +57,12 @@ impl bus::consumer::Handler for Queueing {
     }
 }
 
-async fn queue(state: &State, wanted: &[(&str, &Event)]) -> Result<(), sqlx::Error> {
+async fn queue(state: &State, wanted: &[Wanted<'_>]) -> Result<(), sqlx::Error> {
     sqlx::query(QUEUE)
         .bind(CONSUMER)
         .bind(column(wanted, |(_, event)| event.id))
         .bind(column(wanted, |(_, event)| event.position))
-        .bind(column(wanted, |(target, _)| *target))
+        .bind(column(wanted, |(target, _)| target.as_ref()))
         .bind(column(wanted, |(_, event)| event.traceparent.as_ref().map(TraceParent::as_str)))
         .bind(model::milliseconds(state.window))
         .execute(&state.db)
@@ -66,7 +70,7 @@ async fn queue(state: &State, wanted: &[(&str, &Event)]) -> Result<(), sqlx::Err
     Ok(())
 }
 
-fn column<'a, T>(wanted: &'a [(&'a str, &'a Event)], of: impl Fn(&'a (&'a str, &'a Event)) -> T) -> Vec<T> {
+fn column<'a, T>(wanted: &'a [Wanted<'a>], of: impl Fn(&'a Wanted<'a>) -> T) -> Vec<T> {
     wanted.iter().map(of).collect()
 }
 

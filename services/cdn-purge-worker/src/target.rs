@@ -1,8 +1,10 @@
 //! Which events make the CDN forget something, and what: the item's or file's key.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use model::Event;
+use serde::Deserialize;
 
 /// Collection of files: their events are `files.*`.
 const FILES: &str = "directus_files";
@@ -29,27 +31,43 @@ impl Targets {
         if self.all || !self.collections.is_empty() { vec!["files.>", "items.>"] } else { vec!["files.>"] }
     }
 
-    /// The key that the CDN has to forget.
-    pub fn of<'a>(&self, event: &'a Event) -> Option<&'a str> {
+    /// The keys that the CDN has to forget. An erasure names many.
+    pub fn of<'a>(&self, event: &'a Event) -> Vec<Cow<'a, str>> {
         let concerns = match (event.name.scope(), event.name.action()) {
             ("files", _) => true,
-            ("items", "create" | "update" | "delete") => {
+            ("items", "create" | "update" | "delete" | "erase") => {
                 self.all || self.collections.contains(&event.collection)
             }
             _ => false,
         };
+        if concerns && event.name.action() == "erase" {
+            return erased(event).into_iter().map(Cow::Owned).collect();
+        }
         if concerns && event.key.is_empty() {
             // `DELETE /purge/` may mean everything.
             tracing::warn!(event = %event.name, position = event.position, "an event without a key purges nothing");
-            return None;
+            return Vec::new();
         }
-        concerns.then_some(event.key.as_str())
+        if concerns { vec![Cow::Borrowed(event.key.as_str())] } else { Vec::new() }
     }
+}
+
+/// The items that an erasure names.
+fn erased(event: &Event) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Erased {
+        keys: Vec<String>,
+    }
+    let payload = event.payload.as_ref().map_or("", |payload| payload.get());
+    let erased = serde_json::from_str(payload).map(|Erased { keys }| keys);
+    let keys = erased.unwrap_or_default().into_iter();
+    keys.filter(|key| !key.is_empty()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use model::{Event, EventName};
+    use serde_json::value::RawValue;
 
     use super::Targets;
 
@@ -69,14 +87,19 @@ mod tests {
         let page = event("items.create", "pages", "7");
         let login = event("auth.login", "directus_users", "u");
         let found =
-            |targets: &Targets| [&files, &article, &page, &login].map(|event| targets.of(event).is_some());
+            |targets: &Targets| [&files, &article, &page, &login].map(|event| !targets.of(event).is_empty());
         assert_eq!(found(&targets(&["directus_files"])), [true, false, false, false]);
         assert_eq!(found(&targets(&["articles"])), [true, true, false, false]);
         assert_eq!(found(&targets(&["*"])), [true, true, true, false]);
         assert_eq!(targets(&["directus_files"]).subjects(), ["files.>"]);
         assert_eq!(targets(&["articles"]).subjects(), ["files.>", "items.>"]);
-        assert_eq!(targets(&["*"]).of(&article), Some("7"));
-        assert_eq!(targets(&["*"]).of(&event("items.delete", "articles", "")), None);
+        assert_eq!(targets(&["*"]).of(&article), ["7"]);
+        assert!(targets(&["*"]).of(&event("items.delete", "articles", "")).is_empty());
+        let payload =
+            RawValue::from_string(r#"{"keys": ["7", "", "9"], "fields": null}"#.to_owned()).unwrap();
+        let erased = Event { payload: Some(payload), ..event("items.erase", "articles", "") };
+        assert_eq!(targets(&["articles"]).of(&erased), ["7", "9"]);
+        assert!(targets(&["pages"]).of(&erased).is_empty());
         assert!(Targets::new(&["directus_users".to_owned()]).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The HistoryService: what happened to items, and taking it back.
+//! The HistoryService: what happened to items, taking it back, and erasing it.
 
 use bytes::Bytes;
 use model::Errors;
@@ -9,6 +9,8 @@ use tonic::{Request, Response, Status};
 
 use crate::state::State;
 
+mod copies;
+mod erase;
 mod item;
 pub mod redact;
 mod undo;
@@ -38,5 +40,16 @@ impl HistoryService for History {
         rpc::require_admin(rpc::caller(&request))?;
         let (caller, message) = rpc::called(request);
         answer(undo::run(&self.0, &caller, message).await.map(|done| json(&done)))
+    }
+
+    async fn erase(&self, request: Request<pb::EraseRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        let (caller, message) = rpc::called(request);
+        answer(erase::run(&self.0, &caller, message).await.map(|done| json(&done)))
+    }
+
+    async fn read_erasure(&self, request: Request<pb::ReadErasureRequest>) -> Answer {
+        rpc::require_admin(rpc::caller(&request))?;
+        answer(erase::read(&self.0, &request.into_inner().id).await.map(|done| json(&done)))
     }
 }

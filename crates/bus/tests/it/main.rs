@@ -5,6 +5,7 @@ mod chain;
 mod chaos;
 mod cluster;
 mod consume;
+mod erasing;
 mod replicas;
 mod server;
 mod stop;

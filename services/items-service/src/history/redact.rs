@@ -10,6 +10,7 @@ use chassis::{BoxError, Runtime};
 use sqlx::{PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 
+use super::{copies, erase};
 use crate::failure::Failure;
 use crate::state::State;
 
@@ -22,17 +23,43 @@ const POLL: Duration = Duration::from_secs(2);
 /// How long a dead holder keeps the lease.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// Replaces a field's values between two positions.
-const MASK: &str = "UPDATE eventus.events SET payload = eventus.masked(payload, $2), \
+/// Replaces a field's values between two positions, and sees to the copies: messages of the stream, and dead letters,
+/// whose reasons may quote values.
+const MASK: &str = "WITH masked AS (UPDATE eventus.events SET payload = eventus.masked(payload, $2), \
                     previous = eventus.masked(previous, $2) \
                     WHERE collection = $1 AND position > $3 AND position <= $4 \
                     AND (coalesce(payload ->> $2, '') NOT IN ('', '**********') \
-                    OR coalesce(previous ->> $2, '') NOT IN ('', '**********'))";
+                    OR coalesce(previous ->> $2, '') NOT IN ('', '**********')) RETURNING position), \
+                    letter AS (UPDATE eventus.dead_letters d SET reason = 'erased' FROM masked m \
+                    WHERE d.position = m.position AND d.reason <> 'erased') \
+                    INSERT INTO eventus.stale_messages (position) SELECT position FROM masked \
+                    ON CONFLICT (position) DO UPDATE SET since = excluded.since";
 /// The same in what was taken over.
 const MASK_REVISIONS: &str = "UPDATE directus_revisions SET data = eventus.masked(data, $2), \
                               delta = eventus.masked(delta, $2) WHERE collection = $1 \
                               AND (coalesce(data ->> $2, '') NOT IN ('', '**********') \
                               OR coalesce(delta ->> $2, '') NOT IN ('', '**********'))";
+
+/// The same in what saved versions keep of their items; there nothing is left of it, since no version may hold a secret.
+const MASK_SAVED: &str = "WITH saved AS MATERIALIZED (SELECT id::text AS id FROM directus_versions \
+    WHERE collection = $1 UNION SELECT key FROM eventus.events WHERE collection = 'directus_versions' \
+    AND name IN ('versions.create', 'versions.delete') AND coalesce(payload, previous) ->> 'collection' = $1), \
+    version AS (UPDATE directus_versions SET delta = eventus.without(delta, NULL, ARRAY[$2]) \
+    WHERE collection = $1 AND eventus.erasable(delta, NULL, NULL, ARRAY[$2]) <> '{}'), \
+    masked AS (UPDATE eventus.events e SET payload = eventus.without_saved(payload, NULL, ARRAY[$2]), \
+    previous = eventus.without_saved(previous, NULL, ARRAY[$2]), \
+    erased = ARRAY(SELECT DISTINCT n FROM unnest(e.erased || '{delta}') n ORDER BY n) FROM saved s \
+    WHERE e.collection = 'directus_versions' AND e.key = s.id \
+    AND eventus.erasable(e.payload -> 'delta', e.previous -> 'delta', NULL, ARRAY[$2]) <> '{}' \
+    RETURNING e.position), \
+    letter AS (UPDATE eventus.dead_letters d SET reason = 'erased' FROM masked m \
+    WHERE d.position = m.position AND d.reason <> 'erased') \
+    INSERT INTO eventus.stale_messages (position) SELECT position FROM masked \
+    ON CONFLICT (position) DO UPDATE SET since = excluded.since";
+
+/// Takes the values out of answers that are kept for whoever asks again: they are given without their items then.
+const FORGET_ANSWERS: &str = "UPDATE eventus.idempotency_keys SET items = NULL \
+                              WHERE strpos(items, to_json($1::text)::text) > 0";
 
 /// Takes the values of a field out of the log, as far as it is little; the job does the rest.
 pub async fn ask(conn: &mut PgConnection, collection: &str, field: &str) -> Result<(), Failure> {
@@ -86,7 +113,7 @@ async fn hold(state: State, soft: CancellationToken) -> Result<(), BoxError> {
     loop {
         let done = tokio::select! {
             () = soft.cancelled() => return Ok(()),
-            done = next(&state.db) => done,
+            done = step(&state) => done,
         };
         match done {
             Ok(true) => continue,
@@ -98,6 +125,11 @@ async fn hold(state: State, soft: CancellationToken) -> Result<(), BoxError> {
             () = tokio::time::sleep(POLL) => {}
         }
     }
+}
+
+/// One step of what is to leave the log, or its copies; `false` when there is nothing to do now.
+async fn step(state: &State) -> Result<bool, BoxError> {
+    Ok(next(&state.db).await? || erase::step(state, None).await? || copies::step(state).await?)
 }
 
 /// One chunk of one job; `false` when none is due.
@@ -139,6 +171,8 @@ async fn chunk(db: &db::Db, of: (&str, &str), done: i64) -> Result<(), db::Error
         }
         None => {
             sqlx::query(MASK_REVISIONS).bind(collection).bind(field).execute(&mut *tx).await?;
+            sqlx::query(MASK_SAVED).bind(collection).bind(field).execute(&mut *tx).await?;
+            sqlx::query(FORGET_ANSWERS).bind(field).execute(&mut *tx).await?;
             let gone = "DELETE FROM eventus.redactions WHERE collection = $1 AND field = $2 AND done = $3";
             sqlx::query(gone).bind(collection).bind(field).bind(done).execute(&mut *tx).await?;
         }

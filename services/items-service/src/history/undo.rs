@@ -169,7 +169,8 @@ impl Work<'_> {
             if !self.force && changed.contains(&(step.collection.clone(), step.key.clone())) {
                 wrong.push(step.refused("changed_since"));
             } else if !self.force && !step.lost.is_empty() {
-                wrong.push(step.refused("secret_values_are_gone"));
+                let reason = if step.erased { "erased" } else { "secret_values_are_gone" };
+                wrong.push(step.refused(reason));
             } else if !stands {
                 let reason = if is_there { "is_there" } else { "is_gone" };
                 let list = if self.force { &mut skipped } else { &mut wrong };

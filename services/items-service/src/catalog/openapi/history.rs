@@ -1,10 +1,10 @@
-//! The paths of history and undo.
+//! The paths of history, undo and erasure.
 
 use serde_json::{Map, Value, json};
 
 use super::{data, json_body, operation, with};
 
-/// `/items/{collection}/{key}/history` and `/utils/undo`.
+/// `/items/{collection}/{key}/history`, `/utils/undo` and `/utils/erase`.
 pub(super) fn paths(paths: &mut Map<String, Value>) {
     let text = json!({"type": "string"});
     let place = |name: &str| json!({"name": name, "in": "path", "required": true, "schema": text});
@@ -18,6 +18,7 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
         "fields": {"type": "array", "items": text}, "payload": {"type": ["object", "null"]},
         "previous": {"type": ["object", "null"]}, "user": {"type": ["string", "null"]}, "time": text,
         "request_id": {"type": ["string", "null"]}, "causation_id": {"type": ["string", "null"]},
+        "erased": {"type": ["array", "null"], "items": text},
     }});
     let events = data(&json!({"type": "array", "items": event}));
     let read = operation("History", "readHistory", "What happened to an item, newest first", events);
@@ -40,4 +41,29 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
     undo["responses"]["409"] = json!({"description": "Items stand in the way; `items` says which and why",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}});
     paths.insert("/utils/undo".to_owned(), json!({"post": with(undo, "requestBody", json_body(&wish))}));
+    erasure(paths);
+}
+
+fn erasure(paths: &mut Map<String, Value>) {
+    let (text, flag, count) =
+        (json!({"type": "string"}), json!({"type": "boolean"}), json!({"type": "integer"}));
+    let texts = json!({"type": "array", "items": text});
+    let keys = json!({"type": "array", "items": {"type": ["string", "integer"]}});
+    let wish = json!({"type": "object", "properties": {"collection": text, "keys": keys, "fields": texts, "users": texts,
+        "delete": flag, "dry_run": flag}});
+    let places = json!({"type": "object", "properties": {"events": count, "revisions": count, "versions": count,
+        "answers": count, "dead_letters": count, "sessions": count}});
+    let done = data(&json!({"type": "object", "properties": {"id": {"type": ["string", "null"]},
+        "position": {"type": ["integer", "null"]}, "state": {"enum": ["running", "done"]}, "dry_run": flag,
+        "deleted": count, "erased": places, "messages_left": count, "error": {"type": ["string", "null"]}}}));
+    let erase = operation(
+        "History",
+        "erase",
+        "Take values of items, or traces of users, out of the log",
+        done.clone(),
+    );
+    paths.insert("/utils/erase".to_owned(), json!({"post": with(erase, "requestBody", json_body(&wish))}));
+    let id = json!({"name": "id", "in": "path", "required": true, "schema": text});
+    let read = operation("History", "readErasure", "How an erasure stands", done);
+    paths.insert("/utils/erase/{id}".to_owned(), json!({"parameters": [id], "get": read}));
 }

@@ -56,6 +56,8 @@ pub struct Step {
     pub payload: Payload,
     /// Fields whose values from before the log does not hold.
     pub lost: Vec<String>,
+    /// Some of them because they were erased.
+    pub erased: bool,
 }
 
 impl Step {
@@ -117,6 +119,7 @@ fn step(event: &Event, schema: &Schema) -> Result<Step, &'static str> {
         return Err("collection_gone");
     }
     let (payload, lost) = values(event, collection, act)?;
+    let erased = lost.iter().any(|name| is_erased(event, name));
     Ok(Step {
         position: event.position,
         event: event.name.as_str().to_owned(),
@@ -125,6 +128,7 @@ fn step(event: &Event, schema: &Schema) -> Result<Step, &'static str> {
         act,
         payload,
         lost,
+        erased,
     })
 }
 
@@ -144,7 +148,7 @@ fn values(event: &Event, collection: &Collection, act: Act) -> Result<(Payload, 
     for (name, value) in given {
         match collection.field(&name) {
             Some(field) if field.is_stored() && !field.generated => {
-                if !is_held(field, &value) {
+                if is_erased(event, &name) || !is_held(field, &value) {
                     payload.remove(&name);
                     lost.push(name);
                 }
@@ -157,6 +161,11 @@ fn values(event: &Event, collection: &Collection, act: Act) -> Result<(Payload, 
         payload.remove(&collection.primary_key);
     }
     Ok((payload, lost))
+}
+
+/// The value of a field was taken out of the event.
+fn is_erased(event: &Event, name: &str) -> bool {
+    event.erased.as_ref().is_some_and(|erased| erased.iter().any(|one| one == name))
 }
 
 /// The log holds this value of a field in a form that can be written. A mask may stand there from when a field was a
