@@ -27,8 +27,6 @@ pub struct UpdateChange<'a> {
     pub payloads: &'a [Payload],
     /// One event id per key; none where the events are appended later.
     pub event_ids: &'a [Uuid],
-    /// Place of the first key within its batch.
-    pub first_index: i32,
     /// What the items must still fit once they are locked (a change by query).
     pub filter: Option<&'a Filter>,
 }
@@ -59,7 +57,7 @@ pub fn plan_update(
     let fits = fits(change, &columns, collection, reader, &mut b)?;
     let shape = Shape { key, answer: Some(answer), collection, fits, once: stamp.once.as_ref() };
     let changed = write(&mut b, change, &columns, &shape);
-    Ok(Some(logged(b, change, &changed, collection, stamp)))
+    Ok(Some(logged(b, &changed, collection, stamp)))
 }
 
 /// A change whose events are appended later in the same transaction ([`crate::plan_append`]).
@@ -255,23 +253,17 @@ fn write<'c>(
 }
 
 /// `head` counts the versions up, `event` appends after the locks are held.
-fn logged(
-    mut b: Builder,
-    change: &UpdateChange<'_>,
-    changed: &[&Field],
-    collection: &Collection,
-    stamp: &Stamp,
-) -> Statement {
+fn logged(mut b: Builder, changed: &[&Field], collection: &Collection, stamp: &Stamp) -> Statement {
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     let event = b.bind(Binding::Text(Some(format!("{}.update", collection.scope()))));
     let fields = b.bind(Binding::Texts(changed.iter().map(|field| Some(field.name.clone())).collect()));
-    let first = b.bind(Binding::BigInt(i64::from(change.first_index)));
+    let index = stamp.batch_index("item.ord", &mut b);
     let stamped = stamp.values(&mut b);
     b.push(&head(&collection_name, collection.first_version));
     b.push(&format!(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, \
          batch_index, {}) SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, \
-         item.new, item.old, {fields}::text[], ({first} + item.ord - 1)::integer, {stamped} \
+         item.new, item.old, {fields}::text[], {index}, {stamped} \
          FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
         Stamp::COLUMNS
     ));

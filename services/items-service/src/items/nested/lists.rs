@@ -78,6 +78,7 @@ impl<'a> Work<'a> {
         }
         let written = self.level(many, wanted, (None, depth + 1)).await;
         let written = written.map_err(|failure| failure.nested_in(&field))?;
+        let mut released = Vec::new();
         for list in lists {
             let named: HashSet<&KeyText> =
                 written[list.written.clone()].iter().flatten().chain(&list.kept).collect();
@@ -88,13 +89,23 @@ impl<'a> Work<'a> {
                 Some(out) => present.chain(linked).filter(|key| out.contains(*key)).cloned().collect(),
                 None => present.filter(|key| !named.contains(key)).cloned().collect(),
             };
-            let out: Vec<KeyText> = out.into_iter().collect();
-            if !out.is_empty() {
-                let taken = self.take_out(many, (&by, deletes), out, (list.parent.slot, depth)).await;
-                taken.map_err(|failure| failure.nested_in(&field))?;
+            let (keys, cause): (Vec<KeyText>, _) = (out.into_iter().collect(), list.parent.slot);
+            if keys.is_empty() {
+                continue;
+            }
+            if deletes {
+                self.doomed.push(Doomed { collection: many, keys, cause });
+            } else {
+                let mut payload = Payload::default();
+                payload.set_null(&by);
+                released.push(Wanted { payload, whose: Whose::These(keys), cause });
             }
         }
-        Ok(())
+        if released.is_empty() {
+            return Ok(());
+        }
+        let released = self.level(many, released, (None, depth + 1)).await;
+        released.map(drop).map_err(|failure| failure.nested_in(&field))
     }
 
     /// The items that refer to these.
@@ -118,24 +129,6 @@ impl<'a> Work<'a> {
             }
         }
         Ok(children)
-    }
-
-    /// Lets go of items that were taken out of a list, or dooms them.
-    async fn take_out(
-        &mut self,
-        many: &'a Collection,
-        (by, deletes): (&str, bool),
-        keys: Vec<KeyText>,
-        (cause, depth): (Option<usize>, usize),
-    ) -> Result<(), Failure> {
-        if deletes {
-            self.doomed.push(Doomed { collection: many, keys, cause });
-            return Ok(());
-        }
-        let mut payload = Payload::default();
-        payload.set_null(by);
-        let released = Wanted { payload, whose: Whose::These(keys), cause };
-        self.level(many, vec![released], (None, depth + 1)).await.map(drop)
     }
 }
 
