@@ -12,7 +12,7 @@ use crate::api::{Answer, Api};
 use crate::world::{Options, World};
 
 /// Everything that only an administrator may do: method, path, body.
-const DOORS: [(&str, &str, &str); 34] = [
+const DOORS: [(&str, &str, &str); 36] = [
     ("GET", "/items/secrets", ""),
     ("GET", "/items/secrets/1", ""),
     ("GET", "/items/secrets?fields=nope", ""),
@@ -46,6 +46,8 @@ const DOORS: [(&str, &str, &str); 34] = [
     ),
     ("GET", "/events", ""),
     ("GET", "/events/1", ""),
+    ("POST", "/events", "{\"event\":\"custom.a\",\"collection\":\"secrets\",\"key\":\"1\"}"),
+    ("POST", "/utils/erase", "{\"collection\":\"secrets\",\"keys\":[1],\"delete\":true}"),
     ("GET", "/analytics/metrics?collection=secrets", ""),
     ("GET", "/hooks/runs", ""),
     ("GET", "/webhooks/endpoints", ""),

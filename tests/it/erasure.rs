@@ -10,6 +10,7 @@ use crate::sse;
 use crate::world::World;
 
 mod killed;
+mod late;
 mod refusals;
 mod users;
 

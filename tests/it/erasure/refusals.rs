@@ -100,11 +100,11 @@ async fn a_hundred_thousand_keys_are_one_call() {
     let world = World::start(shape!()).await;
     let api = &world.api;
     people(&world).await;
-    let people: Vec<_> = (0..1_500).map(|n| json!({"name": format!("secret-{n}-name")})).collect();
+    let people: Vec<_> = (0..200).map(|n| json!({"name": format!("secret-{n}-name")})).collect();
     api.post("/items/people?fields=id", json!(people)).await.expect(200);
     let keys: Vec<u32> = (1..=100_000).collect();
     let done = erase(&world, json!({"collection": "people", "keys": keys})).await;
-    assert_eq!(done["erased"]["events"], 1_500);
+    assert_eq!(done["erased"]["events"], 200);
     let pool = world.pool().await;
     let left = "SELECT count(*) FROM eventus.events WHERE payload::text ~ 'secret-[0-9]+-name'";
     let left: i64 = sqlx::query_scalar(left).fetch_one(&pool).await.unwrap();

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::state::State;
 
 /// Messages that are looked for at once.
-const CHUNK: i64 = 500;
+const CHUNK: i64 = 100;
 
 /// As many are not taken out one by one any more.
 const BULK: i64 = 5_000;
@@ -38,8 +38,26 @@ const SETTLED: &str = "WITH settled AS (DELETE FROM eventus.stale_messages s \
                        UPDATE eventus.dead_letters d SET reason = 'erased' FROM settled \
                        WHERE d.position = settled.position AND d.reason <> 'erased'";
 
+/// What the stream has forgotten by itself: a message is at least as old as what was taken out of its event.
+const EXPIRED: &str = "DELETE FROM eventus.stale_messages WHERE since < now() - $1 * interval '1 second'";
+
+/// Erasures whose last stage is over: no message below their event is stale any more.
+const DONE: &str = "UPDATE eventus.erasures e SET stage = 'done' WHERE e.stage = 'copies' AND NOT EXISTS \
+                    (SELECT FROM eventus.stale_messages s WHERE s.position <= e.upto)";
+
+/// Ends the erasures that waited for the stream only.
+pub async fn end_erasures(state: &State) -> Result<(), BoxError> {
+    let done = sqlx::query(DONE).execute(&state.db).await?;
+    if done.rows_affected() > 0 {
+        tracing::info!(parts = done.rows_affected(), "erasures are done");
+    }
+    Ok(())
+}
+
 /// Takes some of them out; `false` when there are none, or none whose time has come.
 pub async fn step(state: &State) -> Result<bool, BoxError> {
+    let age = state.bus.config().max_age.as_secs_f64();
+    sqlx::query(EXPIRED).bind(age).execute(&state.db).await?;
     if many(state).await? {
         return Ok(true);
     }

@@ -19,7 +19,7 @@ const AT_ONCE: i64 = 5_000;
 /// Events of a collection that the job looks at in one transaction.
 const CHUNK: i64 = 2_000;
 /// How often the jobs are looked at.
-const POLL: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_secs(1);
 /// How long a dead holder keeps the lease.
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -129,7 +129,11 @@ async fn hold(state: State, soft: CancellationToken) -> Result<(), BoxError> {
 
 /// One step of what is to leave the log, or its copies; `false` when there is nothing to do now.
 async fn step(state: &State) -> Result<bool, BoxError> {
-    Ok(next(&state.db).await? || erase::step(state, None).await? || copies::step(state).await?)
+    if next(&state.db).await? || erase::step(state, None).await? || copies::step(state).await? {
+        return Ok(true);
+    }
+    copies::end_erasures(state).await?;
+    Ok(false)
 }
 
 /// One chunk of one job; `false` when none is due.

@@ -19,7 +19,7 @@ const WAIT: Duration = Duration::from_millis(500);
 
 /// A part that is due. Whoever takes it locks it; others pass over it.
 const DUE: &str = "SELECT id, part, collection, key_field, keys, saved, fields, users, upto, stage, done \
-    FROM eventus.erasures WHERE stage <> 'done' AND next_attempt <= now() AND ($1::uuid IS NULL OR id = $1) \
+    FROM eventus.erasures WHERE stage NOT IN ('copies', 'done') AND next_attempt <= now() AND ($1::uuid IS NULL OR id = $1) \
     ORDER BY next_attempt, id, part LIMIT 1 FOR UPDATE SKIP LOCKED";
 
 /// What every chunk of events does with copies, and what it tells.
@@ -96,8 +96,6 @@ const ADVANCE: &str = "UPDATE eventus.erasures SET stage = $3, done = $4, events
 const REST_DONE: &str = "UPDATE eventus.erasures SET stage = 'copies', revisions = $3, versions = $4, answers = $5, \
     sessions = $6 WHERE id = $1 AND part = $2";
 
-const COPIES: &str = "SELECT EXISTS (SELECT FROM eventus.stale_messages WHERE position <= $1)";
-
 struct Part {
     id: Uuid,
     part: i32,
@@ -156,8 +154,7 @@ async fn work(conn: &mut PgConnection, part: &Part, settled: i64) -> Result<(), 
         // Who took a position before may still commit.
         "log" if settled < part.upto => wait(conn, part).await,
         "log" | "saved" => events(conn, part).await,
-        "rest" => rest(conn, part).await,
-        _ => copies(conn, part).await,
+        _ => rest(conn, part).await,
     }
 }
 
@@ -209,16 +206,4 @@ async fn rest(conn: &mut PgConnection, part: &Part) -> Result<(), sqlx::Error> {
     let done = sqlx::query(REST_DONE).bind(part.id).bind(part.part).bind(count("revisions")?);
     let done = done.bind(count("versions")?).bind(count("answers")?).bind(count("sessions")?);
     done.execute(conn).await.map(drop)
-}
-
-/// The last stage: it is done when no message below its event is stale any more.
-async fn copies(conn: &mut PgConnection, part: &Part) -> Result<(), sqlx::Error> {
-    let there: bool = sqlx::query_scalar(COPIES).bind(part.upto).fetch_one(&mut *conn).await?;
-    if there {
-        return wait(conn, part).await;
-    }
-    const DONE: &str = "UPDATE eventus.erasures SET stage = 'done' WHERE id = $1 AND part = $2";
-    sqlx::query(DONE).bind(part.id).bind(part.part).execute(conn).await?;
-    tracing::info!(id = %part.id, part = part.part, "a part of an erasure is done");
-    Ok(())
 }
