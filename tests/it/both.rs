@@ -34,6 +34,7 @@ mod silent;
 mod sorting;
 mod system_collections;
 mod takeover;
+mod together;
 mod types;
 mod upsert;
 mod values;

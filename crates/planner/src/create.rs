@@ -33,8 +33,8 @@ struct Column<'a> {
     given: Vec<bool>,
 }
 
-/// Plans the creation of items: one statement with the columns `items text` (JSON array in key order),
-/// `keys text[]`, `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none.
+/// Plans the creation of items: one statement with the columns `items text` (JSON array in key order; in that of the
+/// payloads when they are of several requests), `keys text[]` in the same order, `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none.
 pub fn plan_create(
     payloads: &[Payload],
     needs: &CreateNeeds<'_>,
@@ -242,7 +242,7 @@ impl Creation<'_> {
         let (version, head) = self.head(&mut b, &collection_name);
         let event = b.bind(Binding::Text(Some(format!("{}.create", self.collection.scope()))));
         let index = stamp.batch_index("i.ord", &mut b);
-        let stamped = stamp.values(&mut b);
+        let stamped = stamp.values("i.ord", &mut b);
         b.push(&format!(
             ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, batch_index, {}) \
              SELECT i.event_id, {event}::text, {collection_name}::text, item.name, {version}, item.body, \
@@ -251,9 +251,14 @@ impl Creation<'_> {
         ));
         let shown = if same { "item.body" } else { "item.answer" };
         let last = if self.any_given() { "(SELECT max(head.version) FROM head)" } else { "NULL::bigint" };
+        // Of several requests each finds its own item in its place.
+        let (order, from) = match stamp.each.as_slice() {
+            [] => ("item.key", "item"),
+            _ => ("i.ord", "item JOIN input i ON i.key = item.key"),
+        };
         let mut answer = format!(
-            "SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY item.key), '') || ']' AS items, \
-             array_agg(item.name ORDER BY item.key) AS keys, coalesce({last}, {}) AS version",
+            "SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY {order}), '') || ']' AS items, \
+             array_agg(item.name ORDER BY {order}) AS keys, coalesce({last}, {}) AS version",
             self.collection.first_version
         );
         if let Some(sequence) = self.passed_sequence() {
@@ -261,7 +266,7 @@ impl Creation<'_> {
             answer +=
                 &format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)");
         }
-        once::close(&mut b, once, (Some("items"), &(answer + " FROM item")));
+        once::close(&mut b, once, (Some("items"), &(answer + " FROM " + from)));
         b.finish("items.create")
     }
 

@@ -98,7 +98,7 @@ pub async fn create(
     condition.refuse()?;
     let many = body.is_array();
     let request = CreateItemsRequest { collection, payload: body.0, query, idempotency_key, silent: false };
-    let made = gateway.items().create_items(gateway.call(&caller, request)).await?.into_inner();
+    let made = gateway.create_items(&caller, request).await?;
     Ok(if many { all(&made) } else { one(&made) })
 }
 
@@ -161,7 +161,7 @@ pub async fn update_one(
         condition,
         silent: false,
     };
-    let changed = gateway.items().update_items(gateway.call(caller, request)).await?.into_inner();
+    let changed = gateway.update_items(caller, request).await?;
     Ok(one(&changed))
 }
 
@@ -185,7 +185,7 @@ pub async fn update_many(
         condition,
         silent: false,
     };
-    let changed = gateway.items().update_items(gateway.call(&caller, request)).await?.into_inner();
+    let changed = gateway.update_items(&caller, request).await?;
     Ok(all(&changed))
 }
 
@@ -264,6 +264,6 @@ async fn delete_items(
 ) -> Answer {
     let request =
         DeleteItemsRequest { collection, target: Some(target), idempotency_key, condition, silent: false };
-    let gone = gateway.items().delete_items(gateway.call(caller, request)).await?.into_inner();
+    let gone = gateway.delete_items(caller, request).await?;
     Ok(answer::replayed(answer::empty(), gone.replayed))
 }

@@ -32,6 +32,7 @@ mod slow;
 mod sort;
 mod stream;
 mod tags;
+pub mod together;
 mod update;
 mod upsert;
 pub mod version;
@@ -41,27 +42,47 @@ pub mod write;
 #[derive(Clone)]
 pub struct Items(pub State, pub Streams);
 
-/// Reads without gRPC for who is in the same process.
+/// What bears the load, without gRPC for who is in the same process.
 pub fn directly(server: rpc::Server, state: &State) -> rpc::Server {
-    let (one, many) = (state.clone(), state.clone());
-    server
-        .direct("/eventus.items.v1.ItemsService/ReadItem", move |caller, message: pb::ReadItemRequest| {
-            let state = one.clone();
-            Box::pin(async move { read::item(&state, &caller, message).await.map_err(rpc::status) })
-        })
-        .direct("/eventus.items.v1.ItemsService/ReadItems", move |caller, message: pb::ReadItemsRequest| {
-            let state = many.clone();
-            Box::pin(async move { read::items(&state, &caller, message).await.map_err(rpc::status) })
-        })
+    macro_rules! direct {
+        ($server:expr, $($method:literal $work:path, $request:ident, $silent:expr;)+) => {{
+            let server = $server;
+            $(
+                let own = state.clone();
+                let silent: fn(&pb::$request) -> bool = $silent;
+                let server = server.direct($method, move |caller, message: pb::$request| {
+                    let state = own.clone();
+                    Box::pin(async move {
+                        let caller = silenced(caller, silent(&message))?;
+                        $work(&state, &caller, message).await.map_err(rpc::status)
+                    })
+                });
+            )+
+            server
+        }};
+    }
+    direct! {
+        server,
+        "/eventus.items.v1.ItemsService/ReadItem" read::item, ReadItemRequest, |_| false;
+        "/eventus.items.v1.ItemsService/ReadItems" read::items, ReadItemsRequest, |_| false;
+        "/eventus.items.v1.ItemsService/CreateItems" create::items, CreateItemsRequest, |write| write.silent;
+        "/eventus.items.v1.ItemsService/UpdateItems" update::items, UpdateItemsRequest, |write| write.silent;
+        "/eventus.items.v1.ItemsService/DeleteItems" delete::items, DeleteItemsRequest, |write| write.silent;
+    }
 }
 
-/// Who writes, and what. Only administrators and processes of the fleet may keep it from hooks, flows and webhooks.
-fn writing<T>(request: Request<T>, silent: impl Fn(&T) -> bool) -> Result<(Caller, T), Status> {
-    let (mut caller, message) = rpc::called(request);
-    if silent(&message) {
+/// Who writes. Only administrators and processes of the fleet may keep it from hooks, flows and webhooks.
+fn silenced(caller: Caller, silent: bool) -> Result<Caller, Status> {
+    if silent {
         rpc::require_admin(&caller)?;
-        caller.silent = true;
     }
+    Ok(Caller { silent, ..caller })
+}
+
+/// Who writes, and what.
+fn writing<T>(request: Request<T>, silent: impl Fn(&T) -> bool) -> Result<(Caller, T), Status> {
+    let (caller, message) = rpc::called(request);
+    let caller = silenced(caller, silent(&message))?;
     Ok((caller, message))
 }
 
