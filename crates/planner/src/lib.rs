@@ -65,7 +65,7 @@ pub use stamp::Stamp;
 pub use statement::{Binding, STATEMENT_NAMES, Statement, Uses};
 pub use stream::{StreamPlan, is_large, plan_stream};
 pub use tree::{Tree, tree};
-pub use update::{Unlogged, UpdateChange, plan_update, plan_update_unlogged};
+pub use update::{Unlogged, UpdateChange, plan_untouched, plan_update, plan_update_unlogged};
 pub use upsert::{plan_agreeing, plan_read_ordered};
 pub use value::{KeyText, has_nul, parse_key};
 pub use version::{check_draft, plan_hashes, plan_read_version, plan_versions_of};

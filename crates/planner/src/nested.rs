@@ -162,23 +162,16 @@ fn parsed<'a, T: Deserialize<'a>>(
     serde_json::from_str(value.get()).map_err(|_| wrong(collection, field))
 }
 
+/// What a list's change is not, in the words of the original.
+fn misshapen(what: &str) -> Error {
+    Error::invalid_payload(format!("Invalid one-to-many update structure: {what}"))
+}
+
 fn wrong(collection: &Collection, field: &Field) -> Error {
     let reason = format!("Nested items of \"{}.{}\" must be keys or objects", collection.name, field.name);
     Error::invalid_payload(reason)
         .with("collection", collection.name.as_str())
         .with("field", field.name.as_str())
-}
-
-/// The parts of a list's change, as they are sent.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parts {
-    #[serde(default)]
-    create: Vec<Payload>,
-    #[serde(default)]
-    update: Vec<Payload>,
-    #[serde(default)]
-    delete: Vec<Box<RawValue>>,
 }
 
 fn change(
@@ -198,20 +191,42 @@ fn change(
             Ok(ManyChange::All(entries.iter().map(|raw| entry(raw)).collect::<Result<_, Error>>()?))
         }
         Some(b'{') => {
-            let parts: Parts = parsed(value, collection, field)?;
-            let update = parts.update.into_iter().map(|item| {
+            let parts: Payload = parsed(value, collection, field)?;
+            if let Some((other, _)) = parts.iter().find(|(name, _)| !PARTS.contains(name)) {
+                return Err(misshapen(&format!("\"{other}\" is not allowed")));
+            }
+            let update = items(&parts, "update")?.into_iter().map(|item| {
                 let key = own_key(&item, related)?.ok_or_else(|| wrong(collection, field))?;
                 Ok((key, item))
             });
-            let delete = parts.delete.iter().map(|raw| key_of(raw, related, || wrong(collection, field)));
+            let delete = list(&parts, "delete")?.into_iter().enumerate().map(|(at, raw)| {
+                let none = || misshapen(&format!("\"delete[{at}]\" does not match any of the allowed types"));
+                key_of(&raw, related, none)
+            });
             Ok(ManyChange::Some {
-                create: parts.create,
+                create: items(&parts, "create")?,
                 update: update.collect::<Result<_, Error>>()?,
                 delete: delete.collect::<Result<_, Error>>()?,
             })
         }
-        _ => Err(wrong(collection, field)),
+        _ => Err(misshapen("\"value\" must be of type object")),
     }
+}
+
+/// The parts of a list's change.
+const PARTS: [&str; 3] = ["create", "update", "delete"];
+
+fn list(parts: &Payload, part: &str) -> Result<Vec<Box<RawValue>>, Error> {
+    let Some(raw) = parts.get(part) else { return Ok(Vec::new()) };
+    serde_json::from_str(raw.get()).map_err(|_| misshapen(&format!("\"{part}\" must be an array")))
+}
+
+fn items(parts: &Payload, part: &str) -> Result<Vec<Payload>, Error> {
+    let item = |(at, raw): (usize, Box<RawValue>)| {
+        serde_json::from_str(raw.get())
+            .map_err(|_| misshapen(&format!("\"{part}[{at}]\" must be of type object")))
+    };
+    list(parts, part)?.into_iter().enumerate().map(item).collect()
 }
 
 /// The key that an item names itself by; nothing where it names none.

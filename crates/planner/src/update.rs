@@ -9,6 +9,7 @@ use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
 use crate::once::{self, Once};
+use crate::order::place;
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
@@ -39,7 +40,7 @@ struct Column<'a> {
     texts: Vec<Option<String>>,
 }
 
-/// Plans a change: one statement with the columns `items text` (JSON array in key order), `keys text[]` (those that
+/// Plans a change: one statement with the columns `items text` (JSON array in the items' own order), `keys text[]` (those that
 /// were there), `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none. `None` when the payload changes nothing that is stored.
 pub fn plan_update(
     change: &UpdateChange<'_>,
@@ -57,9 +58,35 @@ pub fn plan_update(
     let mut b = Builder::default();
     let answer = answer_written(query, collection, reader, "t", &mut b)?;
     let fits = fits(change, &columns, collection, reader, &mut b)?;
-    let shape = Shape { key, answer: Some(answer), collection, fits, once: stamp.once.as_ref() };
+    let place = if change.keys.len() > 1 { place(collection, reader, "t", &mut b) } else { None };
+    let by = if place.is_some() { "item.place, item.key" } else { "item.key" };
+    let place = place.map_or_else(String::new, |place| format!(", {place} AS place"));
+    let answer = format!(", {answer} AS answer{place}");
+    let shape = Shape { key, answer, collection, fits, once: stamp.once.as_ref() };
     let changed = write(&mut b, change, &columns, &shape);
-    Ok(Some(logged(b, change, &changed, collection, stamp)))
+    Ok(Some(logged(b, change, (&changed, by), collection, stamp)))
+}
+
+/// Plans the look at items of a batch that are named and not changed: columns as [`plan_update`], without items.
+pub fn plan_untouched(
+    keys: &[String],
+    collection: &Collection,
+    reader: Reader<'_>,
+) -> Result<Statement, Errors> {
+    check_collection(collection, reader.access, Action::Update)?;
+    let key = key_field(collection)?;
+    let mut b = Builder::default();
+    let fits = still_fits(None, (collection, Action::Update), reader, &mut b)?;
+    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let (name, column) = (answer_key(key, "o"), quote_identifier(&key.name));
+    b.push(&format!(
+        "SELECT NULL::text AS items, coalesce(array_agg({name} ORDER BY o.{column}), '{{}}') AS keys, \
+         NULL::bigint AS version FROM (SELECT t.* FROM {} t WHERE t.{column} = ANY({list}::text[]::{}[]){fits} \
+         ORDER BY t.{column} FOR UPDATE) o",
+        table(collection),
+        sql_type(key),
+    ));
+    Ok(b.finish("items.lock"))
 }
 
 /// A change whose events are appended later in the same transaction ([`crate::plan_append`]).
@@ -89,7 +116,7 @@ pub fn plan_update_unlogged(
     }
     let mut b = Builder::default();
     let fits = fits(change, &columns, collection, reader, &mut b)?;
-    let shape = Shape { key, answer: None, collection, fits, once: None };
+    let shape = Shape { key, answer: String::new(), collection, fits, once: None };
     let changed = write(&mut b, change, &columns, &shape);
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     b.push(&head(&collection_name, collection.first_version));
@@ -123,8 +150,8 @@ fn fits(
 /// What the statement is about, beside the change itself.
 struct Shape<'a> {
     key: &'a Field,
-    /// The JSON of an item that is shown, if it is.
-    answer: Option<String>,
+    /// What is shown of an item, as columns.
+    answer: String,
     collection: &'a Collection,
     /// ` AND ...` over the locked items, or nothing.
     fits: String,
@@ -230,7 +257,6 @@ fn write<'c>(
          ORDER BY t.{key_name} FOR UPDATE), item AS (",
         once::and_gate(*once)
     ));
-    let answer = answer.as_ref().map_or_else(String::new, |answer| format!(", {answer} AS answer"));
     let event_id = if change.event_ids.is_empty() { "" } else { "c.event_id AS event_id, " };
     // Without a column to set there is nothing to write: what hangs on the items changes.
     let (from, new) = match sets.as_slice() {
@@ -258,7 +284,7 @@ fn write<'c>(
 fn logged(
     mut b: Builder,
     change: &UpdateChange<'_>,
-    changed: &[&Field],
+    (changed, by): (&[&Field], &str),
     collection: &Collection,
     stamp: &Stamp,
 ) -> Statement {
@@ -275,10 +301,12 @@ fn logged(
          FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
         Stamp::COLUMNS
     ));
-    let answer = "SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY item.key), '') || ']' AS items, \
-         coalesce(array_agg(item.name ORDER BY item.key), '{}') AS keys, \
-         (SELECT max(head.version) FROM head) AS version FROM item";
-    once::close(&mut b, stamp.once.as_ref(), (Some("items"), answer));
+    let answer = format!(
+        "SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY {by}), '') || ']' AS items, \
+         coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys, \
+         (SELECT max(head.version) FROM head) AS version FROM item"
+    );
+    once::close(&mut b, stamp.once.as_ref(), (Some("items"), &answer));
     b.finish("items.update")
 }
 

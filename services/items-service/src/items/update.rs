@@ -207,9 +207,11 @@ async fn target(
         return Err(Error::invalid_payload("The changes must be one object").into());
     }
     match &request.target {
-        Some(Target::Keys(keys)) => Ok((checked_keys(&keys.keys, collection)?, None)),
+        Some(Target::Keys(keys)) => Ok((in_order(checked_keys(&keys.keys, collection)?), None)),
         Some(Target::Matching(bytes)) => {
-            matching_keys(state, &query(bytes)?, collection, reader, Action::Update).await
+            let query = query(bytes)?;
+            let (keys, filter) = matching_keys(state, &query, collection, reader, Action::Update).await?;
+            Ok((in_order(keys), filter))
         }
         Some(Target::Each(_)) => {
             let keys = payloads.iter().map(|payload| own_key(payload, collection));
@@ -217,6 +219,13 @@ async fn target(
         }
         None => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]").into()),
     }
+}
+
+/// The items that one change is made to are changed in the order of their keys' texts: each takes what is nested in the
+/// change from the one before it, and the last keeps it.
+fn in_order(mut keys: Vec<String>) -> Vec<String> {
+    keys.sort_unstable();
+    keys
 }
 
 /// The key that an item of a batch names itself by.
@@ -303,6 +312,7 @@ pub fn statements(
     stamp: &Stamp,
 ) -> Result<Vec<Statement>, Errors> {
     let mut statements = Vec::with_capacity(groups.len());
+    let mut untouched = Vec::new();
     let mut first_index = 0;
     for group in groups {
         let event_ids: Vec<_> = group.keys.iter().map(|_| state.ids.ordered()).collect();
@@ -313,8 +323,15 @@ pub fn statements(
             first_index,
             filter,
         };
-        statements.extend(planner::plan_update(&change, query, collection, reader, stamp)?);
+        match planner::plan_update(&change, query, collection, reader, stamp)? {
+            Some(statement) => statements.push(statement),
+            None => untouched.extend_from_slice(&group.keys),
+        }
         first_index += i32::try_from(group.keys.len()).unwrap_or(i32::MAX);
+    }
+    if !statements.is_empty() && !untouched.is_empty() {
+        // They are part of the answer, and of what he must be allowed to change.
+        statements.push(planner::plan_untouched(&untouched, collection, reader)?);
     }
     Ok(statements)
 }

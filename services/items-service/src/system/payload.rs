@@ -46,6 +46,22 @@ pub async fn prepare(
     Ok(())
 }
 
+/// What new items of system collections need before their fields are judged: nobody guesses what a file is.
+///
+/// # Errors
+/// `INVALID_PAYLOAD`.
+pub fn check_new(payloads: &[Payload], collection: &Collection) -> Result<(), Error> {
+    let typed = |payload: &Payload| {
+        payload.get("type").is_some_and(|raw| !matches!(raw.get(), "null" | "false" | "0" | "\"\""))
+    };
+    match collection.name.as_str() {
+        "directus_files" if !payloads.iter().all(typed) => {
+            Err(Error::invalid_payload("\"type\" is required"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Fields with the special `uuid` get one where nothing is sent.
 fn give_uuids(payload: &mut Payload, collection: &Collection, ids: &dyn Ids) -> Result<(), Errors> {
     for field in collection.fields.iter().filter(|field| field.has(Special::Uuid) && field.is_stored()) {

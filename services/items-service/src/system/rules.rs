@@ -37,6 +37,8 @@ pub struct Rules {
     had_admin: bool,
     /// Roles get parents: none may become its own ancestor.
     ancestry: bool,
+    /// A role is said to be its own parent.
+    own_parent: bool,
     /// Keys that are given to versions: an item has each once.
     version_keys: Vec<String>,
 }
@@ -63,7 +65,8 @@ impl Rules {
             let admins = access && collection.name != "directus_permissions";
             let version_keys = versions::keys(&collection.name, payloads);
             let ancestry = ancestry(collection, payloads);
-            return Self { access, admins, ancestry, version_keys, ..Self::default() };
+            let own_parent = ancestry && own_parent(keys, payloads);
+            return Self { access, admins, ancestry, own_parent, version_keys, ..Self::default() };
         }
         let himself = by.user.is_some_and(|user| keys.len() == 1 && keys[0] == user.to_string());
         let only_own = !names(payloads, &ENDING.map(|name| if OWN.contains(&name) { "" } else { name }));
@@ -133,6 +136,9 @@ impl Rules {
     /// What comes before the statements. The control row is held from here on, so that changes of access are made one
     /// after the other and each sees the admins that the one before it left.
     pub async fn before(&mut self, conn: &mut PgConnection) -> Result<(), Failure> {
+        if self.own_parent {
+            return Err(Error::invalid_payload("A role cannot be a parent of itself").into());
+        }
         if self.access {
             db::control::bump(conn, "access").await?;
         }
@@ -183,6 +189,15 @@ const CIRCLE: &str = "WITH RECURSIVE above(id, parent) AS (
         SELECT id, parent FROM directus_roles WHERE parent IS NOT NULL
         UNION ALL SELECT r.id, r.parent FROM directus_roles r JOIN above a ON r.id = a.parent
     ) CYCLE id SET again USING path SELECT EXISTS (SELECT FROM above WHERE again)";
+
+/// Whether a payload gives one of its roles itself as its parent; one payload is for all keys, several are one per key.
+fn own_parent(keys: &[String], payloads: &[Payload]) -> bool {
+    payloads.iter().enumerate().any(|(index, payload)| {
+        let parent = payload.get("parent").and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let keys = if payloads.len() == 1 { keys } else { keys.get(index..=index).unwrap_or_default() };
+        parent.is_some_and(|parent| keys.iter().any(|key| key.eq_ignore_ascii_case(&parent)))
+    })
+}
 
 fn ancestry(collection: &Collection, payloads: &[Payload]) -> bool {
     collection.name == "directus_roles" && names(payloads, &["parent"])

@@ -28,8 +28,8 @@ struct List {
     kept: HashSet<KeyText>,
     /// Places in the next level of those that come or change.
     written: std::ops::Range<usize>,
-    /// Of these, places of those that refer to the item from then on.
-    linked: Vec<usize>,
+    /// Of these, places of those that say themselves whose they are.
+    astray: Vec<usize>,
     /// Those that are taken out; nothing when all others are.
     out: Option<HashSet<KeyText>>,
 }
@@ -78,17 +78,21 @@ impl<'a> Work<'a> {
         }
         let written = self.level(many, wanted, (None, depth + 1)).await;
         let written = written.map_err(|failure| failure.nested_in(&field))?;
-        for list in lists {
-            let named: HashSet<&KeyText> =
-                written[list.written.clone()].iter().flatten().chain(&list.kept).collect();
+        let owners = owners(&lists, &written);
+        for (place, list) in lists.iter().enumerate() {
+            // What another list has taken is no longer this one's.
+            let owned = |key: &&KeyText| owners.get(key).is_none_or(|owner| *owner == Some(place));
             let present = children.of(&list.parent.key).iter();
-            let linked = list.linked.iter().flat_map(|place| &written[*place]);
-            let out: BTreeSet<KeyText> = match &list.out {
+            let written = written[list.written.clone()].iter().flatten();
+            let out: BTreeSet<&KeyText> = match &list.out {
                 // What was linked by this very change goes, too.
-                Some(out) => present.chain(linked).filter(|key| out.contains(*key)).cloned().collect(),
-                None => present.filter(|key| !named.contains(key)).cloned().collect(),
+                Some(out) => present.chain(written).filter(|key| out.contains(*key)).filter(owned).collect(),
+                None => {
+                    let named: HashSet<&KeyText> = written.chain(&list.kept).collect();
+                    present.filter(|key| !named.contains(key)).filter(owned).collect()
+                }
             };
-            let out: Vec<KeyText> = out.into_iter().collect();
+            let out: Vec<KeyText> = out.into_iter().cloned().collect();
             if !out.is_empty() {
                 let taken = self.take_out(many, (&by, deletes), out, (list.parent.slot, depth)).await;
                 taken.map_err(|failure| failure.nested_in(&field))?;
@@ -139,6 +143,19 @@ impl<'a> Work<'a> {
     }
 }
 
+/// The list by its place that each written item is of in the end: the last one that took it; nothing for one that says
+/// itself whose it is.
+fn owners<'w>(lists: &[List], written: &'w [Vec<KeyText>]) -> HashMap<&'w KeyText, Option<usize>> {
+    let mut owners = HashMap::new();
+    for (place, list) in lists.iter().enumerate() {
+        for one in list.written.clone() {
+            let owner = (!list.astray.contains(&one)).then_some(place);
+            owners.extend(written[one].iter().map(|key| (key, owner)));
+        }
+    }
+    owners
+}
+
 /// Items that refer to others, as they were.
 #[derive(Debug, Default)]
 struct Children {
@@ -176,7 +193,7 @@ fn listed(
         wanted.push(Wanted { payload, whose, cause: parent.slot });
         Ok(())
     };
-    let (mut out, mut linked) = (None, Vec::new());
+    let (mut out, mut astray) = (None, Vec::new());
     match &change.change {
         ManyChange::All(entries) => {
             let mut linked = HashSet::new();
@@ -200,12 +217,12 @@ fn listed(
                 want(&item, Whose::New)?;
             }
             update.iter().try_for_each(|(key, item)| want(item, Whose::IfThere(key.clone())))?;
-            let stays = |(_, (_, item)): &(usize, &(KeyText, Payload))| item.get(&change.by).is_none();
-            linked.extend(
-                update.iter().enumerate().filter(stays).map(|(place, _)| first + create.len() + place),
+            let goes = |(_, (_, item)): &(usize, &(KeyText, Payload))| item.get(&change.by).is_some();
+            astray.extend(
+                update.iter().enumerate().filter(goes).map(|(place, _)| first + create.len() + place),
             );
             out = Some(delete.iter().cloned().collect());
         }
     }
-    Ok(List { written: first..wanted.len(), parent, kept, linked, out })
+    Ok(List { written: first..wanted.len(), parent, kept, astray, out })
 }
