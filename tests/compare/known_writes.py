@@ -2,10 +2,28 @@
 
 import re
 
-# (pattern over "<form> | <aspect> | <kind> | <where> | <request>", why). Where the right side fails nothing is explained.
+ANOTHER_REASON = ("of several reasons to refuse another one is told: payloads are judged level by level here, item by item with "
+                  "all that is in it there")
+# (pattern over "<form> | <aspect> | <kind> | <where> | <depth n, faults n, twice, numbering> | <request>", why). `twice`: an
+# item stands more than once in the payload. Where the right side fails nothing is explained.
 KNOWN = [
     (r"\| answer \| status \| 500 \S* > [24]", "the original fails on what it should take or refuse"),
     (r"\(writer\) \| answer \| status \| .* > 403", "whoever is no administrator is refused until permissions are built"),
+    (r"\| answer \| status \| 200 > 400 INVALID_PAYLOAD .*\| PATCH \S+ \[\]$", "an empty list is no change of an item"),
+    (r"\| answer \| (status|code) \| (200|400 \S+|\S+) > (400 )?INVALID_PAYLOAD .*\| POST \S+ \[(\d+|null|\[\])\]$",
+     "the original makes an item of what is no object"),
+    (r"\| answer \| (status|code) \| (200|400 \S+|\S+) > (400 )?INVALID_PAYLOAD .*(\[\[\]\]|\": \[(\d+|\"[^\"]*\")\])",
+     "the original makes an empty item of a list that stands where an item is meant"),
+    (r"\| answer \| status \| 200 > 400 INVALID_QUERY .*\"limit\": \"", "the original takes a limit that is no number"),
+    (r"\| answer \| status \| 20[04] > 403 FORBIDDEN .*depth [1-9].*\| PATCH ",
+     "the original writes what is nested in an item that is not there"),
+    (r"\| answer \| (status|code) \| (4\d\d )?[A-Z_]+ > (4\d\d )?[A-Z_]+ .*\| depth [1-9]", ANOTHER_REASON),
+    (r"\| answer \| (rows|value|member) \| (?!data|value).*\| depth [1-9]", ANOTHER_REASON),
+    (r"\| answer \| (value|number type) \| value \|", "a refused value is named as PostgreSQL holds it"),
+    (r"\| (answer|rows) \| .*\| depth [1-9].*numbering", "numbers are given out level by level here, there depth first"),
+    (r"\| (answer|rows) \| (rows|value|member) .*\| depth [1-9].*twice",
+     "an item that stands twice in a payload ends where it is named last: level by level here, there depth first"),
+    (r"\| answer \| rows \| data \| .*\| PATCH /permissions", "the original adds rules that are no items to the answer"),
     (r"\| activity \| order \| .*[\[{].*[\[{]", "the events of nested items follow that of their parent here"),
     (r"\| (activity \| activity \| counts|revisions \| rows \| an item)",
      "an item that stands twice in one list is updated and logged twice there"),

@@ -1,6 +1,8 @@
 //! Writing items with others nested in them: level by level in one transaction, each level by set-based statements, the
 //! events appended at its end, those of nested items after those of the items that they are nested in.
 
+use std::collections::HashSet;
+
 use access::Action;
 use bytes::Bytes;
 use model::{Collection, Error, Filter};
@@ -128,7 +130,7 @@ pub async fn write<'a>(
     let mut work = Work { place, conn: &mut tx, slots: Vec::new(), rules: Vec::new(), doomed: Vec::new() };
     let keys = work.level(collection, wanted, (filter, 0)).await?;
     let moves_control = work.finish().await?;
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let keys: Vec<KeyText> = keys.into_iter().flatten().filter(|key| seen.insert(key.clone())).collect();
     // Only now: who may not write the item learns nothing of its version.
     condition::hold(ending.condition, before)?;
@@ -176,7 +178,12 @@ impl<'a> Work<'a> {
         for (index, chunk) in events.chunks(CHUNK).enumerate() {
             execute::rows(self.conn, &planner::plan_append(chunk, index * CHUNK, stamp)).await?;
         }
-        for Doomed { collection, keys, cause } in std::mem::take(&mut self.doomed) {
+        let mut gone = HashSet::new();
+        for Doomed { collection, mut keys, cause } in std::mem::take(&mut self.doomed) {
+            keys.retain(|key| gone.insert((&collection.name, key.clone())));
+            if keys.is_empty() {
+                continue;
+            }
             if !reader.access.allows(&collection.name, Action::Delete) {
                 return Err(Error::forbidden_collection(&collection.name).into());
             }

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::admins;
 use super::sessions::{self, Ended};
+use super::translations::Translated;
 use super::versions;
 use crate::failure::Failure;
 
@@ -41,6 +42,8 @@ pub struct Rules {
     own_parent: bool,
     /// Keys that are given to versions: an item has each once.
     version_keys: Vec<String>,
+    /// Translations whose key or language is given: each pair of them is there once.
+    translated: Option<Translated>,
 }
 
 impl Rules {
@@ -50,7 +53,8 @@ impl Rules {
         let emails = if users { emails(payloads) } else { Vec::new() };
         let ancestry = ancestry(collection, payloads);
         let version_keys = versions::keys(&collection.name, payloads);
-        Self { access: grants(collection), emails, ancestry, version_keys, ..Self::default() }
+        let translated = Translated::of(&collection.name, &[], payloads);
+        Self { access: grants(collection), emails, ancestry, version_keys, translated, ..Self::default() }
     }
 
     /// Those of a change of these keys.
@@ -66,7 +70,9 @@ impl Rules {
             let version_keys = versions::keys(&collection.name, payloads);
             let ancestry = ancestry(collection, payloads);
             let own_parent = ancestry && own_parent(keys, payloads);
-            return Self { access, admins, ancestry, own_parent, version_keys, ..Self::default() };
+            let translated = Translated::of(&collection.name, keys, payloads);
+            let rest = Self { access, admins, ancestry, own_parent, ..Self::default() };
+            return Self { version_keys, translated, ..rest };
         }
         let himself = by.user.is_some_and(|user| keys.len() == 1 && keys[0] == user.to_string());
         let only_own = !names(payloads, &ENDING.map(|name| if OWN.contains(&name) { "" } else { name }));
@@ -124,7 +130,7 @@ impl Rules {
 
     /// There are none: one statement is a transaction by itself.
     pub fn is_empty(&self) -> bool {
-        let given = !self.emails.is_empty() || !self.version_keys.is_empty();
+        let given = !self.emails.is_empty() || !self.version_keys.is_empty() || self.translated.is_some();
         !(self.access || self.admins || self.ended.is_some() || given)
     }
 
@@ -148,6 +154,9 @@ impl Rules {
         if !self.version_keys.is_empty() {
             versions::queue(conn).await?;
         }
+        if self.translated.is_some() {
+            Translated::queue(conn).await?;
+        }
         if self.admins {
             self.had_admin = admins::any(conn).await?;
         }
@@ -164,11 +173,14 @@ impl Rules {
             return Err(admins::refused().into());
         }
         if self.ancestry && sqlx::query_scalar(CIRCLE).fetch_one(&mut *conn).await? {
-            let reason = "A role can't be its own ancestor";
-            return Err(Error::invalid_payload(reason).with("field", "parent").into());
+            let reason = "A role cannot have a parent that is already a descendant of itself";
+            return Err(Error::invalid_payload(reason).into());
         }
         if !self.version_keys.is_empty() {
             versions::check_keys(conn, &self.version_keys).await?;
+        }
+        if let Some(translated) = &self.translated {
+            translated.check(conn).await?;
         }
         if !self.emails.is_empty() {
             const TWICE: &str = r#"SELECT max(email) FROM directus_users

@@ -105,7 +105,10 @@ impl<'a> Work<'a> {
                 Whose::IfThere(_) => return Err(Error::forbidden_collection(&collection.name).into()),
                 Whose::Either => match own_key(&payload, collection)? {
                     // The second of two that name a new key changes what the first made.
-                    Some(key) if !present.insert(key.clone()) => (vec![key], false),
+                    Some(key) if !present.insert(key.clone()) => {
+                        self.spare(collection, &key);
+                        (vec![key], false)
+                    }
                     _ => (Vec::new(), true),
                 },
             };
@@ -118,6 +121,12 @@ impl<'a> Work<'a> {
             entries.push(Entry { own: payload, keys, new, untouched, slots, ones, manys });
         }
         Ok(entries)
+    }
+
+    /// What was taken out of a list and comes into another stays.
+    fn spare(&mut self, collection: &Collection, key: &str) {
+        let doomed = self.doomed.iter_mut().filter(|doomed| doomed.collection.name == collection.name);
+        doomed.for_each(|doomed| doomed.keys.retain(|one| one != key));
     }
 
     /// Those of some keys whose items are there; they are locked.

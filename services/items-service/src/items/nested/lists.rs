@@ -51,7 +51,14 @@ impl<'a> Work<'a> {
                 fields.entry(many.field.clone()).or_default().push((many, parents.clone()));
             }
         }
-        for changes in fields.into_values() {
+        let mut seen = HashSet::new();
+        for mut changes in fields.into_values() {
+            if let Some((first, _)) = changes.first()
+                && !seen.insert((first.collection.clone(), first.by.clone()))
+            {
+                // Another field has shown the same items: what was new has some by now.
+                changes.iter_mut().flat_map(|(_, parents)| parents).for_each(|parent| parent.new = false);
+            }
             self.list(changes, depth).await?;
         }
         Ok(())
@@ -69,15 +76,20 @@ impl<'a> Work<'a> {
                 parents.iter().filter(|parent| !parent.new).map(|parent| parent.key.clone())
             })
             .collect();
-        let children = self.children(many, (&by, sort_field.as_deref()), &old).await?;
+        let mut children = self.children(many, (&by, sort_field.as_deref()), &old).await?;
         let (mut wanted, mut lists) = (Vec::new(), Vec::new());
         for (change, parents) in changes {
             for parent in parents {
-                lists.push(listed(&change, parent, &children, &mut wanted)?);
+                lists.push(listed(&change, parent, &mut children, &mut wanted)?);
             }
         }
+        let deeper = wanted.iter().any(|one| planner::is_nested(&one.payload, many));
         let written = self.level(many, wanted, (None, depth + 1)).await;
         let written = written.map_err(|failure| failure.nested_in(&field))?;
+        if deeper && !old.is_empty() {
+            // What is nested in these items may have come to the list, or left it, by a way of its own.
+            children = self.children(many, (&by, None), &old).await?;
+        }
         let owners = owners(&lists, &written);
         for (place, list) in lists.iter().enumerate() {
             // What another list has taken is no longer this one's.
@@ -179,7 +191,7 @@ impl Children {
 fn listed(
     change: &NestedMany,
     parent: Parent,
-    children: &Children,
+    children: &mut Children,
     wanted: &mut Vec<Wanted>,
 ) -> Result<List, Error> {
     let first = wanted.len();
@@ -207,15 +219,21 @@ fn listed(
             }
         }
         ManyChange::Some { create, update, delete } => {
-            let mut last = children.last.get(&parent.key).copied().unwrap_or(0);
-            for item in create {
+            let last = children.last.entry(parent.key.clone()).or_default();
+            let (before, mut most) = (*last, *last);
+            for (item, place) in create.iter().zip(1..) {
                 let mut item = item.clone();
-                last += 1;
-                if let Some(sort_field) = change.sort_field.as_ref().filter(|name| item.get(name).is_none()) {
-                    item.set_text(sort_field, &last.to_string())?;
+                if let Some(sort_field) = &change.sort_field {
+                    let given = item.get(sort_field).map(|raw| raw.get().trim_matches('"').parse());
+                    if given.is_none() {
+                        item.set_text(sort_field, &(before + place).to_string())?;
+                    }
+                    most = most.max(given.map_or(before + place, |given| given.unwrap_or(0)));
                 }
                 want(&item, Whose::New)?;
             }
+            // Where the same item's list grows once more in this level, it goes on from there.
+            *last = most;
             update.iter().try_for_each(|(key, item)| want(item, Whose::IfThere(key.clone())))?;
             let goes = |(_, (_, item)): &(usize, &(KeyText, Payload))| item.get(&change.by).is_some();
             astray.extend(
