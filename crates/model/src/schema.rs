@@ -78,6 +78,15 @@ impl Collection {
         self.fields.iter().any(|field| field.search.is_some())
     }
 
+    /// The same for writes that nobody makes by hand: who and when made and changed the items stays as it is.
+    pub fn unstamped(&self) -> Self {
+        use Special::{DateCreated, DateUpdated, RoleCreated, RoleUpdated, UserCreated, UserUpdated};
+        let stamps = [DateCreated, DateUpdated, RoleCreated, RoleUpdated, UserCreated, UserUpdated];
+        let mut quiet = self.clone();
+        quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps.contains(special)));
+        quiet
+    }
+
     /// Scope of its events: `items` for user collections, the short name for system ones
     /// (`users` for `directus_users`).
     pub fn scope(&self) -> &str {

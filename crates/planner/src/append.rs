@@ -51,7 +51,7 @@ pub fn in_order(mut events: Vec<Appended>) -> Vec<Appended> {
 }
 
 /// Plans the append of some events of a batch, in this order: no rows.
-pub fn plan_append(events: &[Appended], first_index: usize, stamp: &Stamp) -> Statement {
+pub fn plan_append(events: &[Appended], stamp: &Stamp) -> Statement {
     let mut b = Builder::default();
     let ids = b.bind(Binding::Uuids(events.iter().map(|event| event.id).collect()));
     let mut texts = |of: &dyn Fn(&Appended) -> Option<String>| {
@@ -69,13 +69,13 @@ pub fn plan_append(events: &[Appended], first_index: usize, stamp: &Stamp) -> St
         texts(&|event| event.causation_id.map(|id| id.to_string())),
         texts(&|event| Some(event.depth.to_string())),
     ];
-    let first = b.bind(Binding::BigInt(i64::try_from(first_index).unwrap_or(i64::MAX)));
+    let index = stamp.batch_index("u.ord", &mut b);
     let stamped = stamp.values_caused("u.causation_id::uuid", "u.depth::smallint", &mut b);
     b.push(&format!(
         "INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, batch_index, {}) \
          SELECT u.id, u.name, u.collection, u.key, u.version::bigint, u.payload::json, u.previous::json, \
          CASE WHEN u.fields IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(u.fields::json)) END, \
-         ({first} + u.ord - 1)::integer, {stamped} FROM unnest({ids}::uuid[], {}) WITH ORDINALITY \
+         {index}, {stamped} FROM unnest({ids}::uuid[], {}) WITH ORDINALITY \
          AS u(id, name, collection, key, version, payload, previous, fields, causation_id, depth, ord) ORDER BY u.ord",
         Stamp::COLUMNS,
         columns.join(", ")

@@ -249,11 +249,12 @@ impl Creation<'_> {
         let collection_name = b.bind(Binding::Text(Some(self.collection.name.clone())));
         let (version, head) = self.head(&mut b, &collection_name);
         let event = b.bind(Binding::Text(Some(format!("{}.create", self.collection.scope()))));
+        let index = stamp.batch_index("i.ord", &mut b);
         let stamped = stamp.values(&mut b);
         b.push(&format!(
             ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, batch_index, {}) \
              SELECT i.event_id, {event}::text, {collection_name}::text, item.name, {version}, item.body, \
-             (i.ord - 1)::integer, {stamped} FROM item JOIN input i ON i.key = item.key{head} ORDER BY i.ord)",
+             {index}, {stamped} FROM item JOIN input i ON i.key = item.key{head} ORDER BY i.ord)",
             Stamp::COLUMNS
         ));
         let shown = if same { "item.body" } else { "item.answer" };

@@ -72,12 +72,13 @@ pub fn plan_delete(
     });
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     let event = b.bind(Binding::Text(Some(format!("{}.delete", collection.scope()))));
+    let index = stamp.batch_index("item.ord", &mut b);
     let stamped = stamp.values(&mut b);
     b.push(&head(&collection_name, collection.first_version));
     b.push(&format!(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, previous, batch_index, {}) \
          SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, item.old, \
-         (item.ord - 1)::integer, {stamped} FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
+         {index}, {stamped} FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
         Stamp::COLUMNS
     ));
     let answer = "SELECT coalesce(array_agg(item.name ORDER BY item.key), '{}') AS keys, \

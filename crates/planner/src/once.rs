@@ -85,7 +85,7 @@ mod tests {
         insta::assert_snapshot!(shown(&made));
         let (payloads, _) = parse_payloads(br#"{"title":"a"}"#).unwrap();
         let (keys, event_ids, payloads) = (&keys[..], &ids[..], &payloads[..]);
-        let change = UpdateChange { keys, payloads, event_ids, first_index: 0, filter: None };
+        let change = UpdateChange { keys, payloads, event_ids, filter: None };
         let changed = plan_update(&change, &fields, &articles(), admin(), &stamp).unwrap().unwrap();
         insta::assert_snapshot!(shown(&changed));
         let gone = plan_delete(Deletion::Whole, keys, &ids, None, &articles(), admin(), &stamp).unwrap();

@@ -25,6 +25,7 @@ pub(crate) fn stamp() -> Stamp {
         causation_id: None,
         depth: 0,
         batch_id: Uuid::from_u128(8),
+        first_index: 0,
         silent: false,
         now: OffsetDateTime::UNIX_EPOCH,
         once: None,
@@ -134,8 +135,7 @@ fn a_change_is_one_statement() {
     let keys = ["1".to_owned(), "2".to_owned()];
     let plan = |body: &str| {
         let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
-        let change =
-            UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, first_index: 0, filter: None };
+        let change = UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, filter: None };
         plan_update(&change, &query("fields=id"), &articles(), admin(), &stamp()).unwrap().unwrap()
     };
     insta::assert_snapshot!(shown(&plan(r#"{"title":"a","words":3}"#)));
@@ -144,8 +144,7 @@ fn a_change_is_one_statement() {
     assert!(plan(r#"{"nope":1}"#).sql.contains(r#"SET "updated" = $3::text::timestamp with time zone FROM"#));
     let (payloads, _) = parse_payloads(br#"{"nope":1}"#).unwrap();
     let keys = [Uuid::from_u128(1).to_string()];
-    let change =
-        UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, first_index: 0, filter: None };
+    let change = UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, filter: None };
     assert_eq!(plan_update(&change, &query(""), &notes(), admin(), &stamp()).unwrap(), None);
 }
 

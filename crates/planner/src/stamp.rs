@@ -30,6 +30,8 @@ pub struct Stamp {
     pub depth: i16,
     /// Shared by all events of the write.
     pub batch_id: Uuid,
+    /// Place in the batch of the first event that a statement appends, from 0.
+    pub first_index: usize,
     /// Hooks, flows and webhooks are to skip it.
     pub silent: bool,
     /// The instant for `date-created` and `date-updated`.
@@ -67,6 +69,20 @@ impl Stamp {
         let who = who.map(&mut bound).join(", ");
         let batch = batch.map(&mut bound).join(", ");
         format!("{who}, {causation}, {depth}, {batch}")
+    }
+
+    /// The stamp of a later statement of the same write, so many events further.
+    pub fn further(&self, events: usize) -> Self {
+        Self { first_index: self.first_index + events, ..self.clone() }
+    }
+
+    /// The place in the batch of the event that stands at `ord`, from 1, among those of its statement.
+    pub(crate) fn batch_index(&self, ord: &str, builder: &mut Builder) -> String {
+        if self.first_index == 0 {
+            return format!("({ord} - 1)::integer");
+        }
+        let first = i64::try_from(self.first_index).unwrap_or(i64::MAX);
+        format!("({} + {ord} - 1)::integer", builder.bind(Binding::BigInt(first)))
     }
 
     /// The instant as text that PostgreSQL reads as timestamptz.

@@ -28,8 +28,6 @@ pub struct UpdateChange<'a> {
     pub payloads: &'a [Payload],
     /// One event id per key; none where the events are appended later.
     pub event_ids: &'a [Uuid],
-    /// Place of the first key within its batch.
-    pub first_index: i32,
     /// What the items must still fit once they are locked (a change by query).
     pub filter: Option<&'a Filter>,
 }
@@ -64,7 +62,7 @@ pub fn plan_update(
     let answer = format!(", {answer} AS answer{place}");
     let shape = Shape { key, answer, collection, fits, once: stamp.once.as_ref() };
     let changed = write(&mut b, change, &columns, &shape);
-    Ok(Some(logged(b, change, (&changed, by), collection, stamp)))
+    Ok(Some(logged(b, (&changed, by), collection, stamp)))
 }
 
 /// Plans the look at items of a batch that are named and not changed: columns as [`plan_update`], without items.
@@ -283,7 +281,6 @@ fn write<'c>(
 /// `head` counts the versions up, `event` appends after the locks are held.
 fn logged(
     mut b: Builder,
-    change: &UpdateChange<'_>,
     (changed, by): (&[&Field], &str),
     collection: &Collection,
     stamp: &Stamp,
@@ -291,13 +288,13 @@ fn logged(
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     let event = b.bind(Binding::Text(Some(format!("{}.update", collection.scope()))));
     let fields = b.bind(Binding::Texts(changed.iter().map(|field| Some(field.name.clone())).collect()));
-    let first = b.bind(Binding::BigInt(i64::from(change.first_index)));
+    let index = stamp.batch_index("item.ord", &mut b);
     let stamped = stamp.values(&mut b);
     b.push(&head(&collection_name, collection.first_version));
     b.push(&format!(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, \
          batch_index, {}) SELECT item.event_id, {event}::text, {collection_name}::text, item.name, head.version, \
-         item.new, item.old, {fields}::text[], ({first} + item.ord - 1)::integer, {stamped} \
+         item.new, item.old, {fields}::text[], {index}, {stamped} \
          FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
         Stamp::COLUMNS
     ));

@@ -158,6 +158,7 @@ impl State {
             causation_id: None,
             depth: 0,
             batch_id: self.ids.ordered(),
+            first_index: 0,
             silent: false,
             now: self.clock.now(),
             once: None,

@@ -109,6 +109,27 @@ async fn versions_ascend_where_an_item_comes_twice() {
 
 /// A hundred posts with two tags each: a few statements per level, not per item.
 #[tokio::test]
+async fn batches_of_several_statements_count_on() {
+    let world = blog(shape!()).await;
+    let api = &world.api;
+    let author = api.post("/items/authors", json!({"name": "a"})).await.expect(200).data()["id"].clone();
+    let images = json!(vec![json!({"artist": author}); 1_001]);
+    api.post("/items/images?fields=id", images).await.expect(200);
+    let all = json!({"query": {"filter": {"id": {"_gt": 0}}}, "data": {"file": "f"}});
+    api.patch("/items/images?fields=id", all).await.expect(200);
+    // The images lose their artist in the same batch as he goes.
+    api.delete(&format!("/items/authors/{author}"), None).await.expect(204);
+    api.delete("/items/images", Some(json!({"query": {"filter": {"id": {"_gt": 0}}}}))).await.expect(204);
+    let pool = world.pool().await;
+    let holes: i64 = sqlx::query_scalar(super::HOLES).fetch_one(&pool).await.unwrap();
+    assert_eq!(holes, 0);
+    let sizes = "SELECT array_agg(n ORDER BY last) FROM (SELECT count(*) AS n, max(position) AS last FROM eventus.events \
+                 WHERE collection IN ('images', 'authors') AND name LIKE 'items.%' GROUP BY batch_id) b";
+    let sizes: Vec<i64> = sqlx::query_scalar(sizes).fetch_one(&pool).await.unwrap();
+    assert_eq!(sizes, [1, 1_001, 1_001, 1_002, 1_001]);
+}
+
+#[tokio::test]
 async fn levels_are_written_by_sets() {
     let world = blog(shape!()).await;
     let post = |n: usize| json!({"title": format!("p{n}"), "tags": [{"tag": {"name": "x"}}, {"tag": {"name": "y"}}]});

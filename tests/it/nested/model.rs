@@ -260,6 +260,8 @@ async fn items_and_log_agree_with_the_model() {
     for collection in ["posts", "comments", "authors"] {
         log_tells(&world, collection).await;
     }
+    let holes: i64 = sqlx::query_scalar(super::HOLES).fetch_one(&world.pool().await).await.unwrap();
+    assert_eq!(holes, 0);
     world.quiet(std::time::Duration::from_secs(30)).await;
 }
 

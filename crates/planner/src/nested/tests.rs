@@ -87,7 +87,7 @@ fn statements_of_a_nested_write() {
     let update = |body: &str, touched| {
         let (payloads, _) = parse_payloads(body.as_bytes()).unwrap();
         let (keys, payloads) = (&keys[..], &payloads[..]);
-        let change = UpdateChange { keys, payloads, event_ids: &[], first_index: 0, filter: None };
+        let change = UpdateChange { keys, payloads, event_ids: &[], filter: None };
         plan_update_unlogged(&change, touched, posts, reader, &stamp).unwrap()
     };
     let change = update(r#"[{"title":"a"},{"title":"b"}]"#, false).unwrap();
@@ -109,5 +109,5 @@ fn statements_of_a_nested_write() {
         causation_id: Some(Uuid::from_u128(2)),
         depth: 1,
     };
-    insta::assert_snapshot!(shown(&plan_append(&[event], 5, &stamp)));
+    insta::assert_snapshot!(shown(&plan_append(&[event], &stamp.further(5))));
 }

@@ -20,7 +20,7 @@ use crate::items::{cascade, write::Tries};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::rules::Rules;
-use steps::{Act, Group, Step, groups, items, quiet};
+use steps::{Act, Group, Step, groups, items};
 
 mod steps;
 
@@ -276,6 +276,7 @@ impl Work<'_> {
         let done: Result<(), Failure> = done.await;
         done.map_err(|failure| named(failure, group))?;
         self.moved |= rules.moves_control();
+        self.stamp.first_index += keys.len();
         Ok(())
     }
 
@@ -290,6 +291,8 @@ impl Work<'_> {
         let (reader, stamp, ids) = (self.reader, &self.stamp, &event_ids[..]);
         let payloads: Vec<_> = group.steps.iter().map(|step| step.payload.clone()).collect();
         let answer = Query { fields: Some(vec![collection.primary_key.clone()]), ..Query::default() };
+        // What was allowed once may come back, by whomever it was made.
+        let quiet = collection.unstamped();
         match group.steps.first().map(|step| step.act) {
             None => Ok(None),
             Some(Act::Delete) => {
@@ -298,12 +301,11 @@ impl Work<'_> {
             }
             Some(Act::Create) => {
                 let needs = CreateNeeds { event_ids: ids, fresh_keys: &[] };
-                planner::plan_create(&payloads, &needs, &answer, &quiet(collection), reader, stamp).map(Some)
+                planner::plan_create(&payloads, &needs, &answer, &quiet, reader, stamp).map(Some)
             }
             Some(Act::Update) => {
-                let change =
-                    UpdateChange { keys, payloads: &payloads, event_ids: ids, first_index: 0, filter: None };
-                planner::plan_update(&change, &answer, &quiet(collection), reader, stamp)
+                let change = UpdateChange { keys, payloads: &payloads, event_ids: ids, filter: None };
+                planner::plan_update(&change, &answer, &quiet, reader, stamp)
             }
         }
     }

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use access::Access;
-use model::{Collection, Error, Errors, Filter, Special};
-use planner::{Payload, Reader, Reference, Stamp, Statement, UpdateChange};
-use query::Query;
+use model::{Collection, Error, Filter};
+use planner::{Payload, Reader, Reference, Stamp, Statement};
 use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
+use super::update;
 use super::version::VERSIONS;
 use super::write::{CHUNK, Ending, Written};
 use super::{condition, once};
@@ -134,8 +134,8 @@ pub struct Deletion<'a> {
     pub filter: Option<&'a Filter>,
     /// On whose behalf.
     pub reader: Reader<'a>,
-    /// What the events share.
-    pub stamp: &'a Stamp,
+    /// What the events share; it goes on to what follows.
+    pub stamp: &'a mut Stamp,
 }
 
 /// Deletes items, with all that follows, in one transaction; gives the keys that were there.
@@ -191,7 +191,8 @@ pub async fn within(
     let hanging: Vec<String> = own.iter().filter(|key| !there.contains(key)).cloned().collect();
     let event_ids: Vec<Uuid> = there.iter().chain(&hanging).map(|_| state.ids.ordered()).collect();
     let cause = if there.len() == 1 { event_ids.first().copied() } else { None };
-    let inner = Stamp { causation_id: cause.or(stamp.causation_id), depth: stamp.depth + 1, ..stamp.clone() };
+    let mut inner =
+        Stamp { causation_id: cause.or(stamp.causation_id), depth: stamp.depth + 1, ..stamp.clone() };
     let mut further = consequences.rules(&collection.name, &hanging);
     further.before(conn).await?;
     for ((name, field), (value, released)) in &consequences.released {
@@ -204,7 +205,7 @@ pub async fn within(
             change["status"] = json!("suspended");
         }
         let holder = snapshot.collection(name)?;
-        run(conn, &release(state, holder, &change, &released, (admin, &inner))?).await?;
+        release(conn, state, (holder, admin), &change, &released, &mut inner).await?;
     }
     // All are logged before any goes: PostgreSQL takes along what hangs on an item, in a circle or on its own kind.
     let all: Vec<String> = there.iter().chain(&hanging).cloned().collect();
@@ -212,10 +213,14 @@ pub async fn within(
     for name in in_order(&snapshot.catalog, &consequences.doomed) {
         let doomed: Vec<String> = consequences.doomed[&name].iter().cloned().collect();
         let event_ids: Vec<Uuid> = doomed.iter().map(|_| state.ids.ordered()).collect();
-        removals.extend(log(conn, snapshot.collection(&name)?, &doomed, &event_ids, (admin, &inner)).await?);
+        let collection = snapshot.collection(&name)?;
+        removals.extend(log(conn, collection, &doomed, &event_ids, (admin, &mut inner)).await?);
     }
+    stamp.first_index = inner.first_index;
     removals.extend(log(conn, collection, &all, &event_ids, (admin, stamp)).await?);
-    run(conn, &removals).await?;
+    for removal in &removals {
+        execute::rows(conn, removal).await?;
+    }
     Ok((there, further))
 }
 
@@ -294,53 +299,31 @@ async fn log(
     collection: &Collection,
     keys: &[String],
     event_ids: &[Uuid],
-    (reader, stamp): (Reader<'_>, &Stamp),
+    (reader, stamp): (Reader<'_>, &mut Stamp),
 ) -> Result<Vec<Statement>, Failure> {
     let mut removals = Vec::new();
     for (keys, event_ids) in keys.chunks(CHUNK).zip(event_ids.chunks(CHUNK)) {
         let how = planner::Deletion::Log;
         let statement = planner::plan_delete(how, keys, event_ids, None, collection, reader, stamp)?;
-        run(conn, &[statement]).await?;
+        execute::rows(conn, &statement).await?;
+        stamp.first_index += keys.len();
         removals.push(planner::plan_removal(keys, collection)?);
     }
     Ok(removals)
 }
 
-/// The collection for changes that nobody makes by hand: they are not stamped.
-pub fn unstamped(collection: &Collection) -> Collection {
-    let stamps = |special: &Special| {
-        matches!(special, Special::DateUpdated | Special::UserUpdated | Special::RoleUpdated)
-    };
-    let mut quiet = collection.clone();
-    quiet.fields.iter_mut().for_each(|field| field.special.retain(|special| !stamps(special)));
-    quiet
-}
-
-fn release(
+/// Takes a reference away. Nobody edits these items: who and when was the last stays as it is.
+async fn release(
+    conn: &mut PgConnection,
     state: &State,
-    collection: &Collection,
+    (collection, reader): (&Collection, Reader<'_>),
     change: &Value,
     keys: &[String],
-    (reader, stamp): (Reader<'_>, &Stamp),
-) -> Result<Vec<Statement>, Errors> {
-    // Nobody edits these items: who and when was the last stays as it is.
-    let quiet = unstamped(collection);
+    stamp: &mut Stamp,
+) -> Result<(), Failure> {
     let payloads: Vec<Payload> = planner::parse_payloads(change.to_string().as_bytes())?.0;
-    let answer = Query { fields: Some(vec![collection.primary_key.clone()]), ..Query::default() };
-    let statements = keys.chunks(CHUNK).map(|keys| {
-        let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
-        let (event_ids, payloads) = (&event_ids[..], &payloads[..]);
-        let change = UpdateChange { keys, payloads, event_ids, first_index: 0, filter: None };
-        planner::plan_update(&change, &answer, &quiet, reader, stamp)
-    });
-    Ok(statements.collect::<Result<Vec<_>, Errors>>()?.into_iter().flatten().collect())
-}
-
-async fn run(conn: &mut PgConnection, statements: &[Statement]) -> Result<(), Failure> {
-    for statement in statements {
-        execute::rows(conn, statement).await?;
-    }
-    Ok(())
+    let groups = update::groups(keys, payloads, false);
+    update::within(conn, state, &groups, (&collection.unstamped(), reader), stamp).await.map(drop)
 }
 
 /// Items that would go or change by themselves if these went: collection and key. They are locked.

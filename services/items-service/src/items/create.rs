@@ -1,5 +1,6 @@
 //! Creating: payload -> filter hooks -> plan -> one statement.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use access::Action;
@@ -155,14 +156,15 @@ pub fn statements(
     if payloads.is_empty() && !reader.access.allows(&collection.name, Action::Create) {
         return Err(model::Error::forbidden_collection(&collection.name).into());
     }
-    let chunk = |payloads: &[Payload]| {
+    let chunk = |(index, payloads): (usize, &[Payload])| {
         let event_ids: Vec<_> = payloads.iter().map(|_| state.ids.ordered()).collect();
         let fresh_keys: Vec<_> = match collection.key_source {
             KeySource::Uuid => payloads.iter().map(|_| state.ids.random()).collect(),
             _ => Vec::new(),
         };
         let needs = CreateNeeds { event_ids: &event_ids, fresh_keys: &fresh_keys };
-        planner::plan_create(payloads, &needs, query, collection, reader, stamp)
+        let stamp = if index == 0 { Cow::Borrowed(stamp) } else { Cow::Owned(stamp.further(index * CHUNK)) };
+        planner::plan_create(payloads, &needs, query, collection, reader, &stamp)
     };
-    payloads.chunks(CHUNK).map(chunk).collect()
+    payloads.chunks(CHUNK).enumerate().map(chunk).collect()
 }

@@ -64,15 +64,16 @@ async fn remove(
             let rules = Rules::delete(collection, &keys);
             if cascade::has_consequences(&snapshot, &collection.name) {
                 let (keys, filter) = (keys.as_slice(), filter.as_ref());
-                let deletion =
-                    Deletion { snapshot: &snapshot, collection, keys, filter, reader, stamp: &stamp };
+                let stamp = &mut stamp.clone();
+                let deletion = Deletion { snapshot: &snapshot, collection, keys, filter, reader, stamp };
                 let keys = cascade::delete(state, deletion, ending, rules).await?;
                 return Ok(pb::DeleteItemsResponse { keys, replayed: false });
             }
             let stamp = ending.stamp(&stamp, keys.chunks(CHUNK).len(), &rules);
-            let chunks = keys.chunks(CHUNK).map(|keys| {
+            let chunks = keys.chunks(CHUNK).enumerate().map(|(index, keys)| {
                 let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
                 let whole = planner::Deletion::Whole;
+                let stamp = stamp.further(index * CHUNK);
                 planner::plan_delete(whole, keys, &event_ids, filter.as_ref(), collection, reader, &stamp)
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;

@@ -175,8 +175,10 @@ impl<'a> Work<'a> {
         let ids: Vec<Uuid> = self.slots.iter().map(|slot| slot.id).collect();
         let events = self.slots.iter_mut().filter_map(|slot| slot.event.take()).collect();
         let events = planner::in_order(events);
-        for (index, chunk) in events.chunks(CHUNK).enumerate() {
-            execute::rows(self.conn, &planner::plan_append(chunk, index * CHUNK, stamp)).await?;
+        let mut log = stamp.clone();
+        for chunk in events.chunks(CHUNK) {
+            execute::rows(self.conn, &planner::plan_append(chunk, &log)).await?;
+            log.first_index += chunk.len();
         }
         let mut gone = HashSet::new();
         for Doomed { collection, mut keys, cause } in std::mem::take(&mut self.doomed) {
@@ -188,14 +190,15 @@ impl<'a> Work<'a> {
                 return Err(Error::forbidden_collection(&collection.name).into());
             }
             let causation_id = cause.and_then(|cause| ids.get(cause)).copied().or(stamp.causation_id);
-            let stamp = Stamp { causation_id, depth: stamp.depth + 1, ..stamp.clone() };
+            let mut own = Stamp { causation_id, depth: stamp.depth + 1, ..log.clone() };
             let mut rules = Rules::delete(collection, &keys);
             rules.before(self.conn).await?;
             let deletion =
-                Deletion { snapshot, collection, keys: &keys, filter: None, reader, stamp: &stamp };
+                Deletion { snapshot, collection, keys: &keys, filter: None, reader, stamp: &mut own };
             let ending = Ending { reached: Some(keys.len()), ..Ending::default() };
             let (_, further) = cascade::within(self.conn, state, deletion, ending).await?;
             self.rules.extend([rules, further]);
+            log.first_index = own.first_index;
         }
         for rules in &self.rules {
             rules.after(self.conn).await?;

@@ -28,6 +28,9 @@ pub use kept::{Kept, forget};
 /// Characters of a key.
 const LONGEST: usize = 255;
 
+/// How long a write that was refused may take to let go of its key.
+const RELEASE: Duration = Duration::from_secs(1);
+
 /// What a process knows of keys.
 #[derive(Debug)]
 pub struct Idempotency {
@@ -94,8 +97,20 @@ pub async fn answered<A: From<Kept>>(
         Err(errors) if errors.0.iter().any(|error| error.code == ErrorCode::Conflict) => {
             Kept::find(state, once).await?.map(A::from).ok_or(errors)
         }
+        Err(errors) => {
+            released(state, once).await;
+            Err(errors)
+        }
         done => done,
     }
+}
+
+/// Waits until the refused write holds its key no more: PostgreSQL says what is wrong before it takes the write back,
+/// and who is told so may ask again at once.
+async fn released(state: &State, once: &Once) {
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(once.lock).execute(&state.db);
+    // When the database is away, or somebody else has the key by now, there is nothing to wait for.
+    let _ = tokio::time::timeout(RELEASE, lock).await;
 }
 
 /// 409: who asks again later is answered.

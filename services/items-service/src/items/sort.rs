@@ -2,15 +2,14 @@
 
 use access::Action;
 use model::{Collection, Error, Errors};
-use planner::{Payload, Reader, Stamp, UpdateChange};
+use planner::{Payload, Reader, Stamp};
 use proto::items::v1 as pb;
-use query::Query;
 use rpc::Caller;
 use sqlx::{PgConnection, Row as _};
 
-use super::cascade::unstamped;
 use super::create::writable;
-use super::write::{CHUNK, Tries};
+use super::update;
+use super::write::Tries;
 use crate::execute;
 use crate::failure::Failure;
 use crate::state::State;
@@ -85,7 +84,7 @@ async fn attempt(
         return Ok(None);
     }
     let moved = moved(&before, &order);
-    write(state, conn, &moved, (collection, reader), &state.stamp(caller)).await?;
+    write(state, conn, &moved, (collection, reader), &mut state.stamp(caller)).await?;
     execute::commit(tx).await?;
     if !moved.is_empty() {
         state.announce().await;
@@ -123,40 +122,26 @@ fn moved(before: &[Place], after: &[Place]) -> Vec<(String, i64)> {
     pairs.filter_map(|(_, (key, place))| Some((key.clone(), (*place)?))).collect()
 }
 
-/// Changes the places. Nobody edits these items: who and when was the last stays as it is.
+/// Changes the places.
 async fn write(
     state: &State,
     conn: &mut PgConnection,
     moved: &[(String, i64)],
     (collection, reader): (&Collection, Reader<'_>),
-    stamp: &Stamp,
+    stamp: &mut Stamp,
 ) -> Result<(), Failure> {
     let field = &planner::sort_field(collection)?.name;
-    let nothing = Query { fields: Some(Vec::new()), ..Query::default() };
-    let collection = unstamped(collection);
-    let mut first_index = 0;
-    for chunk in moved.chunks(CHUNK) {
-        let keys: Vec<String> = chunk.iter().map(|(key, _)| key.clone()).collect();
-        let payload = |(_, place): &(String, i64)| {
-            let mut payload = Payload::default();
-            payload.set_text(field, &place.to_string()).map(|()| payload)
-        };
-        let payloads = chunk.iter().map(payload).collect::<Result<Vec<_>, _>>()?;
-        let event_ids: Vec<_> = chunk.iter().map(|_| state.ids.ordered()).collect();
-        let (keys, payloads, event_ids) = (&keys[..], &payloads[..], &event_ids[..]);
-        let change = UpdateChange { keys, payloads, event_ids, first_index, filter: None };
-        let Some(statement) = planner::plan_update(&change, &nothing, &collection, reader, stamp)? else {
-            continue;
-        };
-        let rows = execute::rows(conn, &statement).await?;
-        let reached =
-            rows.first().map_or(Ok(0), |row| row.try_get::<Vec<String>, _>("keys").map(|keys| keys.len()))?;
-        if reached < keys.len() {
-            return Err(Error::forbidden().into());
-        }
-        first_index += i32::try_from(keys.len()).unwrap_or(i32::MAX);
+    let (mut keys, mut payloads) = (Vec::with_capacity(moved.len()), Vec::with_capacity(moved.len()));
+    for (key, place) in moved {
+        let mut payload = Payload::default();
+        payload.set_text(field, &place.to_string())?;
+        keys.push(key.clone());
+        payloads.push(payload);
     }
-    Ok(())
+    // Nobody edits these items: who and when was the last stays as it is.
+    let quiet = collection.unstamped();
+    let groups = update::groups(&keys, payloads, true);
+    update::within(conn, state, &groups, (&quiet, reader), stamp).await.map(drop)
 }
 
 #[cfg(test)]

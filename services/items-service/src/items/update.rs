@@ -1,5 +1,6 @@
 //! Changing: keys, query or items with their own changes -> filter hooks -> plan -> statements.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use access::Action;
@@ -10,7 +11,7 @@ use proto::items::v1 as pb;
 use proto::items::v1::update_items_request::Target;
 use query::Query;
 use rpc::Caller;
-use sqlx::Row as _;
+use sqlx::{PgConnection, Row as _};
 
 use super::create::{as_array, writable};
 use super::judge::Judging;
@@ -313,27 +314,56 @@ pub fn statements(
 ) -> Result<Vec<Statement>, Errors> {
     let mut statements = Vec::with_capacity(groups.len());
     let mut untouched = Vec::new();
-    let mut first_index = 0;
+    let mut stamp = Cow::Borrowed(stamp);
     for group in groups {
-        let event_ids: Vec<_> = group.keys.iter().map(|_| state.ids.ordered()).collect();
-        let change = UpdateChange {
-            keys: &group.keys,
-            payloads: &group.payloads,
-            event_ids: &event_ids,
-            first_index,
-            filter,
-        };
-        match planner::plan_update(&change, query, collection, reader, stamp)? {
+        match statement(state, group, filter, query, (collection, reader), &stamp)? {
             Some(statement) => statements.push(statement),
             None => untouched.extend_from_slice(&group.keys),
         }
-        first_index += i32::try_from(group.keys.len()).unwrap_or(i32::MAX);
+        stamp = Cow::Owned(stamp.further(group.keys.len()));
     }
     if !statements.is_empty() && !untouched.is_empty() {
         // They are part of the answer, and of what he must be allowed to change.
         statements.push(planner::plan_untouched(&untouched, collection, reader)?);
     }
     Ok(statements)
+}
+
+fn statement(
+    state: &State,
+    Group { keys, payloads }: &Group,
+    filter: Option<&Filter>,
+    query: &Query,
+    (collection, reader): (&Collection, Reader<'_>),
+    stamp: &Stamp,
+) -> Result<Option<Statement>, Errors> {
+    let event_ids: Vec<_> = keys.iter().map(|_| state.ids.ordered()).collect();
+    let change = UpdateChange { keys, payloads, event_ids: &event_ids, filter };
+    planner::plan_update(&change, query, collection, reader, stamp)
+}
+
+/// Changes items in a transaction that does more than that. One that is out of reach takes all of it back. Whether
+/// anything that is stored was to be changed; the stamp goes on to what follows.
+pub async fn within(
+    conn: &mut PgConnection,
+    state: &State,
+    groups: &[Group],
+    (collection, reader): (&Collection, Reader<'_>),
+    stamp: &mut Stamp,
+) -> Result<bool, Failure> {
+    let nothing = Query { fields: Some(Vec::new()), ..Query::default() };
+    let mut any = false;
+    for group in groups {
+        let plan = statement(state, group, None, &nothing, (collection, reader), stamp)?;
+        let Some(plan) = plan else { continue };
+        let reached = Written::of(execute::rows(conn, &plan).await?)?.keys.len();
+        if reached < group.keys.len() {
+            return Err(Error::forbidden().into());
+        }
+        stamp.first_index += reached;
+        any = true;
+    }
+    Ok(any)
 }
 
 fn distinct(keys: &[String]) -> usize {

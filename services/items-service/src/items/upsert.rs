@@ -6,7 +6,7 @@ mod sorting;
 use access::{Access, Action};
 use bytes::Bytes;
 use model::{Collection, Error, Errors};
-use planner::{Once, Payload, Reader, Stamp, UpdateChange};
+use planner::{Once, Payload, Reader, Stamp};
 use prost::Message as _;
 use proto::items::v1 as pb;
 use query::Query;
@@ -254,33 +254,12 @@ impl Upsert<'_> {
             }
         }
         let groups = update::groups(&changes.keys, changes.payloads, true);
-        self.change(conn, (&groups, new.payloads.len()), collection, reader).await?;
+        let mut stamp = stamp.further(new.payloads.len());
+        update::within(conn, state, &groups, (collection, reader), &mut stamp).await?;
         for (ord, key) in changes.ords.iter().zip(changes.keys) {
             keys[*ord] = key;
         }
         Ok(keys)
-    }
-
-    /// Changes items, `before` others of the same write. One that is out of reach takes all of it back.
-    async fn change(
-        &self,
-        conn: &mut PgConnection,
-        (groups, before): (&[update::Group], usize),
-        collection: &Collection,
-        reader: Reader<'_>,
-    ) -> Result<(), Failure> {
-        let mut first_index = i32::try_from(before).unwrap_or(i32::MAX);
-        for update::Group { keys, payloads } in groups {
-            let event_ids: Vec<_> = keys.iter().map(|_| self.state.ids.ordered()).collect();
-            let change = UpdateChange { keys, payloads, event_ids: &event_ids, first_index, filter: None };
-            first_index = first_index.saturating_add(i32::try_from(keys.len()).unwrap_or(i32::MAX));
-            let plan = planner::plan_update(&change, &nothing(), collection, reader, &self.stamp)?;
-            let Some(statement) = plan else { continue };
-            if keys_of(&execute::rows(conn, &statement).await?)?.len() < keys.len() {
-                return Err(Error::forbidden().into());
-            }
-        }
-        Ok(())
     }
 
     /// The items as they are now; nothing when the caller may not read them.

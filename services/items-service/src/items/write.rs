@@ -32,7 +32,8 @@ pub struct Written {
 }
 
 impl Written {
-    fn of(rows: Vec<PgRow>) -> Result<Self, sqlx::Error> {
+    /// Of the row that a write statement gives.
+    pub fn of(rows: Vec<PgRow>) -> Result<Self, sqlx::Error> {
         let Some(row) = rows.into_iter().next() else { return Ok(Self::default()) };
         // Deletions have none.
         let items = match row.try_get::<Option<String>, _>("items") {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use model::{Collection, Event, Field, FieldType, Schema, Special};
+use model::{Collection, Event, Field, FieldType, Schema};
 use planner::Payload;
 use serde_json::{Value, json};
 
@@ -199,20 +199,6 @@ pub fn groups(steps: Vec<Step>) -> Vec<Group> {
         }
     }
     groups
-}
-
-/// The collection as it is written here: nobody edits these items, so who and when was the last is what it was before,
-/// and what was allowed once may come back.
-pub fn quiet(collection: &Collection) -> Collection {
-    let stamps = |special: &Special| {
-        use Special::{DateCreated, DateUpdated, RoleCreated, RoleUpdated, UserCreated, UserUpdated};
-        matches!(special, DateCreated | DateUpdated | UserCreated | UserUpdated | RoleCreated | RoleUpdated)
-    };
-    let mut quiet = collection.clone();
-    for field in &mut quiet.fields {
-        field.special.retain(|special| !stamps(special));
-    }
-    quiet
 }
 
 /// Keys of the items, by collection, each with the first position that is taken back of it.

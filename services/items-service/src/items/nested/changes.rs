@@ -73,8 +73,7 @@ impl<'a> Work<'a> {
                 let own = |change: &Change| entries[change.entry].own.clone();
                 let payloads: Vec<Payload> =
                     chunk.iter().take(if shared { 1 } else { CHUNK }).map(own).collect();
-                let change =
-                    UpdateChange { keys: &keys, payloads: &payloads, event_ids: &[], first_index: 0, filter };
+                let change = UpdateChange { keys: &keys, payloads: &payloads, event_ids: &[], filter };
                 let plan = planner::plan_update_unlogged(&change, touched, collection, reader, stamp)?;
                 let Some(planner::Unlogged { statement, fields }) = plan else { continue };
                 let rows = execute::rows(self.conn, &statement).await?;

@@ -178,12 +178,15 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let by = &self.place.caller.accountability;
-        for entry in entries.iter().filter(|entry| !entry.untouched) {
-            let payloads = std::slice::from_ref(&entry.own);
-            let mut rules = match entry.new {
-                true => Rules::create(collection, payloads),
-                false => Rules::update(collection, &entry.keys, payloads, by),
-            };
+        let (mut new, mut keys, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        for Entry { own, keys: those, .. } in entries.iter().filter(|entry| !entry.untouched && !entry.new) {
+            keys.extend_from_slice(those);
+            changes.extend(those.iter().map(|_| own.clone()));
+        }
+        new.extend(entries.iter().filter(|entry| entry.new).map(|entry| entry.own.clone()));
+        let created = (!new.is_empty()).then(|| Rules::create(collection, &new));
+        let changed = (!keys.is_empty()).then(|| Rules::update(collection, &keys, &changes, by));
+        for mut rules in created.into_iter().chain(changed) {
             rules.before(self.conn).await?;
             self.rules.push(rules);
         }

@@ -90,6 +90,7 @@ impl<'a> Work<'a> {
             // What is nested in these items may have come to the list, or left it, by a way of its own.
             children = self.children(many, (&by, None), &old).await?;
         }
+        let mut released = Vec::new();
         let owners = owners(&lists, &written);
         for (place, list) in lists.iter().enumerate() {
             // What another list has taken is no longer this one's.
@@ -104,13 +105,23 @@ impl<'a> Work<'a> {
                     present.filter(|key| !named.contains(key)).filter(owned).collect()
                 }
             };
-            let out: Vec<KeyText> = out.into_iter().cloned().collect();
-            if !out.is_empty() {
-                let taken = self.take_out(many, (&by, deletes), out, (list.parent.slot, depth)).await;
-                taken.map_err(|failure| failure.nested_in(&field))?;
+            let (keys, cause): (Vec<KeyText>, _) = (out.into_iter().cloned().collect(), list.parent.slot);
+            if keys.is_empty() {
+                continue;
+            }
+            if deletes {
+                self.doomed.push(Doomed { collection: many, keys, cause });
+            } else {
+                let mut payload = Payload::default();
+                payload.set_null(&by);
+                released.push(Wanted { payload, whose: Whose::These(keys), cause });
             }
         }
-        Ok(())
+        if released.is_empty() {
+            return Ok(());
+        }
+        let released = self.level(many, released, (None, depth + 1)).await;
+        released.map(drop).map_err(|failure| failure.nested_in(&field))
     }
 
     /// The items that refer to these.
@@ -134,24 +145,6 @@ impl<'a> Work<'a> {
             }
         }
         Ok(children)
-    }
-
-    /// Lets go of items that were taken out of a list, or dooms them.
-    async fn take_out(
-        &mut self,
-        many: &'a Collection,
-        (by, deletes): (&str, bool),
-        keys: Vec<KeyText>,
-        (cause, depth): (Option<usize>, usize),
-    ) -> Result<(), Failure> {
-        if deletes {
-            self.doomed.push(Doomed { collection: many, keys, cause });
-            return Ok(());
-        }
-        let mut payload = Payload::default();
-        payload.set_null(by);
-        let released = Wanted { payload, whose: Whose::These(keys), cause };
-        self.level(many, vec![released], (None, depth + 1)).await.map(drop)
     }
 }
 

@@ -60,13 +60,7 @@ async fn change(shop: &Shop, asker: &Asker, keys: &[&str], body: Value) -> Resul
         held.check(&mut tx).await.map_err(messages)?;
     }
     let event_ids: Vec<uuid::Uuid> = (50..).map(uuid::Uuid::from_u128).take(keys.len()).collect();
-    let change = UpdateChange {
-        keys: &keys,
-        payloads: &payloads,
-        event_ids: &event_ids,
-        first_index: 0,
-        filter: None,
-    };
+    let change = UpdateChange { keys: &keys, payloads: &payloads, event_ids: &event_ids, filter: None };
     let query = Query::from_query_string("fields=id").unwrap();
     let plan = planner::plan_update(&change, &query, collection, reader, &stamp).unwrap().unwrap();
     let rows = execute::rows(&mut tx, &plan).await.unwrap();

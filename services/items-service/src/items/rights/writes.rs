@@ -22,6 +22,7 @@ pub(super) fn stamp() -> Stamp {
         causation_id: None,
         depth: 0,
         batch_id: uuid(),
+        first_index: 0,
         silent: false,
         now: OffsetDateTime::UNIX_EPOCH,
         once: None,
@@ -38,13 +39,7 @@ async fn update(
     let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
     let event_ids: Vec<uuid::Uuid> = (10..).map(uuid::Uuid::from_u128).take(keys.len()).collect();
     let (payloads, _) = planner::parse_payloads(payload.to_string().as_bytes())?;
-    let change = UpdateChange {
-        keys: &keys,
-        payloads: &payloads,
-        event_ids: &event_ids,
-        first_index: 0,
-        filter: None,
-    };
+    let change = UpdateChange { keys: &keys, payloads: &payloads, event_ids: &event_ids, filter: None };
     let collection = shop.snapshot.collection("articles")?;
     let query = Query::from_query_string("fields=id,title").unwrap();
     let plan = planner::plan_update(&change, &query, collection, shop.reader(asker), &stamp())?.unwrap();

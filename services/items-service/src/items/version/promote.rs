@@ -4,9 +4,7 @@ use access::{Access, Action};
 use model::{Error, Errors};
 use planner::{Payload, Reader};
 use proto::items::v1 as pb;
-use query::Query;
 use rpc::Caller;
-use sqlx::Row as _;
 
 use super::{VERSIONS, Version, hash, json};
 use crate::execute;
@@ -60,12 +58,11 @@ async fn attempt(
     }
     let asked = pb::UpdateItemsRequest { payload: json(&payload)?, ..pb::UpdateItemsRequest::default() };
     let change = Change { caller, request: &asked, one: true, keys: &keys };
-    let (nothing, stamp) = (Query { fields: Some(Vec::new()), ..Query::default() }, state.stamp(caller));
+    let mut stamp = state.stamp(caller);
     let judging = Judging::init(&state.db, (collection, Action::Update), reader, &stamp).await?;
     let (payloads, plain) = update::prepared(state, &snapshot, &judging, vec![payload], change).await?;
     let held = judging.held(plain.map(|plain| update::groups(&keys, plain, false)), None);
     let groups = update::groups(&keys, payloads, false);
-    let statements = update::statements(state, &groups, None, &nothing, collection, reader, &stamp)?;
     let mut tx = execute::begin(&state.db).await?;
     let any = Reader { access: &EVERYTHING, ..reader };
     execute::rows(&mut tx, &planner::plan_lock(&keys, None, collection, any)?).await?;
@@ -76,15 +73,9 @@ async fn attempt(
     if let Some(held) = &held {
         held.check(&mut tx).await?;
     }
-    for statement in &statements {
-        let rows = execute::rows(&mut tx, statement).await?;
-        let reached = rows.first().map(|row| row.try_get::<Vec<String>, _>("keys")).transpose()?;
-        if reached.unwrap_or_default().is_empty() {
-            return Err(Error::forbidden().into());
-        }
-    }
+    let changed = update::within(&mut tx, state, &groups, (collection, reader), &mut stamp).await?;
     execute::commit(tx).await?;
-    if !statements.is_empty() {
+    if changed {
         state.announce().await;
     }
     Ok(found.item)

@@ -3,7 +3,7 @@
 use access::{Access, Action};
 use bytes::Bytes;
 use model::{Error, Errors};
-use planner::{Payload, Reader, UpdateChange};
+use planner::{Payload, Reader};
 use proto::items::v1 as pb;
 use query::Query;
 use rpc::Caller;
@@ -12,6 +12,7 @@ use sqlx::Row as _;
 use super::{VERSIONS, Version, json, main_item, object, parsed};
 use crate::execute;
 use crate::failure::Failure;
+use crate::items::update;
 use crate::items::write::Tries;
 use crate::state::State;
 
@@ -64,21 +65,8 @@ async fn attempt(state: &State, caller: &Caller, id: &str, draft: &Payload) -> R
     let raw = serde_json::value::to_raw_value(&kept).map_err(|_| Error::internal())?;
     let mut change = Payload::default();
     change.put("delta", &raw);
-    let (payloads, event_ids) = ([change], [state.ids.ordered()]);
-    let change = UpdateChange {
-        keys: &keys,
-        payloads: &payloads,
-        event_ids: &event_ids,
-        first_index: 0,
-        filter: None,
-    };
-    let nothing = Query { fields: Some(Vec::new()), ..Query::default() };
-    let plan = planner::plan_update(&change, &nothing, versions, reader, &state.stamp(caller))?;
-    let rows = execute::rows(&mut tx, &plan.ok_or_else(Error::internal)?).await?;
-    let reached = rows.first().map(|row| row.try_get::<Vec<String>, _>("keys")).transpose()?;
-    if reached.unwrap_or_default().is_empty() {
-        return Err(Error::forbidden().into());
-    }
+    let group = update::groups(&keys, vec![change], false);
+    update::within(&mut tx, state, &group, (versions, reader), &mut state.stamp(caller)).await?;
     execute::commit(tx).await?;
     state.announce().await;
     let found = Version { delta: Some(kept), ..found };
