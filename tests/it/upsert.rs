@@ -3,6 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
+mod nested;
+
 use crate::api::{Answer, Api};
 use crate::world::{Shape, World};
 

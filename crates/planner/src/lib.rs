@@ -51,7 +51,7 @@ pub use history::{HistoryPage, plan_history};
 pub use judgement::{Judgement, Known, LookUp, look_ups, plan_held};
 pub use keyset::{Place, plan_page};
 pub use limits::Limits;
-pub use nested::{Entry, ManyChange, NestedMany, NestedOne, Split, is_nested, own_key, split};
+pub use nested::{Entry, ManyChange, NestedMany, NestedOne, Split, apart, is_nested, own_key, split};
 pub use once::Once;
 pub use past::as_of;
 pub use payload::{Payload, parse_payloads};

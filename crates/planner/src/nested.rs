@@ -73,16 +73,76 @@ pub enum Entry {
     Item(Payload),
 }
 
+impl Entry {
+    fn item(self) -> Option<Payload> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Key(_) => None,
+        }
+    }
+}
+
 /// Whether a payload has other items in it.
 pub fn is_nested(payload: &Payload, collection: &Collection) -> bool {
     payload.iter().any(|(name, value)| collection.field(name).is_some_and(|field| nests(field, value)))
 }
 
-fn nests(field: &Field, value: &RawValue) -> bool {
+/// Whether a value of this field is or holds other items.
+pub(crate) fn nests(field: &Field, value: &RawValue) -> bool {
     match &field.link {
         Some(Link::Many { .. }) => true,
         Some(Link::One { .. } | Link::Any { .. }) => value.get().starts_with('{'),
         None => false,
+    }
+}
+
+/// The values that a payload has of its own, and those that are or hold other items, with the names of their collections.
+pub fn apart(payload: &Payload, collection: &Collection) -> (Payload, Payload) {
+    let (mut own, mut nested) = (Payload::default(), Payload::default());
+    for (name, value) in payload.iter() {
+        let Some(field) = collection.field(name).filter(|field| nests(field, value)) else {
+            own.put(name, value);
+            continue;
+        };
+        nested.put(name, value);
+        if let Some(Link::Any { collection_field, .. }) = &field.link
+            && let Some(named) = payload.get(collection_field)
+        {
+            nested.put(collection_field, named);
+        }
+    }
+    (own, nested)
+}
+
+/// Looks into the items that a field of a payload holds: their shape, and what `look` says of each of them.
+///
+/// # Errors
+/// `INVALID_PAYLOAD` for what has no meaning, and what `look` says.
+pub(crate) fn each_within(
+    payload: &Payload,
+    (collection, field): (&Collection, &Field),
+    schema: &Schema,
+    look: &dyn Fn(&Payload, &Collection) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some(value) = payload.get(&field.name).filter(|value| nests(field, value)) else { return Ok(()) };
+    let related = |name: &str| schema.collection(name).ok_or_else(|| Error::forbidden_collection(name));
+    match &field.link {
+        Some(Link::One { collection: one }) => look(&parsed(value, collection, field)?, related(one)?),
+        Some(Link::Any { collection_field, allowed }) => {
+            let named = any_collection(payload, (collection, field), collection_field, allowed)?;
+            look(&parsed(value, collection, field)?, related(&named)?)
+        }
+        Some(Link::Many { collection: many, .. }) => {
+            let many = related(many)?;
+            let items = match change(value, (collection, field), many)? {
+                ManyChange::All(entries) => entries.into_iter().filter_map(Entry::item).collect(),
+                ManyChange::Some { create, update, .. } => {
+                    create.into_iter().chain(update.into_iter().map(|(_, item)| item)).collect::<Vec<_>>()
+                }
+            };
+            items.iter().try_for_each(|item| look(item, many))
+        }
+        None => Ok(()),
     }
 }
 
