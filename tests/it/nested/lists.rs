@@ -100,11 +100,14 @@ async fn lists_take_items_from_each_other() {
     let third =
         json!([{"id": 1, "comments": {"update": [{"id": 2}], "delete": [2]}}, {"id": 2, "comments": [2]}]);
     assert_eq!(api.patch(path, third).await.expect(200).data(), json!([ids(&[1]), ids(&[2])]));
-    // What comes to the list by what is nested in it is none of these.
-    let nested = json!({"comments": [{"id": 1, "writer": {"posts": []}, "title": "deeper"}]});
-    api.patch("/items/posts/1", nested).await.expect(200);
-    let through = json!({"tags": [{"tag": {"name": "x"}}, {"id": 1, "post": 1}]});
-    api.patch("/items/posts/1", through).await.expect(200);
+    // What comes to the list by what is nested in it is none of those that it names.
+    api.post("/items/authors", json!({"name": "a"})).await.expect(200);
+    let deeper = json!({"name": "w", "posts": {"update": [{"id": 2, "author": 1}]}});
+    let nested = json!({"posts": [{"id": 1, "comments": {"update": [{"id": 1, "writer": deeper}]}}]});
+    let author = api.patch("/items/authors/1?fields=posts", nested).await.expect(200).data();
+    assert_eq!(author, json!({"posts": [1]}));
+    let loose = api.get("/items/posts/2?fields=author").await.expect(200).data();
+    assert_eq!(loose, json!({"author": null}));
     // One change for several: the places of what is made go on, and the last key keeps what can be only once.
     let both =
         json!({"keys": [2, 1], "data": {"comments": {"create": [{"title": "n"}], "update": [{"id": 1}]}}});
