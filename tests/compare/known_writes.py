@@ -9,7 +9,9 @@ ANOTHER_REASON = ("of several reasons to refuse another one is told: payloads ar
 KNOWN = [
     (r"\| answer \| status \| 500 \S* > [24]", "the original fails on what it should take or refuse"),
     (r"\(writer\) \| answer \| status \| .* > 403", "whoever is no administrator is refused until permissions are built"),
-    (r"\| answer \| status \| 200 > 400 INVALID_PAYLOAD .*\| PATCH \S+ \[\]$", "an empty list is no change of an item"),
+    (r"\| answer \| status \| 200 > 400 INVALID_PAYLOAD .*\| PATCH \S+ \[(\{\})?\]$", "a list is no change of one item"),
+    (r"\| answer \| status \| 403 FORBIDDEN > 400 INVALID_PAYLOAD .*\| DELETE ", "what can be no key is a wrong payload"),
+    (r"\| (answer|rows) \| .*\| (PATCH|DELETE) .*\"_in\": \[([^\]]*, )?0[,\]]", "a query of the original does not find the key 0"),
     (r"\| answer \| (status|code) \| (200|400 \S+|\S+) > (400 )?INVALID_PAYLOAD .*\| POST \S+ \[(\d+|null|\[\])\]$",
      "the original makes an item of what is no object"),
     (r"\| answer \| (status|code) \| (200|400 \S+|\S+) > (400 )?INVALID_PAYLOAD .*(\[\[\]\]|\": \[(\d+|\"[^\"]*\")\])",
