@@ -100,6 +100,17 @@ async fn lists_take_items_from_each_other() {
     let third =
         json!([{"id": 1, "comments": {"update": [{"id": 2}], "delete": [2]}}, {"id": 2, "comments": [2]}]);
     assert_eq!(api.patch(path, third).await.expect(200).data(), json!([ids(&[1]), ids(&[2])]));
+    // One list for two: the first takes what the second has, and the second takes it back.
+    let same = json!({"keys": [2, 1], "data": {"comments": [1, 2]}});
+    api.patch("/items/posts", same).await.expect(200);
+    let last = api.get("/items/comments?fields=post&sort=id").await.expect(200).data();
+    assert_eq!(last, json!([{"post": 2}, {"post": 2}]));
+    let apart = json!([{"id": 1, "comments": [1]}, {"id": 2, "comments": [2]}]);
+    api.patch("/items/posts", apart).await.expect(200);
+    // Who is only named beside such is stamped as any other.
+    let named = json!([{"id": 1}, {"id": 2, "tags": []}]);
+    let named = api.patch("/items/posts?fields=changed", named).await.expect(200).data();
+    assert!(named[0]["changed"].is_string() && named[1]["changed"].is_string(), "{named}");
     // What comes to the list by what is nested in it is none of those that it names.
     api.post("/items/authors", json!({"name": "a"})).await.expect(200);
     let deeper = json!({"name": "w", "posts": {"update": [{"id": 2, "author": 1}]}});

@@ -225,6 +225,10 @@ async fn roles_translations_and_files_have_rules_of_their_own() {
     let path = format!("/translations/{}", first["id"].as_str().unwrap());
     api.patch(&path, json!({"language": "de-DE"})).await.refused(400, "INVALID_PAYLOAD");
     api.patch(&path, json!({"language": "en-US", "value": "y"})).await.expect(200);
+    for email in ["x", "a@b", "a b@c.de", "@c.de", "a@c.d", "a@.de"] {
+        api.post("/users", json!({"email": email})).await.refused(400, "FAILED_VALIDATION");
+    }
+    api.post("/users", json!({"email": "ä.b+c@sub.example.de"})).await.expect(200);
     let untyped = json!({"storage": "local", "filename_download": "a"});
     let untyped = api.post("/files", untyped).await.refused(400, "INVALID_PAYLOAD");
     assert!(untyped.text.contains("\\\"type\\\" is required"), "{}", untyped.text);

@@ -59,8 +59,8 @@ impl<'a> Judging<'a> {
 
     /// Adds presets and judges what is sent.
     pub fn admit(&self, payloads: &mut [Payload]) -> Result<(), Failure> {
-        if self.collection.system && self.action == Action::Create {
-            payload::check_new(payloads, self.collection)?;
+        if self.collection.system {
+            payload::check_sent(payloads, self.collection, self.action)?;
         }
         Ok(self.judgement().admit(payloads, self.stamp)?)
     }

@@ -80,7 +80,7 @@ impl<'a> Work<'a> {
         let (mut wanted, mut lists) = (Vec::new(), Vec::new());
         for (change, parents) in changes {
             for parent in parents {
-                lists.push(listed(&change, parent, &mut children, &mut wanted)?);
+                lists.push(listed((&change, many), parent, &mut children, &mut wanted)?);
             }
         }
         let deeper = wanted.iter().any(|one| planner::is_nested(&one.payload, many));
@@ -165,6 +165,7 @@ fn owners<'w>(lists: &[List], written: &'w [Vec<KeyText>]) -> HashMap<&'w KeyTex
 #[derive(Debug, Default)]
 struct Children {
     lists: HashMap<KeyText, Vec<KeyText>>,
+    /// Whose each is; where lists of one level take it in turn, that of the last one so far.
     parents: HashMap<KeyText, KeyText>,
     /// The last place in each list.
     last: HashMap<KeyText, i64>,
@@ -182,7 +183,7 @@ impl Children {
 
 /// What one item's list is to become; what has to be written for it goes to `wanted`.
 fn listed(
-    change: &NestedMany,
+    (change, many): (&NestedMany, &Collection),
     parent: Parent,
     children: &mut Children,
     wanted: &mut Vec<Wanted>,
@@ -206,8 +207,15 @@ fn listed(
                 match entry {
                     Listed::Key(key) if children.is_of(key, &parent.key) => drop(kept.insert(key.clone())),
                     Listed::Key(key) if !linked.insert(key) => {}
-                    Listed::Key(key) => want(&Payload::default(), Whose::Named(key.clone()))?,
-                    Listed::Item(item) => want(item, Whose::Either)?,
+                    Listed::Key(key) => {
+                        children.parents.insert(key.clone(), parent.key.clone());
+                        want(&Payload::default(), Whose::Named(key.clone()))?;
+                    }
+                    Listed::Item(item) => {
+                        let key = planner::own_key(item, many)?;
+                        children.parents.extend(key.map(|key| (key, parent.key.clone())));
+                        want(item, Whose::Either)?;
+                    }
                 }
             }
         }
