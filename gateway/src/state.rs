@@ -11,7 +11,10 @@ use proto::events::v1::events_service_client::EventsServiceClient;
 use proto::history::v1::history_service_client::HistoryServiceClient;
 use proto::hooks::v1::hooks_service_client::HooksServiceClient;
 use proto::items::v1::items_service_client::ItemsServiceClient;
-use proto::items::v1::{ReadItemRequest, ReadItemResponse, ReadItemsRequest, ReadItemsResponse};
+use proto::items::v1::{
+    CreateItemsRequest, DeleteItemsRequest, DeleteItemsResponse, ReadItemRequest, ReadItemResponse,
+    ReadItemsRequest, ReadItemsResponse, UpdateItemsRequest, WriteItemsResponse,
+};
 use proto::schema::v1::schema_service_client::SchemaServiceClient;
 use proto::webhooks::v1::webhooks_service_client::WebhooksServiceClient;
 use rpc::{Channel, MAX_MESSAGE, Signer};
@@ -159,36 +162,6 @@ impl Gateway {
         rpc::outgoing(&self.signer, &*self.clock, caller, message)
     }
 
-    /// One item.
-    ///
-    /// # Errors
-    /// Those of the items service.
-    pub async fn read_item(
-        &self,
-        caller: &Caller,
-        message: ReadItemRequest,
-    ) -> Result<ReadItemResponse, Status> {
-        if let Some(method) = self.channels.items.direct() {
-            return method.call(caller.0.clone(), message).await;
-        }
-        self.items().read_item(self.call(caller, message)).await.map(Response::into_inner)
-    }
-
-    /// A list of items.
-    ///
-    /// # Errors
-    /// Those of the items service.
-    pub async fn read_items(
-        &self,
-        caller: &Caller,
-        message: ReadItemsRequest,
-    ) -> Result<ReadItemsResponse, Status> {
-        if let Some(method) = self.channels.items.direct() {
-            return method.call(caller.0.clone(), message).await;
-        }
-        self.items().read_items(self.call(caller, message)).await.map(Response::into_inner)
-    }
-
     /// A message of the gateway's own.
     pub fn own<T>(&self, message: T) -> tonic::Request<T> {
         rpc::outgoing(&self.signer, &*self.clock, &rpc::Caller::process("gateway"), message)
@@ -205,4 +178,37 @@ impl Gateway {
             ("webhooks", webhooks.clone(), false),
         ]
     }
+}
+
+/// Methods of the items service that bear the load: plain calls where it is in this process.
+macro_rules! items {
+    ($($(#[$doc:meta])+ $method:ident $request:ident $response:ident,)+) => {
+        impl Gateway {
+            $(
+                $(#[$doc])+
+                ///
+                /// # Errors
+                /// Those of the items service.
+                pub async fn $method(&self, caller: &Caller, message: $request) -> Result<$response, Status> {
+                    if let Some(method) = self.channels.items.direct() {
+                        return method.call(caller.0.clone(), message).await;
+                    }
+                    self.items().$method(self.call(caller, message)).await.map(Response::into_inner)
+                }
+            )+
+        }
+    };
+}
+
+items! {
+    /// One item.
+    read_item ReadItemRequest ReadItemResponse,
+    /// A list of items.
+    read_items ReadItemsRequest ReadItemsResponse,
+    /// New items.
+    create_items CreateItemsRequest WriteItemsResponse,
+    /// Changes of items.
+    update_items UpdateItemsRequest WriteItemsResponse,
+    /// Items that go.
+    delete_items DeleteItemsRequest DeleteItemsResponse,
 }

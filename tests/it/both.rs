@@ -31,6 +31,7 @@ mod search;
 mod sorting;
 mod system_collections;
 mod takeover;
+mod together;
 mod types;
 mod upsert;
 mod values;

@@ -26,7 +26,7 @@ async fn library(options: Options) -> World {
 }
 
 /// What the processes count, under this name and labels.
-async fn counted(world: &World, metric: &str) -> f64 {
+pub async fn counted(world: &World, metric: &str) -> f64 {
     let mut sum = 0.0;
     for process in &world.processes {
         let text = Api::new(format!("http://{}", process.admin), None).get("/metrics").await.expect(200).text;

@@ -70,7 +70,7 @@ pub fn plan_append(events: &[Appended], stamp: &Stamp) -> Statement {
         texts(&|event| Some(event.depth.to_string())),
     ];
     let index = stamp.batch_index("u.ord", &mut b);
-    let stamped = stamp.values_caused("u.causation_id::uuid", "u.depth::smallint", &mut b);
+    let stamped = stamp.values_caused(("u.causation_id::uuid", "u.depth::smallint"), "u.ord", &mut b);
     b.push(&format!(
         "INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, batch_index, {}) \
          SELECT u.id, u.name, u.collection, u.key, u.version::bigint, u.payload::json, u.previous::json, \

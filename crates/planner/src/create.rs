@@ -34,8 +34,9 @@ struct Column<'a> {
     given: Vec<bool>,
 }
 
-/// Plans the creation of items: one statement with the columns `items text` (JSON array in the items' own order),
-/// `keys text[]`, `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none.
+/// Plans the creation of items: one statement with the columns `items text` (JSON array in the items' own order; in that of
+/// the payloads when they are of several requests), `keys text[]` (in key order; of several requests as the items),
+/// `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none.
 pub fn plan_create(
     payloads: &[Payload],
     needs: &CreateNeeds<'_>,
@@ -50,7 +51,8 @@ pub fn plan_create(
     let keys = keys(payloads, needs, key, collection)?;
     let mut b = Builder::default();
     let json = answer_written(query, collection, reader, "t", &mut b)?;
-    let place = if payloads.len() > 1 { place(collection, reader, "t", &mut b) } else { None };
+    let own = payloads.len() > 1 && stamp.each.is_empty();
+    let place = if own { place(collection, reader, "t", &mut b) } else { None };
     let creation = Creation { columns: &columns, keys: &keys, key, collection, needs };
     Ok(creation.logged(b, &Shown { json, place }, stamp))
 }
@@ -250,7 +252,7 @@ impl Creation<'_> {
         let (version, head) = self.head(&mut b, &collection_name);
         let event = b.bind(Binding::Text(Some(format!("{}.create", self.collection.scope()))));
         let index = stamp.batch_index("i.ord", &mut b);
-        let stamped = stamp.values(&mut b);
+        let stamped = stamp.values("i.ord", &mut b);
         b.push(&format!(
             ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, batch_index, {}) \
              SELECT i.event_id, {event}::text, {collection_name}::text, item.name, {version}, item.body, \
@@ -259,10 +261,15 @@ impl Creation<'_> {
         ));
         let shown = if same { "item.body" } else { "item.answer" };
         let last = if self.any_given() { "(SELECT max(head.version) FROM head)" } else { "NULL::bigint" };
-        let by = if place.is_some() { "item.place, item.key" } else { "item.key" };
+        // Of several requests each finds its own item in its place.
+        let (order, by_key, from) = match (stamp.each.as_slice(), place) {
+            ([], None) => ("item.key", "item.key", "item"),
+            ([], Some(_)) => ("item.place, item.key", "item.key", "item"),
+            _ => ("i.ord", "i.ord", "item JOIN input i ON i.key = item.key"),
+        };
         let mut answer = format!(
-            "SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY {by}), '') || ']' AS items, \
-             array_agg(item.name ORDER BY item.key) AS keys, coalesce({last}, {}) AS version",
+            "SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY {order}), '') || ']' AS items, \
+             array_agg(item.name ORDER BY {by_key}) AS keys, coalesce({last}, {}) AS version",
             self.collection.first_version
         );
         if let Some(sequence) = self.passed_sequence() {
@@ -270,7 +277,7 @@ impl Creation<'_> {
             answer +=
                 &format!(", eventus.advance_sequence({sequence}::text::regclass, max(item.key)::bigint)");
         }
-        once::close(&mut b, once, (Some("items"), &(answer + " FROM item")));
+        once::close(&mut b, once, (Some("items"), &(answer + " FROM " + from)));
         b.finish("items.create")
     }
 

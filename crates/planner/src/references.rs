@@ -1,14 +1,14 @@
 //! Locking items that are to change or go, and finding those that refer to them.
 
 use access::Action;
-use model::{Collection, Error, Errors, Filter, quote_identifier};
+use model::{Collection, Error, Errors, Field, Filter, quote_identifier};
 
-use crate::column::sql_type;
 use crate::condition::still_fits;
+use crate::keys::Keys;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
 use crate::rights::{and, check_collection};
-use crate::statement::{Binding, Builder, Statement};
+use crate::statement::{Builder, Statement};
 
 /// Plans the lock of items that are to be deleted: rows of `key text`, of those that are there and still fit, sorted.
 /// From then on nobody can refer to them anew.
@@ -22,14 +22,13 @@ pub fn plan_lock(
     let key = key_field(collection)?;
     let mut b = Builder::default();
     let fits = still_fits(filter, (collection, Action::Delete), reader, &mut b)?;
-    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let keys = Keys::bind(keys, key, &mut b);
     let column = quote_identifier(&key.name);
     b.push(&format!(
-        "SELECT {} AS key FROM (SELECT t.* FROM {} t WHERE t.{column} = ANY({list}::text[]::{}[]){fits} \
-         ORDER BY t.{column} FOR UPDATE) o",
+        "SELECT {} AS key FROM (SELECT t.* FROM {} t WHERE {}{fits} ORDER BY t.{column} FOR UPDATE) o",
         answer_key(key, "o"),
         table(collection),
-        sql_type(key),
+        keys.hold(&format!("t.{column}")),
     ));
     Ok(b.finish("items.lock"))
 }
@@ -49,23 +48,29 @@ pub struct Reference<'a> {
 
 /// Plans the look-up of the items that refer to these, and locks them: rows of `key text`, sorted.
 pub fn plan_referring(reference: &Reference<'_>, keys: &[String]) -> Result<Statement, Error> {
-    let Reference { many, column, one, target } = reference;
-    let (one_key, many_key) = (key_field(one)?, key_field(many)?);
+    let (one_key, many_key) = (key_field(reference.one)?, key_field(reference.many)?);
     let mut b = Builder::default();
-    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let keys = Keys::bind(keys, one_key, &mut b);
     b.push(&format!(
-        "SELECT {} AS key FROM {} m JOIN {} o ON m.{} = o.{} WHERE o.{} = ANY({list}::text[]::{}[]) \
-         ORDER BY m.{} FOR UPDATE OF m",
+        "SELECT {} AS key FROM {} ORDER BY m.{} FOR UPDATE OF m",
         answer_key(many_key, "m"),
+        referring(reference, &keys, one_key),
+        quote_identifier(&many_key.name),
+    ));
+    Ok(b.finish("items.referring"))
+}
+
+/// What stands behind FROM when items `m` that refer to items `o` with these keys are looked for.
+pub(crate) fn referring(reference: &Reference<'_>, keys: &Keys, one_key: &Field) -> String {
+    let Reference { many, column, one, target } = reference;
+    format!(
+        "{} m JOIN {} o ON m.{} = o.{} WHERE {}",
         table(many),
         table(one),
         quote_identifier(column),
         quote_identifier(target),
-        quote_identifier(&one_key.name),
-        sql_type(one_key),
-        quote_identifier(&many_key.name),
-    ));
-    Ok(b.finish("items.referring"))
+        keys.hold(&format!("o.{}", quote_identifier(&one_key.name))),
+    )
 }
 
 /// Plans the look-up of those of some items that are there, and locks them: rows of `key text`, sorted. Whether an item
@@ -73,13 +78,13 @@ pub fn plan_referring(reference: &Reference<'_>, keys: &[String]) -> Result<Stat
 pub fn plan_present(keys: &[String], collection: &Collection) -> Result<Statement, Error> {
     let key = key_field(collection)?;
     let mut b = Builder::default();
-    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let keys = Keys::bind(keys, key, &mut b);
     let column = quote_identifier(&key.name);
     b.push(&format!(
-        "SELECT {} AS key FROM {} t WHERE t.{column} = ANY({list}::text[]::{}[]) ORDER BY t.{column} FOR UPDATE",
+        "SELECT {} AS key FROM {} t WHERE {} ORDER BY t.{column} FOR UPDATE",
         answer_key(key, "t"),
         table(collection),
-        sql_type(key),
+        keys.hold(&format!("t.{column}")),
     ));
     Ok(b.finish("items.present"))
 }
@@ -95,18 +100,16 @@ pub fn plan_children(
     let key = key_field(many)?;
     let by = many.field(by).ok_or_else(Error::internal)?;
     let mut b = Builder::default();
-    let list = b.bind(Binding::Texts(parents.iter().cloned().map(Some).collect()));
+    let parents = Keys::bind(parents, by, &mut b);
     let seen = and(reader.reach(many, Action::Read, "t", &mut b));
     let place = sort_field.and_then(|name| many.field(name));
     let place = place.map_or_else(|| "NULL::text".to_owned(), |field| answer_key(field, "t"));
     b.push(&format!(
-        "SELECT {} AS key, {} AS parent, {place} AS place FROM {} t WHERE t.{} = ANY({list}::text[]::{}[]){seen} \
-         ORDER BY t.{} FOR UPDATE OF t",
+        "SELECT {} AS key, {} AS parent, {place} AS place FROM {} t WHERE {}{seen} ORDER BY t.{} FOR UPDATE OF t",
         answer_key(key, "t"),
         answer_key(by, "t"),
         table(many),
-        quote_identifier(&by.name),
-        sql_type(by),
+        parents.hold(&format!("t.{}", quote_identifier(&by.name))),
         quote_identifier(&key.name),
     ));
     Ok(b.finish("items.children"))

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::shape::tests::{articles, notes, shop};
 use crate::{
-    Binding, CreateNeeds, Deletion, Limits, Reader, Stamp, Statement, UpdateChange, Variables,
-    parse_payloads, plan_create, plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
+    Binding, CreateNeeds, Deletion, Hanging, Limits, Reader, Reference, Stamp, Statement, UpdateChange,
+    Variables, parse_payloads, plan_create, plan_delete, plan_keys, plan_read, plan_read_one, plan_update,
 };
 
 pub(crate) fn stamp() -> Stamp {
@@ -29,6 +29,7 @@ pub(crate) fn stamp() -> Stamp {
         silent: false,
         now: OffsetDateTime::UNIX_EPOCH,
         once: None,
+        each: Vec::new(),
     }
 }
 
@@ -379,4 +380,37 @@ mod reading {
         assert!(posts(&far).starts_with("InvalidQuery"));
         assert!(posts("fields=*.*.*.*.*.*.*.*.*").starts_with("InvalidQuery"));
     }
+}
+
+/// The parts of a statement that tell the requests apart whose writes go together.
+#[test]
+fn writes_of_several_requests_are_one_statement() {
+    let stamps =
+        [stamp(), Stamp { request_id: Some("r2".to_owned()), batch_id: Uuid::from_u128(9), ..stamp() }];
+    let together = Stamp::together(&stamps).unwrap();
+    let alone = Stamp::together(&stamps[1..]).unwrap();
+    assert!(alone.each.is_empty() && alone.request_id.as_deref() == Some("r2"));
+    let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let keys = ["1".to_owned(), "2".to_owned()];
+    let (payloads, _) = parse_payloads(br#"[{"title":"a"},{"title":"b"}]"#).unwrap();
+    let needs = CreateNeeds { event_ids: &ids, fresh_keys: &[] };
+    let created =
+        plan_create(&payloads, &needs, &query("fields=id"), &articles(), admin(), &together).unwrap();
+    insta::assert_snapshot!(shown(&created));
+    let change = UpdateChange { keys: &keys, payloads: &payloads, event_ids: &ids, filter: None };
+    let changed =
+        plan_update(&change, &query("fields=id"), &articles(), admin(), &together).unwrap().unwrap();
+    insta::assert_snapshot!(shown(&changed));
+}
+
+#[test]
+fn what_nothing_hangs_on_goes_in_one_statement() {
+    let (articles, notes) = (articles(), notes());
+    let references = [Reference { many: &notes, column: "article", one: &articles, target: "id" }];
+    let alone = Deletion::Alone(Hanging { references: &references, versions: Some(&notes) });
+    let keys = ["1".to_owned(), "2".to_owned()];
+    let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    insta::assert_snapshot!(shown(
+        &plan_delete(alone, &keys, &ids, None, &articles, admin(), &stamp()).unwrap()
+    ));
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
+use crate::keys::{Beside, Keys};
 use crate::once::{self, Once};
 use crate::order::place;
 use crate::payload::Payload;
@@ -38,8 +39,10 @@ struct Column<'a> {
     texts: Vec<Option<String>>,
 }
 
-/// Plans a change: one statement with the columns `items text` (JSON array in the items' own order), `keys text[]` (those that
-/// were there), `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none. `None` when the payload changes nothing that is stored.
+/// Plans a change: one statement with the columns `items text` (JSON array in the items' own order; in key order when they
+/// are of several requests), `keys text[]` (those that were there, in key order), `version bigint` (the greatest; of several
+/// requests `versions bigint[]`, one per key), and `free boolean` under a key ([`once`]). All or none. `None` when the
+/// payload changes nothing that is stored.
 pub fn plan_update(
     change: &UpdateChange<'_>,
     query: &Query,
@@ -56,7 +59,8 @@ pub fn plan_update(
     let mut b = Builder::default();
     let answer = answer_written(query, collection, reader, "t", &mut b)?;
     let fits = fits(change, &columns, collection, reader, &mut b)?;
-    let place = if change.keys.len() > 1 { place(collection, reader, "t", &mut b) } else { None };
+    let own = change.keys.len() > 1 && stamp.each.is_empty();
+    let place = if own { place(collection, reader, "t", &mut b) } else { None };
     let by = if place.is_some() { "item.place, item.key" } else { "item.key" };
     let place = place.map_or_else(String::new, |place| format!(", {place} AS place"));
     let answer = format!(", {answer} AS answer{place}");
@@ -236,7 +240,7 @@ fn write<'c>(
     let name = table(collection);
     let key_name = quote_identifier(&key.name);
     once::open(b, *once);
-    let key_list = input(b, change, columns, key);
+    let keys = input(b, change, columns, key);
     let one_for_all = change.payloads.len() == 1;
     let sets: Vec<String> = columns
         .iter()
@@ -251,8 +255,9 @@ fn write<'c>(
         .collect();
     let changed: Vec<&Field> = columns.iter().map(|column| column.field).collect();
     b.push(&format!(
-        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE t.{key_name} = ANY({key_list}){fits}{} \
+        ", target AS MATERIALIZED (SELECT t.* FROM {name} t WHERE {}{fits}{} \
          ORDER BY t.{key_name} FOR UPDATE), item AS (",
+        keys.hold(&format!("t.{key_name}")),
         once::and_gate(*once)
     ));
     let event_id = if change.event_ids.is_empty() { "" } else { "c.event_id AS event_id, " };
@@ -262,8 +267,9 @@ fn write<'c>(
         _ => {
             b.push(&format!(
                 "UPDATE {name} t SET {} FROM target o JOIN change c ON c.key = o.{key_name} \
-                 WHERE t.{key_name} = o.{key_name} AND t.{key_name} = ANY({key_list}) ",
-                sets.join(", ")
+                 WHERE t.{key_name} = o.{key_name} AND {} ",
+                sets.join(", "),
+                keys.hold(&format!("t.{key_name}"))
             ));
             (String::new(), "t")
         }
@@ -289,7 +295,7 @@ fn logged(
     let event = b.bind(Binding::Text(Some(format!("{}.update", collection.scope()))));
     let fields = b.bind(Binding::Texts(changed.iter().map(|field| Some(field.name.clone())).collect()));
     let index = stamp.batch_index("item.ord", &mut b);
-    let stamped = stamp.values(&mut b);
+    let stamped = stamp.values("item.ord", &mut b);
     b.push(&head(&collection_name, collection.first_version));
     b.push(&format!(
         ", event AS (INSERT INTO eventus.events (id, name, collection, key, version, payload, previous, fields, \
@@ -300,10 +306,17 @@ fn logged(
     ));
     let answer = format!(
         "SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY {by}), '') || ']' AS items, \
-         coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys, \
-         (SELECT max(head.version) FROM head) AS version FROM item"
+         coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys, "
     );
-    once::close(&mut b, stamp.once.as_ref(), (Some("items"), &answer));
+    // Of several requests each is told the version of its own item.
+    let version = match stamp.each.as_slice() {
+        [] => "(SELECT max(head.version) FROM head) AS version FROM item",
+        _ => {
+            "coalesce(array_agg(head.version ORDER BY item.key), '{}') AS versions \
+             FROM item JOIN head ON head.key = item.name"
+        }
+    };
+    once::close(&mut b, stamp.once.as_ref(), (Some("items"), &(answer + version)));
     b.finish("items.update")
 }
 
@@ -317,26 +330,18 @@ pub(crate) fn head(collection_name: &str, first_version: i64) -> String {
     )
 }
 
-/// Writes `change` and gives the list of keys as a typed array.
-fn input(b: &mut Builder, change: &UpdateChange<'_>, columns: &[Column<'_>], key: &Field) -> String {
-    let keys = b.bind(Binding::Texts(change.keys.iter().cloned().map(Some).collect()));
-    let key_list = format!("{keys}::text[]::{}[]", sql_type(key));
-    let mut arrays = vec![key_list.clone()];
-    let mut names = vec!["key".to_owned()];
+/// Writes `change` and gives the keys.
+fn input(b: &mut Builder, change: &UpdateChange<'_>, columns: &[Column<'_>], key: &Field) -> Keys {
+    let keys = Keys::bind(change.keys, key, b);
+    let mut beside = Vec::new();
     if !change.event_ids.is_empty() {
-        arrays.push(format!("{}::uuid[]", b.bind(Binding::Uuids(change.event_ids.to_vec()))));
-        names.push("event_id".to_owned());
+        beside.push(("event_id".to_owned(), Beside::Ids(change.event_ids.to_vec())));
     }
     if change.payloads.len() != 1 {
-        for (index, column) in columns.iter().enumerate() {
-            arrays.push(format!("{}::text[]", b.bind(Binding::Texts(column.texts.clone()))));
-            names.push(format!("c{index}"));
-        }
+        let own = columns.iter().enumerate();
+        beside.extend(own.map(|(index, column)| (format!("c{index}"), Beside::Texts(column.texts.clone()))));
     }
-    b.push(&format!(
-        "change AS MATERIALIZED (SELECT u.* FROM unnest({}) WITH ORDINALITY AS u({}, ord))",
-        arrays.join(", "),
-        names.join(", ")
-    ));
-    key_list
+    let rows = keys.rows(beside, b);
+    b.push(&format!("change AS MATERIALIZED ({rows})"));
+    keys
 }

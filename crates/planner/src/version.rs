@@ -169,16 +169,28 @@ pub fn plan_versions_of(
 ) -> Result<Statement, Error> {
     let key = key_field(versions)?;
     let mut b = Builder::default();
-    let name = b.bind(Binding::Text(Some(collection.name.clone())));
-    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let from = versions_of(keys, collection, versions, &mut b);
     b.push(&format!(
-        "SELECT {} AS key FROM {} m WHERE m.\"collection\" = {name}::text AND m.\"item\" = ANY({list}::text[]) \
-         ORDER BY m.{} FOR UPDATE",
+        "SELECT {} AS key FROM {from} ORDER BY m.{} FOR UPDATE",
         answer_key(key, "m"),
-        table(versions),
         quote_identifier(&key.name),
     ));
     Ok(b.finish("items.versions"))
+}
+
+/// What stands behind FROM when versions `m` of items are looked for.
+pub(crate) fn versions_of(
+    keys: &[String],
+    collection: &Collection,
+    versions: &Collection,
+    b: &mut Builder,
+) -> String {
+    let name = b.bind(Binding::Text(Some(collection.name.clone())));
+    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    format!(
+        "{} m WHERE m.\"collection\" = {name}::text AND m.\"item\" = ANY({list}::text[])",
+        table(versions)
+    )
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ pub async fn create(
     condition.refuse()?;
     let many = body.is_array();
     let request = CreateItemsRequest { collection, payload: body.0, query, idempotency_key };
-    let made = gateway.items().create_items(gateway.call(&caller, request)).await?.into_inner();
+    let made = gateway.create_items(&caller, request).await?;
     Ok(if many { all(&made) } else { one(&made) })
 }
 
@@ -153,7 +153,7 @@ pub async fn update_one(
         idempotency_key,
         condition,
     };
-    let changed = gateway.items().update_items(gateway.call(caller, request)).await?.into_inner();
+    let changed = gateway.update_items(caller, request).await?;
     Ok(one(&changed))
 }
 
@@ -169,7 +169,7 @@ pub async fn update_many(
     let target::Update { target, payload, singleton } = target::update(&body)?;
     let request =
         UpdateItemsRequest { collection, target, payload, query, singleton, idempotency_key, condition };
-    let changed = gateway.items().update_items(gateway.call(&caller, request)).await?.into_inner();
+    let changed = gateway.update_items(&caller, request).await?;
     Ok(all(&changed))
 }
 
@@ -247,6 +247,6 @@ async fn delete_items(
     (IdempotencyKey(idempotency_key), IfMatch(condition)): (IdempotencyKey, IfMatch),
 ) -> Answer {
     let request = DeleteItemsRequest { collection, target: Some(target), idempotency_key, condition };
-    let gone = gateway.items().delete_items(gateway.call(caller, request)).await?.into_inner();
+    let gone = gateway.delete_items(caller, request).await?;
     Ok(answer::replayed(answer::empty(), gone.replayed))
 }

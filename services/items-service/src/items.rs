@@ -30,6 +30,7 @@ mod slow;
 mod sort;
 mod stream;
 mod tags;
+pub mod together;
 mod update;
 mod upsert;
 pub mod version;
@@ -39,18 +40,29 @@ pub mod write;
 #[derive(Clone)]
 pub struct Items(pub State, pub Streams);
 
-/// Reads without gRPC for who is in the same process.
+/// What bears the load, without gRPC for who is in the same process.
 pub fn directly(server: rpc::Server, state: &State) -> rpc::Server {
-    let (one, many) = (state.clone(), state.clone());
-    server
-        .direct("/eventus.items.v1.ItemsService/ReadItem", move |caller, message: pb::ReadItemRequest| {
-            let state = one.clone();
-            Box::pin(async move { read::item(&state, &caller, message).await.map_err(rpc::status) })
-        })
-        .direct("/eventus.items.v1.ItemsService/ReadItems", move |caller, message: pb::ReadItemsRequest| {
-            let state = many.clone();
-            Box::pin(async move { read::items(&state, &caller, message).await.map_err(rpc::status) })
-        })
+    macro_rules! direct {
+        ($server:expr, $($method:literal $work:path, $request:ident;)+) => {{
+            let server = $server;
+            $(
+                let own = state.clone();
+                let server = server.direct($method, move |caller, message: pb::$request| {
+                    let state = own.clone();
+                    Box::pin(async move { $work(&state, &caller, message).await.map_err(rpc::status) })
+                });
+            )+
+            server
+        }};
+    }
+    direct! {
+        server,
+        "/eventus.items.v1.ItemsService/ReadItem" read::item, ReadItemRequest;
+        "/eventus.items.v1.ItemsService/ReadItems" read::items, ReadItemsRequest;
+        "/eventus.items.v1.ItemsService/CreateItems" create::items, CreateItemsRequest;
+        "/eventus.items.v1.ItemsService/UpdateItems" update::items, UpdateItemsRequest;
+        "/eventus.items.v1.ItemsService/DeleteItems" delete::items, DeleteItemsRequest;
+    }
 }
 
 #[tonic::async_trait]

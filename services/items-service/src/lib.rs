@@ -83,6 +83,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         cursors: links.cursors,
         making: tokio::sync::Mutex::default(),
         idempotency: items::once::Idempotency::new(links.requests, config.idempotency_ttl),
+        together: items::together::Together::new(runtime.tasks.clone()),
         conditional: config.conditional.iter().cloned().collect(),
         wake: Wake::default(),
         reading: state::Reading::new(&links.db, &config),

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::config::Config;
 use crate::filter::Filters;
 use crate::items::once::Idempotency;
+use crate::items::together::Together;
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::system::payload::Storing;
 
@@ -45,6 +46,8 @@ pub struct Inner {
     pub making: Mutex<()>,
     /// Writes under keys of clients'.
     pub idempotency: Idempotency,
+    /// Writes that are on their way.
+    pub together: Together,
     /// Collections whose items are written under a condition only.
     pub conditional: BTreeSet<String>,
     /// Wakes the log's readers in this process.
@@ -162,6 +165,7 @@ impl State {
             silent: false,
             now: self.clock.now(),
             once: None,
+            each: Vec::new(),
         }
     }
 

@@ -4,13 +4,14 @@ use access::Action;
 use model::{Collection, Errors, Field, FieldType, Filter, Special, quote_identifier};
 use serde_json::{Map, Value};
 
-use crate::column::{json_row, sql_type};
+use crate::column::json_row;
 use crate::condition::still_fits;
+use crate::keys::Keys;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
 use crate::stamp::Stamp;
-use crate::statement::{Binding, Builder, Statement};
+use crate::statement::{Builder, Statement};
 
 /// Plans the lock of items that are to be changed, and what they hold in these fields: rows of `key text` and `held text`
 /// (JSON), of those that are there and may be changed, sorted.
@@ -28,15 +29,15 @@ pub fn plan_held(
     let key = key_field(collection)?;
     let mut b = Builder::default();
     let fits = still_fits(filter, (collection, Action::Update), reader, &mut b)?;
-    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let keys = Keys::bind(keys, key, &mut b);
     let column = quote_identifier(&key.name);
     b.push(&format!(
-        "SELECT {} AS key, {}::text AS held FROM (SELECT t.* FROM {} t WHERE t.{column} = ANY({list}::text[]::{}[]){fits} \
+        "SELECT {} AS key, {}::text AS held FROM (SELECT t.* FROM {} t WHERE {}{fits} \
          ORDER BY t.{column} FOR UPDATE) o",
         answer_key(key, "o"),
         json_row(fields.iter().copied(), "o"),
         table(collection),
-        sql_type(key),
+        keys.hold(&format!("t.{column}")),
     ));
     Ok(b.finish("items.held"))
 }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use access::Access;
-use model::{Collection, Error, Filter};
-use planner::{Payload, Reader, Reference, Stamp, Statement};
+use model::{Collection, Error, ErrorCode, Filter};
+use planner::{Hanging, Payload, Reader, Reference, Stamp, Statement};
 use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
@@ -75,6 +75,14 @@ struct Acting<'a> {
     /// The column that is referred to; nothing means the key.
     target: Option<&'a str>,
     effect: Effect,
+}
+
+impl Acting<'_> {
+    /// It, to items of `one`; nothing when it is in nobody's items.
+    fn reference<'r>(&'r self, snapshot: &'r Snapshot, one: &'r Collection) -> Option<Reference<'r>> {
+        let many = written(snapshot, self.many)?;
+        Some(Reference { many, column: self.column, one, target: self.target.unwrap_or(&one.primary_key) })
+    }
 }
 
 /// References to a collection that something happens to when its items go: by their foreign key, and those that the
@@ -183,6 +191,9 @@ pub async fn within(
         let version = condition::version_of(&mut *conn, collection, there.first()).await?;
         condition::hold(ending.condition, version)?;
     }
+    if alone(conn, state, (snapshot, collection), &there, (admin, stamp)).await? {
+        return Ok((there, Rules::default()));
+    }
     let mut consequences = Consequences::default();
     consequences.doomed.insert(collection.name.clone(), there.iter().cloned().collect());
     find(conn, snapshot, collection, &there, &mut consequences).await?;
@@ -224,6 +235,58 @@ pub async fn within(
     Ok((there, further))
 }
 
+/// Deletes items on which nothing hangs; gives the keys that were there.
+///
+/// # Errors
+/// 409, and nothing is deleted: something hangs on one of them.
+pub async fn delete_alone(
+    state: &State,
+    (snapshot, collection): (&Snapshot, &Collection),
+    keys: &[String],
+    (reader, stamp): (Reader<'_>, &Stamp),
+) -> Result<Vec<String>, Failure> {
+    if !has_consequences(snapshot, &collection.name) {
+        let event_ids: Vec<Uuid> = keys.iter().map(|_| state.ids.ordered()).collect();
+        let whole = planner::Deletion::Whole;
+        let statement = planner::plan_delete(whole, keys, &event_ids, None, collection, reader, stamp)?;
+        return Ok(Written::of(execute::rows_alone(&state.db, &statement).await?)?.keys);
+    }
+    let mut tx = execute::begin(&state.db).await?;
+    let there =
+        keys_of(&execute::rows(&mut tx, &planner::plan_lock(keys, None, collection, reader)?).await?)?;
+    if !alone(&mut tx, state, (snapshot, collection), &there, (reader, &mut stamp.clone())).await? {
+        tx.rollback().await?;
+        return Err(Error::new(ErrorCode::Conflict).into());
+    }
+    execute::commit(tx).await?;
+    Ok(there)
+}
+
+/// Deletes locked items if nothing hangs on them, which is the usual case: one statement finds out and does it.
+async fn alone(
+    conn: &mut PgConnection,
+    state: &State,
+    (snapshot, collection): (&Snapshot, &Collection),
+    keys: &[String],
+    (reader, stamp): (Reader<'_>, &mut Stamp),
+) -> Result<bool, Failure> {
+    if keys.is_empty() || keys.len() > CHUNK {
+        return Ok(keys.is_empty());
+    }
+    let acting = pointing_at(&snapshot.catalog, &collection.name);
+    let references: Vec<Reference<'_>> =
+        acting.iter().filter_map(|acting| acting.reference(snapshot, collection)).collect();
+    let kept = versions::are_kept(snapshot, &collection.name);
+    let versions = kept.then(|| snapshot.collection(VERSIONS)).transpose()?.map(AsRef::as_ref);
+    let event_ids: Vec<Uuid> = keys.iter().map(|_| state.ids.ordered()).collect();
+    let how = planner::Deletion::Alone(Hanging { references: &references, versions });
+    let statement = planner::plan_delete(how, keys, &event_ids, None, collection, reader, stamp)?;
+    let rows = execute::rows(conn, &statement).await?;
+    let alone = rows.first().map_or(Ok(false), |row| row.try_get("alone"))?;
+    stamp.first_index += if alone { keys.len() } else { 0 };
+    Ok(alone)
+}
+
 /// Follows the references, locking what it finds, until nothing new is found.
 async fn find(
     conn: &mut PgConnection,
@@ -244,11 +307,10 @@ async fn find(
             }
         }
         for acting in pointing_at(&snapshot.catalog, &name) {
-            let Some(many) = written(snapshot, acting.many) else { continue };
-            let target = acting.target.unwrap_or(&one.primary_key);
-            let reference = Reference { many, column: acting.column, one, target };
+            let Some(reference) = acting.reference(snapshot, one) else { continue };
+            let many = reference.many;
             let found = keys_of(&execute::rows(conn, &planner::plan_referring(&reference, &keys)?).await?)?;
-            match acting.effect {
+            match &acting.effect {
                 _ if found.is_empty() => {}
                 Effect::Goes => {
                     let doomed = consequences.doomed.entry(many.name.clone()).or_default();
@@ -263,7 +325,7 @@ async fn find(
                     consequences
                         .released
                         .entry(held)
-                        .or_insert_with(|| (value, BTreeSet::new()))
+                        .or_insert_with(|| (value.clone(), BTreeSet::new()))
                         .1
                         .extend(found);
                 }

@@ -17,6 +17,7 @@ use super::nested::{self, Place, Wanted, Whose};
 use super::once;
 use super::read::query;
 use super::singleton;
+use super::together::{self, By, Turn};
 use super::version::VERSIONS;
 use super::write::{CHUNK, Ending, Tries, run};
 use crate::failure::Failure;
@@ -49,7 +50,7 @@ pub async fn make(
     once: Option<&Once>,
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
-    let asking = state.asking(caller);
+    let asking = Arc::new(state.asking(caller));
     let stamp = state.stamp(caller);
     let payloads = prepared(state, caller, &request, (&asking, &stamp)).await?;
     let mut tries = Tries::default();
@@ -68,9 +69,28 @@ pub async fn make(
                 return nested::write(place, collection, wanted, None, ending).await.map(Into::into);
             }
             let rules = Rules::create(collection, &payloads);
+            let query_sent = &request.query;
+            let by = By {
+                caller,
+                asking: &asking,
+                snapshot: &snapshot,
+                collection,
+                query: query_sent,
+                stamp: &stamp,
+            };
+            let offer = match payloads.as_slice() {
+                [payload] if ending.goes_together(&rules) => by.create(payload),
+                _ => None,
+            };
+            let place = match together::turn(state, offer).await {
+                Turn::Done(done) => return Ok(done?.into()),
+                Turn::Alone(place) => place,
+            };
             let stamp = ending.stamp(&stamp, payloads.chunks(CHUNK).len(), &rules);
             let plan = statements(state, &payloads, &query, collection, reader, &stamp)?;
-            run(state, &plan, ending, rules).await.map(Into::into)
+            let written = run(state, &plan, ending, rules).await;
+            drop(place);
+            written.map(Into::into)
         };
         match attempt.await {
             Ok(done) => return Ok(done),

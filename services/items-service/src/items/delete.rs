@@ -1,5 +1,7 @@
 //! Deleting: keys or query -> filter hooks -> plan -> statements.
 
+use std::sync::Arc;
+
 use access::Action;
 use bytes::Bytes;
 use model::{Collection, Error, Errors, Filter};
@@ -12,6 +14,7 @@ use rpc::Caller;
 use super::cascade::{self, Deletion};
 use super::create::writable;
 use super::read::query;
+use super::together::{self, By, Turn};
 use super::update::{checked_keys, matching_keys};
 use super::write::{CHUNK, Ending, Tries, run};
 use super::{condition, once};
@@ -40,7 +43,7 @@ async fn remove(
     request: pb::DeleteItemsRequest,
     once: Option<&Once>,
 ) -> Result<pb::DeleteItemsResponse, Errors> {
-    let asking = state.asking(caller);
+    let asking = Arc::new(state.asking(caller));
     let stamp = state.stamp(caller);
     let mut tries = Tries::default();
     loop {
@@ -62,11 +65,22 @@ async fn remove(
             let reached = (!reader.access.skips_missing() && filter.is_none()).then_some(keys.len());
             let ending = Ending { reached, condition, once, ..Ending::default() };
             let rules = Rules::delete(collection, &keys);
+            let query = &Bytes::new();
+            let by = By { caller, asking: &asking, snapshot: &snapshot, collection, query, stamp: &stamp };
+            let offer = match keys.as_slice() {
+                [key] if ending.goes_together(&rules) && filter.is_none() => Some(by.delete(key)),
+                _ => None,
+            };
+            let place = match together::turn(state, offer).await {
+                Turn::Done(done) => return Ok(pb::DeleteItemsResponse { keys: done?.keys, replayed: false }),
+                Turn::Alone(place) => place,
+            };
             if cascade::has_consequences(&snapshot, &collection.name) {
                 let (keys, filter) = (keys.as_slice(), filter.as_ref());
                 let stamp = &mut stamp.clone();
                 let deletion = Deletion { snapshot: &snapshot, collection, keys, filter, reader, stamp };
                 let keys = cascade::delete(state, deletion, ending, rules).await?;
+                drop(place);
                 return Ok(pb::DeleteItemsResponse { keys, replayed: false });
             }
             let stamp = ending.stamp(&stamp, keys.chunks(CHUNK).len(), &rules);
@@ -78,6 +92,7 @@ async fn remove(
             });
             let statements = chunks.collect::<Result<Vec<_>, Errors>>()?;
             let written = run(state, &statements, ending, rules).await?;
+            drop(place);
             Ok(pb::DeleteItemsResponse { keys: written.keys, replayed: false })
         };
         match attempt.await {

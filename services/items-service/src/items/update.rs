@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use access::Action;
 use model::{Collection, Error, Errors, Filter};
@@ -18,6 +19,7 @@ use super::judge::Judging;
 use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
+use super::together::{self, By, Turn};
 use super::version::VERSIONS;
 use super::write::{CHUNK, Ending, Tries, Written, run, unchanged};
 use super::{condition, once};
@@ -25,7 +27,7 @@ use crate::execute;
 use crate::failure::Failure;
 use crate::filter::Question;
 use crate::snapshot::Snapshot;
-use crate::state::State;
+use crate::state::{Asking, State};
 use crate::system::payload;
 use crate::system::rules::Rules;
 use crate::system::versions;
@@ -67,56 +69,90 @@ pub async fn change(
     request: pb::UpdateItemsRequest,
     once: Option<&Once>,
 ) -> Result<pb::WriteItemsResponse, Errors> {
-    let query = query(&request.query)?;
-    let asking = state.asking(caller);
-    let stamp = state.stamp(caller);
+    let asked = Asked {
+        caller,
+        request: &request,
+        query: &query(&request.query)?,
+        asking: &Arc::new(state.asking(caller)),
+        stamp: &state.stamp(caller),
+        once,
+    };
     let mut tries = Tries::default();
     loop {
-        let attempt = async {
-            let snapshot = state.snapshots.present();
-            let reader = asking.reader(&snapshot);
-            let collection = writable(&snapshot, &request.collection, Action::Update)?;
-            let (payloads, one) = planner::parse_payloads(&request.payload)?;
-            let (keys, filter) = target(state, &request, &payloads, collection, reader).await?;
-            state.limits.check_batch(keys.len())?;
-            let judging = Judging::init(&state.db, (collection, Action::Update), reader, &stamp).await?;
-            let condition = request.condition.as_ref();
-            condition::check(state, caller, collection, (condition, is_one(&request.target)))?;
-            let question = Change { caller, request: &request, one, keys: &keys };
-            let (payloads, plain) = prepared(state, &snapshot, &judging, payloads, question).await?;
-            let each = matches!(request.target, Some(Target::Each(_)));
-            let held = judging.held(plain.map(|plain| groups(&keys, plain, each)), filter.as_ref());
-            if nested::any(&payloads, collection) {
-                let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
-                let wanted = wanted(keys, payloads, each);
-                let read_back = Some((&query, &**collection, reader));
-                let ending = Ending { read_back, condition, once, held: held.as_ref(), ..Ending::default() };
-                let written = nested::write(place, collection, wanted, filter.as_ref(), ending).await;
-                return written.map(Into::into);
-            }
-            let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
-            let groups = groups(&keys, payloads, each);
-            let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
-            let ending = Ending {
-                read_back: Some((&query, collection, reader)),
-                reached,
-                condition,
-                once,
-                held: held.as_ref(),
-                sees_itself: planner::sees_itself(&query, collection, reader),
-            };
-            let stamp = ending.stamp(&stamp, groups.len(), &rules);
-            let statements = statements(state, &groups, filter.as_ref(), &query, collection, reader, &stamp)?;
-            if statements.is_empty() && !keys.is_empty() {
-                return read_only(state, &keys, &query, (collection, reader), ending).await.map(Into::into);
-            }
-            run(state, &statements, ending, rules).await.map(Into::into)
-        };
-        match attempt.await {
+        match attempt(state, asked).await {
             Ok(done) => return Ok(done),
             Err(failure) => tries.after(failure, state, &request.collection).await?,
         }
     }
+}
+
+/// A call.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    caller: &'a Caller,
+    request: &'a pb::UpdateItemsRequest,
+    query: &'a Query,
+    asking: &'a Arc<Asking>,
+    stamp: &'a Stamp,
+    once: Option<&'a Once>,
+}
+
+async fn attempt(state: &State, asked: Asked<'_>) -> Result<pb::WriteItemsResponse, Failure> {
+    let Asked { caller, request, query, asking, stamp, once } = asked;
+    let snapshot = state.snapshots.present();
+    let reader = asking.reader(&snapshot);
+    let collection = writable(&snapshot, &request.collection, Action::Update)?;
+    let (payloads, one) = planner::parse_payloads(&request.payload)?;
+    let (keys, filter) = target(state, request, &payloads, collection, reader).await?;
+    state.limits.check_batch(keys.len())?;
+    let judging = Judging::init(&state.db, (collection, Action::Update), reader, stamp).await?;
+    let condition = request.condition.as_ref();
+    condition::check(state, caller, collection, (condition, is_one(&request.target)))?;
+    let question = Change { caller, request, one, keys: &keys };
+    let (payloads, plain) = prepared(state, &snapshot, &judging, payloads, question).await?;
+    let each = matches!(request.target, Some(Target::Each(_)));
+    let held = judging.held(plain.map(|plain| groups(&keys, plain, each)), filter.as_ref());
+    if nested::any(&payloads, collection) {
+        let place = Place { state, caller, snapshot: &snapshot, reader, stamp };
+        let wanted = wanted(keys, payloads, each);
+        let read_back = Some((query, &**collection, reader));
+        let ending = Ending { read_back, condition, once, held: held.as_ref(), ..Ending::default() };
+        let written = nested::write(place, collection, wanted, filter.as_ref(), ending).await;
+        return written.map(Into::into);
+    }
+    let rules = Rules::update(collection, &keys, &payloads, &caller.accountability);
+    let groups = groups(&keys, payloads, each);
+    let reached = (!reader.access.skips_missing() && filter.is_none()).then(|| distinct(&keys));
+    let ending = Ending {
+        read_back: Some((query, collection, reader)),
+        reached,
+        condition,
+        once,
+        held: held.as_ref(),
+        sees_itself: planner::sees_itself(query, collection, reader),
+    };
+    let query_sent = &request.query;
+    let by = By { caller, asking, snapshot: &snapshot, collection, query: query_sent, stamp };
+    let alike = ending.goes_together(&rules) && filter.is_none();
+    let place = match together::turn(state, alike.then(|| offer(&groups, by)).flatten()).await {
+        Turn::Done(done) => return Ok(done?.into()),
+        Turn::Alone(place) => place,
+    };
+    let stamp = ending.stamp(stamp, groups.len(), &rules);
+    let statements = statements(state, &groups, filter.as_ref(), query, collection, reader, &stamp)?;
+    if statements.is_empty() && !keys.is_empty() {
+        return read_only(state, &keys, query, (collection, reader), ending).await.map(Into::into);
+    }
+    let written = run(state, &statements, ending, rules).await;
+    drop(place);
+    written.map(Into::into)
+}
+
+/// The change of one item, which may go with others.
+fn offer(groups: &[Group], by: By<'_>) -> Option<together::Offer> {
+    let [Group { keys, payloads }] = groups else { return None };
+    let ([key], [payload]) = (keys.as_slice(), payloads.as_slice()) else { return None };
+    by.update(key, payload)
 }
 
 /// The items that are changed, each in its own way or all in the same.

@@ -77,6 +77,11 @@ impl Ending<'_> {
         nothing_asked && !self.sees_itself && rules.is_empty()
     }
 
+    /// It may be one statement with the writes of others.
+    pub fn goes_together(&self, rules: &Rules) -> bool {
+        self.is_plain(rules) && self.once.is_none()
+    }
+
     /// The stamp for the statements of this write, so many of them: one that is alone keeps its own answer.
     pub fn stamp<'s>(&self, stamp: &'s Stamp, statements: usize, rules: &Rules) -> Cow<'s, Stamp> {
         match self.once {

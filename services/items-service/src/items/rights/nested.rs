@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::nested::{self, Place, Wanted, Whose};
 use super::super::once::Idempotency;
+use super::super::together::Together;
 use super::super::write::Ending;
 use super::{Asker, Shop, asker, may, read};
 use crate::config::Config;
@@ -37,6 +38,7 @@ async fn state(shop: &Shop) -> State {
         limits: config.limits,
         sealer: secrets::Sealer::try_new(SECRET).unwrap(),
         cursors: secrets::Signet::try_new(SECRET, "cursors").unwrap(),
+        together: Together::new(chassis::Tasks::new(chassis::Shutdown::new())),
         making: tokio::sync::Mutex::default(),
         idempotency: Idempotency::new(
             secrets::Signet::try_new(SECRET, "requests").unwrap(),

@@ -26,6 +26,7 @@ pub(super) fn stamp() -> Stamp {
         silent: false,
         now: OffsetDateTime::UNIX_EPOCH,
         once: None,
+        each: Vec::new(),
     }
 }
 
