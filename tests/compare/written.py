@@ -6,6 +6,7 @@ import re
 
 from effects import RULES
 from known_writes import explained
+from mentions import Mentions
 from writable import STAMPS
 from writes import LEFT_OUT
 
@@ -68,16 +69,20 @@ class Written:
         marks += [f"{aspect} equal" for aspect in ASPECTS if aspect not in found]
         marks += ["left fails"] * (left.answer.status >= 500) + ["right fails"] * (right.answer.status >= 500)
         marks += ["no answer"] * (0 in (left.answer.status, right.answer.status))
-        classes = []
+        classes, seen = [], []
+        more = self.words(mutation, found)
         for aspect, (kind, where) in found.items():
             if aspect != "answer" and "answer" in found and found["answer"][0] in ("status", "code"):
                 continue  # what follows from the other answer says nothing more
             name = f"{aspect} | {kind} | {self.places.said(aspect, where, mutation)}"
             writer = " (writer)" if mutation.writer else ""
-            why = explained(f"{mutation.form}{writer} | {name} | {mutation.readable()}")
+            why = explained(f"{mutation.form}{writer} | {name} | {more} | {mutation.readable()}")
             classes.append((name, why))
+            seen += [why] * (aspect in ("answer", "rows"))
             self.classes[name].append((mutation, left, right, found, why))
         marks += ["explained"] * (bool(classes) and all(why for _, why in classes))
+        marks += ["answer and rows explained"] * (bool(seen) and all(seen))
+        marks += ["both stand"] * (left.answer.status < 500 and right.answer.status < 500)
         self.total.update(marks)
         self.forms[mutation.form + (" (writer)" if mutation.writer else "")].update(marks)
         self.depths[mutation.deepest].update(marks)
@@ -86,6 +91,13 @@ class Written:
         if found:
             self.differing.append((mutation, left, right, found, [name for name, _ in classes]))
 
+    def words(self, mutation, found):
+        """What the request is, for those who explain."""
+        words = [f"depth {mutation.deepest}", f"faults {mutation.faults}"]
+        words += ["twice"] * any(many > 1 for many in Mentions.of(mutation, self.places.collections).values())
+        words += ["numbering"] * (found.get("rows", ("",))[0] == "numbering")
+        return ", ".join(words)
+
     def share(self, name, of="asked"):
         return 100 * self.total[name] / max(1, self.total[of])
 
@@ -93,7 +105,10 @@ class Written:
         total = self.total
         return [
             f"{total['asked']} mutations (seed {self.seed}): {self.share('answer and rows equal'):.2f} % equal in answer "
-            f"and rows, {self.share('equal'):.2f} % in activity and revisions too; with what is explained "
+            f"and rows, with what is explained "
+            f"{self.share('answer and rows equal') + self.share('answer and rows explained'):.2f} %; of those that neither "
+            f"side fails at {self.share('answer and rows equal', 'both stand'):.2f} %",
+            f"in activity and revisions too: {self.share('equal'):.2f} %, with what is explained "
             f"{self.share('equal') + self.share('explained'):.2f} %",
             f"accepted by the left: {self.share('accepted'):.1f} % (of these equal {self.share('equal accepted', 'accepted'):.2f} %)",
             f"failures (5xx): left {total['left fails']}, right {total['right fails']}; no answer {total['no answer']}; "

@@ -87,8 +87,11 @@ async fn items_bear_their_stamps() {
     let path = format!("/comments/{}", comment["id"].as_str().unwrap());
     let changed = api.patch(&path, json!({"comment": "b"})).await.expect(200).data();
     assert_eq!(changed["user_updated"], admin);
-    let file =
-        api.post("/files", json!({"storage": "local", "filename_download": "a"})).await.expect(200).data();
+    let file = api
+        .post("/files", json!({"storage": "local", "filename_download": "a", "type": "text/plain"}))
+        .await
+        .expect(200)
+        .data();
     assert_eq!((&file["uploaded_by"], &file["modified_by"]), (&admin, &Value::Null));
     stamped(&file, "created_on");
     let note = json!({"recipient": admin, "subject": "s"});

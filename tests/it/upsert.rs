@@ -3,6 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
+mod nested;
+
 use crate::api::{Answer, Api};
 use crate::world::{Shape, World};
 
@@ -159,7 +161,7 @@ async fn what_is_wrong_changes_nothing() {
         .await
         .expect(200);
     api.post("/relations", to).await.expect(200);
-    put(api, "", json!({"id": 1, "parts": [{"id": 1}]})).await.refused(400, "INVALID_PAYLOAD");
+    put(api, "", json!({"id": 1, "parts": 5})).await.refused(400, "INVALID_PAYLOAD");
     for body in [json!({"id": "x"}), json!([{"slug": "n", "shop": "x"}]), json!([1])] {
         put(api, "", body).await.refused(400, "INVALID_PAYLOAD");
     }

@@ -3,6 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
+mod nested;
+
 use crate::world::{Shape, World};
 
 async fn world(shape: Shape) -> World {
@@ -254,7 +256,7 @@ async fn what_a_version_can_not_keep_or_become() {
         json!({"n": "x"}),
         json!({"n": 1, "price": "x"}),
         json!({"secret": "open"}),
-        json!({"author": {"name": "new"}}),
+        json!({"author": {"secret": {"a": 1}}, "secret": "open"}),
         json!([{"n": 1}]),
     ] {
         save(body).await.refused(400, "INVALID_PAYLOAD");

@@ -161,6 +161,7 @@ impl Error {
         let why = match kind {
             "required" => "Value is required.",
             "nnull" => "Value can't be null.",
+            "email" => "Value has to be a valid email address.",
             _ => "Value is not valid.",
         };
         Self::new(ErrorCode::FailedValidation)

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::answer::answer_written;
 use crate::column::{json_row, sql_type};
 use crate::once::{self, Once};
+use crate::order::place;
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
@@ -33,8 +34,9 @@ struct Column<'a> {
     given: Vec<bool>,
 }
 
-/// Plans the creation of items: one statement with the columns `items text` (JSON array in key order; in that of the
-/// payloads when they are of several requests), `keys text[]` in the same order, `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none.
+/// Plans the creation of items: one statement with the columns `items text` (JSON array in the items' own order; in that of
+/// the payloads when they are of several requests), `keys text[]` (in key order; of several requests as the items),
+/// `version bigint` (the greatest), and `free boolean` under a key ([`once`]). All or none.
 pub fn plan_create(
     payloads: &[Payload],
     needs: &CreateNeeds<'_>,
@@ -48,9 +50,11 @@ pub fn plan_create(
     let columns = columns(payloads, collection, reader.access, stamp)?;
     let keys = keys(payloads, needs, key, collection)?;
     let mut b = Builder::default();
-    let answer = answer_written(query, collection, reader, "t", &mut b)?;
+    let json = answer_written(query, collection, reader, "t", &mut b)?;
+    let own = payloads.len() > 1 && stamp.each.is_empty();
+    let place = if own { place(collection, reader, "t", &mut b) } else { None };
     let creation = Creation { columns: &columns, keys: &keys, key, collection, needs };
-    Ok(creation.logged(b, &answer, stamp))
+    Ok(creation.logged(b, &Shown { json, place }, stamp))
 }
 
 /// Plans the creation of items whose events are appended later in the same transaction ([`crate::plan_append`]): rows
@@ -68,6 +72,13 @@ pub fn plan_create_unlogged(
     let keys = keys(payloads, needs, key, collection)?;
     let creation = Creation { columns: &columns, keys: &keys, key, collection, needs };
     Ok(creation.unlogged(Builder::default()))
+}
+
+/// What the answer shows of an item.
+struct Shown {
+    json: String,
+    /// What the items are ordered by, before their keys.
+    place: Option<String>,
 }
 
 /// Checked payloads, as columns.
@@ -197,7 +208,7 @@ fn value(
 
 impl Creation<'_> {
     /// `input` fixes the keys before anything is inserted, `item` inserts and reads back.
-    fn items(&self, b: &mut Builder, (body, answer): (&str, Option<&str>), once: Option<&Once>) {
+    fn items(&self, b: &mut Builder, (body, more): (&str, &str), once: Option<&Once>) {
         let Self { columns, keys, key, collection, needs } = self;
         let key_name = quote_identifier(&key.name);
         once::open(b, once);
@@ -209,11 +220,8 @@ impl Creation<'_> {
         let gate = once::gate(once);
         // Keys that always count by themselves are taken from their sequence by us.
         b.push(&format!(" OVERRIDING SYSTEM VALUE SELECT i.key{values} FROM input i{gate} ORDER BY i.ord"));
-        b.push(&format!(" RETURNING t.{key_name} AS key, {} AS name, {body} AS body", answer_key(key, "t")));
-        if let Some(answer) = answer {
-            b.push(&format!(", {answer} AS answer"));
-        }
-        b.push(")");
+        let name = answer_key(key, "t");
+        b.push(&format!(" RETURNING t.{key_name} AS key, {name} AS name, {body} AS body{more})"));
     }
 
     /// `head` gives versions to items that may have lived before. The expression of an item's version, and what it is
@@ -233,11 +241,13 @@ impl Creation<'_> {
     }
 
     /// `event` appends after the items' locks are held.
-    fn logged(&self, mut b: Builder, answer: &str, stamp: &Stamp) -> Statement {
+    fn logged(&self, mut b: Builder, Shown { json, place }: &Shown, stamp: &Stamp) -> Statement {
         let body = self.body();
-        let same = body == answer;
+        let same = body == *json;
         let once = stamp.once.as_ref();
-        self.items(&mut b, (&body, (!same).then_some(answer)), once);
+        let more = if same { String::new() } else { format!(", {json} AS answer") };
+        let more = more + &place.as_ref().map_or_else(String::new, |place| format!(", {place} AS place"));
+        self.items(&mut b, (&body, &more), once);
         let collection_name = b.bind(Binding::Text(Some(self.collection.name.clone())));
         let (version, head) = self.head(&mut b, &collection_name);
         let event = b.bind(Binding::Text(Some(format!("{}.create", self.collection.scope()))));
@@ -252,13 +262,14 @@ impl Creation<'_> {
         let shown = if same { "item.body" } else { "item.answer" };
         let last = if self.any_given() { "(SELECT max(head.version) FROM head)" } else { "NULL::bigint" };
         // Of several requests each finds its own item in its place.
-        let (order, from) = match stamp.each.as_slice() {
-            [] => ("item.key", "item"),
-            _ => ("i.ord", "item JOIN input i ON i.key = item.key"),
+        let (order, by_key, from) = match (stamp.each.as_slice(), place) {
+            ([], None) => ("item.key", "item.key", "item"),
+            ([], Some(_)) => ("item.place, item.key", "item.key", "item"),
+            _ => ("i.ord", "i.ord", "item JOIN input i ON i.key = item.key"),
         };
         let mut answer = format!(
             "SELECT '[' || coalesce(string_agg({shown}::text, ',' ORDER BY {order}), '') || ']' AS items, \
-             array_agg(item.name ORDER BY {order}) AS keys, coalesce({last}, {}) AS version",
+             array_agg(item.name ORDER BY {by_key}) AS keys, coalesce({last}, {}) AS version",
             self.collection.first_version
         );
         if let Some(sequence) = self.passed_sequence() {
@@ -272,7 +283,7 @@ impl Creation<'_> {
 
     /// The same without `event`.
     fn unlogged(&self, mut b: Builder) -> Statement {
-        self.items(&mut b, (&self.body(), None), None);
+        self.items(&mut b, (&self.body(), ""), None);
         let collection_name = b.bind(Binding::Text(Some(self.collection.name.clone())));
         let (version, head) = self.head(&mut b, &collection_name);
         let mut moved = "";

@@ -73,16 +73,76 @@ pub enum Entry {
     Item(Payload),
 }
 
+impl Entry {
+    fn item(self) -> Option<Payload> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Key(_) => None,
+        }
+    }
+}
+
 /// Whether a payload has other items in it.
 pub fn is_nested(payload: &Payload, collection: &Collection) -> bool {
     payload.iter().any(|(name, value)| collection.field(name).is_some_and(|field| nests(field, value)))
 }
 
-fn nests(field: &Field, value: &RawValue) -> bool {
+/// Whether a value of this field is or holds other items.
+pub(crate) fn nests(field: &Field, value: &RawValue) -> bool {
     match &field.link {
         Some(Link::Many { .. }) => true,
         Some(Link::One { .. } | Link::Any { .. }) => value.get().starts_with('{'),
         None => false,
+    }
+}
+
+/// The values that a payload has of its own, and those that are or hold other items, with the names of their collections.
+pub fn apart(payload: &Payload, collection: &Collection) -> (Payload, Payload) {
+    let (mut own, mut nested) = (Payload::default(), Payload::default());
+    for (name, value) in payload.iter() {
+        let Some(field) = collection.field(name).filter(|field| nests(field, value)) else {
+            own.put(name, value);
+            continue;
+        };
+        nested.put(name, value);
+        if let Some(Link::Any { collection_field, .. }) = &field.link
+            && let Some(named) = payload.get(collection_field)
+        {
+            nested.put(collection_field, named);
+        }
+    }
+    (own, nested)
+}
+
+/// Looks into the items that a field of a payload holds: their shape, and what `look` says of each of them.
+///
+/// # Errors
+/// `INVALID_PAYLOAD` for what has no meaning, and what `look` says.
+pub(crate) fn each_within(
+    payload: &Payload,
+    (collection, field): (&Collection, &Field),
+    schema: &Schema,
+    look: &dyn Fn(&Payload, &Collection) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some(value) = payload.get(&field.name).filter(|value| nests(field, value)) else { return Ok(()) };
+    let related = |name: &str| schema.collection(name).ok_or_else(|| Error::forbidden_collection(name));
+    match &field.link {
+        Some(Link::One { collection: one }) => look(&parsed(value, collection, field)?, related(one)?),
+        Some(Link::Any { collection_field, allowed }) => {
+            let named = any_collection(payload, (collection, field), collection_field, allowed)?;
+            look(&parsed(value, collection, field)?, related(&named)?)
+        }
+        Some(Link::Many { collection: many, .. }) => {
+            let many = related(many)?;
+            let items = match change(value, (collection, field), many)? {
+                ManyChange::All(entries) => entries.into_iter().filter_map(Entry::item).collect(),
+                ManyChange::Some { create, update, .. } => {
+                    create.into_iter().chain(update.into_iter().map(|(_, item)| item)).collect::<Vec<_>>()
+                }
+            };
+            items.iter().try_for_each(|item| look(item, many))
+        }
+        None => Ok(()),
     }
 }
 
@@ -162,23 +222,16 @@ fn parsed<'a, T: Deserialize<'a>>(
     serde_json::from_str(value.get()).map_err(|_| wrong(collection, field))
 }
 
+/// What a list's change is not, in the words of the original.
+fn misshapen(what: &str) -> Error {
+    Error::invalid_payload(format!("Invalid one-to-many update structure: {what}"))
+}
+
 fn wrong(collection: &Collection, field: &Field) -> Error {
     let reason = format!("Nested items of \"{}.{}\" must be keys or objects", collection.name, field.name);
     Error::invalid_payload(reason)
         .with("collection", collection.name.as_str())
         .with("field", field.name.as_str())
-}
-
-/// The parts of a list's change, as they are sent.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parts {
-    #[serde(default)]
-    create: Vec<Payload>,
-    #[serde(default)]
-    update: Vec<Payload>,
-    #[serde(default)]
-    delete: Vec<Box<RawValue>>,
 }
 
 fn change(
@@ -198,20 +251,42 @@ fn change(
             Ok(ManyChange::All(entries.iter().map(|raw| entry(raw)).collect::<Result<_, Error>>()?))
         }
         Some(b'{') => {
-            let parts: Parts = parsed(value, collection, field)?;
-            let update = parts.update.into_iter().map(|item| {
+            let parts: Payload = parsed(value, collection, field)?;
+            if let Some((other, _)) = parts.iter().find(|(name, _)| !PARTS.contains(name)) {
+                return Err(misshapen(&format!("\"{other}\" is not allowed")));
+            }
+            let update = items(&parts, "update")?.into_iter().map(|item| {
                 let key = own_key(&item, related)?.ok_or_else(|| wrong(collection, field))?;
                 Ok((key, item))
             });
-            let delete = parts.delete.iter().map(|raw| key_of(raw, related, || wrong(collection, field)));
+            let delete = list(&parts, "delete")?.into_iter().enumerate().map(|(at, raw)| {
+                let none = || misshapen(&format!("\"delete[{at}]\" does not match any of the allowed types"));
+                key_of(&raw, related, none)
+            });
             Ok(ManyChange::Some {
-                create: parts.create,
+                create: items(&parts, "create")?,
                 update: update.collect::<Result<_, Error>>()?,
                 delete: delete.collect::<Result<_, Error>>()?,
             })
         }
-        _ => Err(wrong(collection, field)),
+        _ => Err(misshapen("\"value\" must be of type object")),
     }
+}
+
+/// The parts of a list's change.
+const PARTS: [&str; 3] = ["create", "update", "delete"];
+
+fn list(parts: &Payload, part: &str) -> Result<Vec<Box<RawValue>>, Error> {
+    let Some(raw) = parts.get(part) else { return Ok(Vec::new()) };
+    serde_json::from_str(raw.get()).map_err(|_| misshapen(&format!("\"{part}\" must be an array")))
+}
+
+fn items(parts: &Payload, part: &str) -> Result<Vec<Payload>, Error> {
+    let item = |(at, raw): (usize, Box<RawValue>)| {
+        serde_json::from_str(raw.get())
+            .map_err(|_| misshapen(&format!("\"{part}[{at}]\" must be of type object")))
+    };
+    list(parts, part)?.into_iter().enumerate().map(item).collect()
 }
 
 /// The key that an item names itself by; nothing where it names none.

@@ -77,11 +77,8 @@ pub(crate) fn order_by(
         };
         order.push(value, sort.descending, Of::Asked(path));
     }
-    let by_itself = sort_field.or(collection.sort_field.as_deref());
-    let by_itself = by_itself.and_then(|name| readable_field(name, collection, reader.access).ok());
-    let ordered =
-        |field: &&Field| field.is_stored() && !field.is_concealed() && field.kind != FieldType::Json;
-    if let (true, Some(field)) = (order.parts.is_empty(), by_itself.filter(ordered)) {
+    let by_itself = own_order(collection, sort_field, reader);
+    if let (true, Some(field)) = (order.parts.is_empty(), by_itself) {
         has_key |= field.name == *key;
         let value = reader.column(field, collection, source, b);
         order.push(value, false, Of::Own(field.name.clone()));
@@ -90,6 +87,28 @@ pub(crate) fn order_by(
         order.push(target_key(collection, source), false, Of::Own(key.clone()));
     }
     Ok(order)
+}
+
+/// The field that orders items where nobody says how.
+fn own_order<'c>(
+    collection: &'c Collection,
+    sort_field: Option<&str>,
+    reader: Reader<'_>,
+) -> Option<&'c Field> {
+    let name = sort_field.or(collection.sort_field.as_deref())?;
+    let field = readable_field(name, collection, reader.access).ok()?;
+    (field.is_stored() && !field.is_concealed() && field.kind != FieldType::Json).then_some(field)
+}
+
+/// What stands before the key in the order of written items: `<source>.<place>, `, if their collection has one.
+pub(crate) fn place(
+    collection: &Collection,
+    reader: Reader<'_>,
+    source: &str,
+    b: &mut Builder,
+) -> Option<String> {
+    let field = own_order(collection, None, reader).filter(|field| field.name != collection.primary_key)?;
+    Some(reader.column(field, collection, source, b))
 }
 
 /// A name to order by: what is none is no field that may be read.

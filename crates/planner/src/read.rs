@@ -7,6 +7,7 @@ use query::Query;
 use crate::answer::answer;
 use crate::column::{ItemJson, answer_value, json_row, sql_type};
 use crate::figures::figures;
+use crate::order::place;
 use crate::page::{Page, filtered, fitting, page};
 use crate::reader::Reader;
 use crate::rights::{and, check_collection};
@@ -292,7 +293,7 @@ fn but_key(filter: &Filter, collection: &Collection) -> Filter {
     }
 }
 
-/// Plans the read of items by their keys, in key order, as [`plan_read`] without counts.
+/// Plans the read of items by their keys, in the order that is theirs, as [`plan_read`] without counts.
 pub fn plan_read_keys(
     keys: &[String],
     query: &Query,
@@ -305,11 +306,14 @@ pub fn plan_read_keys(
     let mut builder = Builder::of(reader);
     let item = answer(query, collection, reader, SOURCE, &mut builder)?;
     let column = format!("{SOURCE}.{}", quote_identifier(&key_field.name));
-    builder.push(
-        "SELECT '[' || coalesce(string_agg(j::text, ',' ORDER BY k), '') || ']' AS items FROM (SELECT ",
-    );
+    let place = if keys.len() > 1 { place(collection, reader, SOURCE, &mut builder) } else { None };
+    let by = if place.is_some() { "o, k" } else { "k" };
     builder.push(&format!(
-        "{item} AS j, {column} AS k FROM {} {SOURCE} WHERE {column} = ANY(",
+        "SELECT '[' || coalesce(string_agg(j::text, ',' ORDER BY {by}), '') || ']' AS items FROM (SELECT "
+    ));
+    let place = place.map_or_else(String::new, |place| format!("{place} AS o, "));
+    builder.push(&format!(
+        "{item} AS j, {place}{column} AS k FROM {} {SOURCE} WHERE {column} = ANY(",
         table(collection)
     ));
     builder.push_bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));

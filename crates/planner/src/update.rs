@@ -10,6 +10,7 @@ use crate::column::{json_row, sql_type};
 use crate::condition::still_fits;
 use crate::keys::{Beside, Keys};
 use crate::once::{self, Once};
+use crate::order::place;
 use crate::payload::Payload;
 use crate::read::{answer_key, key_field, table};
 use crate::reader::Reader;
@@ -38,9 +39,10 @@ struct Column<'a> {
     texts: Vec<Option<String>>,
 }
 
-/// Plans a change: one statement with the columns `items text` (JSON array in key order), `keys text[]` (those that
-/// were there), `version bigint` (the greatest; of several requests `versions bigint[]`, one per key), and `free boolean`
-/// under a key ([`once`]). All or none. `None` when the payload changes nothing that is stored.
+/// Plans a change: one statement with the columns `items text` (JSON array in the items' own order; in key order when they
+/// are of several requests), `keys text[]` (those that were there, in key order), `version bigint` (the greatest; of several
+/// requests `versions bigint[]`, one per key), and `free boolean` under a key ([`once`]). All or none. `None` when the
+/// payload changes nothing that is stored.
 pub fn plan_update(
     change: &UpdateChange<'_>,
     query: &Query,
@@ -57,9 +59,36 @@ pub fn plan_update(
     let mut b = Builder::default();
     let answer = answer_written(query, collection, reader, "t", &mut b)?;
     let fits = fits(change, &columns, collection, reader, &mut b)?;
-    let shape = Shape { key, answer: Some(answer), collection, fits, once: stamp.once.as_ref() };
+    let own = change.keys.len() > 1 && stamp.each.is_empty();
+    let place = if own { place(collection, reader, "t", &mut b) } else { None };
+    let by = if place.is_some() { "item.place, item.key" } else { "item.key" };
+    let place = place.map_or_else(String::new, |place| format!(", {place} AS place"));
+    let answer = format!(", {answer} AS answer{place}");
+    let shape = Shape { key, answer, collection, fits, once: stamp.once.as_ref() };
     let changed = write(&mut b, change, &columns, &shape);
-    Ok(Some(logged(b, &changed, collection, stamp)))
+    Ok(Some(logged(b, (&changed, by), collection, stamp)))
+}
+
+/// Plans the look at items of a batch that are named and not changed: columns as [`plan_update`], without items.
+pub fn plan_untouched(
+    keys: &[String],
+    collection: &Collection,
+    reader: Reader<'_>,
+) -> Result<Statement, Errors> {
+    check_collection(collection, reader.access, Action::Update)?;
+    let key = key_field(collection)?;
+    let mut b = Builder::default();
+    let fits = still_fits(None, (collection, Action::Update), reader, &mut b)?;
+    let list = b.bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
+    let (name, column) = (answer_key(key, "o"), quote_identifier(&key.name));
+    b.push(&format!(
+        "SELECT NULL::text AS items, coalesce(array_agg({name} ORDER BY o.{column}), '{{}}') AS keys, \
+         NULL::bigint AS version FROM (SELECT t.* FROM {} t WHERE t.{column} = ANY({list}::text[]::{}[]){fits} \
+         ORDER BY t.{column} FOR UPDATE) o",
+        table(collection),
+        sql_type(key),
+    ));
+    Ok(b.finish("items.lock"))
 }
 
 /// A change whose events are appended later in the same transaction ([`crate::plan_append`]).
@@ -89,7 +118,7 @@ pub fn plan_update_unlogged(
     }
     let mut b = Builder::default();
     let fits = fits(change, &columns, collection, reader, &mut b)?;
-    let shape = Shape { key, answer: None, collection, fits, once: None };
+    let shape = Shape { key, answer: String::new(), collection, fits, once: None };
     let changed = write(&mut b, change, &columns, &shape);
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     b.push(&head(&collection_name, collection.first_version));
@@ -123,8 +152,8 @@ fn fits(
 /// What the statement is about, beside the change itself.
 struct Shape<'a> {
     key: &'a Field,
-    /// The JSON of an item that is shown, if it is.
-    answer: Option<String>,
+    /// What is shown of an item, as columns.
+    answer: String,
     collection: &'a Collection,
     /// ` AND ...` over the locked items, or nothing.
     fits: String,
@@ -231,7 +260,6 @@ fn write<'c>(
         keys.hold(&format!("t.{key_name}")),
         once::and_gate(*once)
     ));
-    let answer = answer.as_ref().map_or_else(String::new, |answer| format!(", {answer} AS answer"));
     let event_id = if change.event_ids.is_empty() { "" } else { "c.event_id AS event_id, " };
     // Without a column to set there is nothing to write: what hangs on the items changes.
     let (from, new) = match sets.as_slice() {
@@ -257,7 +285,12 @@ fn write<'c>(
 }
 
 /// `head` counts the versions up, `event` appends after the locks are held.
-fn logged(mut b: Builder, changed: &[&Field], collection: &Collection, stamp: &Stamp) -> Statement {
+fn logged(
+    mut b: Builder,
+    (changed, by): (&[&Field], &str),
+    collection: &Collection,
+    stamp: &Stamp,
+) -> Statement {
     let collection_name = b.bind(Binding::Text(Some(collection.name.clone())));
     let event = b.bind(Binding::Text(Some(format!("{}.update", collection.scope()))));
     let fields = b.bind(Binding::Texts(changed.iter().map(|field| Some(field.name.clone())).collect()));
@@ -271,8 +304,10 @@ fn logged(mut b: Builder, changed: &[&Field], collection: &Collection, stamp: &S
          FROM item JOIN head ON head.key = item.name ORDER BY item.ord)",
         Stamp::COLUMNS
     ));
-    let answer = "SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY item.key), '') || ']' AS items, \
-         coalesce(array_agg(item.name ORDER BY item.key), '{}') AS keys, ";
+    let answer = format!(
+        "SELECT '[' || coalesce(string_agg(item.answer::text, ',' ORDER BY {by}), '') || ']' AS items, \
+         coalesce(array_agg(item.name ORDER BY item.key), '{{}}') AS keys, "
+    );
     // Of several requests each is told the version of its own item.
     let version = match stamp.each.as_slice() {
         [] => "(SELECT max(head.version) FROM head) AS version FROM item",
@@ -281,7 +316,7 @@ fn logged(mut b: Builder, changed: &[&Field], collection: &Collection, stamp: &S
              FROM item JOIN head ON head.key = item.name"
         }
     };
-    once::close(&mut b, stamp.once.as_ref(), (Some("items"), &(answer.to_owned() + version)));
+    once::close(&mut b, stamp.once.as_ref(), (Some("items"), &(answer + version)));
     b.finish("items.update")
 }
 

@@ -2,12 +2,12 @@
 //! item has moved on.
 
 use access::Action;
-use model::{Collection, Error, Errors, Field, Link, quote_identifier};
+use model::{Collection, Error, Errors, Field, Schema, quote_identifier};
 use query::Query;
 use serde_json::value::RawValue;
 
 use crate::column::{json_row, sql_type};
-use crate::nested::is_nested;
+use crate::nested::{each_within, nests};
 use crate::payload::Payload;
 use crate::read::{SOURCE, answer_key, key_field, read_one, table};
 use crate::reader::Reader;
@@ -18,17 +18,19 @@ use crate::value::{parse_key, payload_text};
 /// What a concealed value reads as; sent back it means: as it is.
 const MASK: &str = "\"**********\"";
 
-/// The changes that a version may keep: values that fit their fields. What an update would not write is left out. They
-/// may be unfinished: null in a field that must be given is found when they are written to the item.
+/// The changes that a version may keep: values that fit their fields, and items within the item as they are sent. What an
+/// update would not write is left out. They may be unfinished: null in a field that must be given is found when they are
+/// written to the item, as is what is wrong with the values of items within it.
 ///
 /// # Errors
-/// 400 for values that don't fit, for secrets (they would stand there in the open) and for items within the item.
-pub fn check_draft(draft: &Payload, collection: &Collection) -> Result<Payload, Errors> {
+/// 400 for values that don't fit, for lists of items that have no meaning, and for secrets, at any depth: they would stand
+/// there in the open.
+pub fn check_draft(draft: &Payload, collection: &Collection, schema: &Schema) -> Result<Payload, Errors> {
     let mut checked = Payload::default();
     let mut failures = Vec::new();
     for (name, _) in draft.iter() {
         let (Some(field), Some(raw)) = (collection.field(name), draft.get(name)) else { continue };
-        match keeps(field, raw, collection) {
+        match keeps(draft, (field, raw), collection, schema) {
             Ok(true) => checked.put(name, raw),
             Ok(false) => {}
             Err(error) => failures.push(error),
@@ -38,33 +40,52 @@ pub fn check_draft(draft: &Payload, collection: &Collection) -> Result<Payload, 
     if failures.is_empty() { Ok(checked) } else { Err(Errors(failures)) }
 }
 
-fn keeps(field: &Field, raw: &RawValue, collection: &Collection) -> Result<bool, Error> {
-    let token = raw.get();
-    let wrong = |what: &str| {
-        Error::invalid_payload(format!("\"{}\" {what}", field.name)).with("field", field.name.as_str())
-    };
+fn keeps(
+    draft: &Payload,
+    (field, raw): (&Field, &RawValue),
+    collection: &Collection,
+    schema: &Schema,
+) -> Result<bool, Error> {
     if field.generated || field.name == collection.primary_key {
         return Ok(false);
     }
-    let many = matches!(field.link, Some(Link::Many { .. }));
-    if many || field.link.is_some() && token.starts_with(['{', '[']) {
-        return Err(wrong("holds other items, and a version can't keep those yet"));
+    if nests(field, raw) {
+        each_within(draft, (collection, field), schema, &|item, of| without_secrets(item, of, schema))?;
+        return Ok(true);
     }
     if !field.is_stored() {
         return Ok(false);
     }
     if field.is_concealed() {
-        return match token {
+        return match raw.get() {
             MASK => Ok(false),
             "null" => Ok(true),
-            _ => Err(wrong("is concealed, and a version can't keep it")),
+            _ => Err(concealed(field)),
         };
     }
     payload_text(raw, field, &collection.name).map(|_| true)
 }
 
+/// An item within another, with all that is within it, holds no secret.
+fn without_secrets(item: &Payload, collection: &Collection, schema: &Schema) -> Result<(), Error> {
+    let fields = item.iter().filter_map(|(name, raw)| Some((collection.field(name)?, raw)));
+    for (field, raw) in fields {
+        if field.is_concealed() && !matches!(raw.get(), MASK | "null") {
+            return Err(concealed(field));
+        }
+        each_within(item, (collection, field), schema, &|item, of| without_secrets(item, of, schema))?;
+    }
+    Ok(())
+}
+
+fn concealed(field: &Field) -> Error {
+    let reason = format!("\"{}\" is concealed, and a version can't keep it", field.name);
+    Error::invalid_payload(reason).with("field", field.name.as_str())
+}
+
 /// Plans the read of one item as a version would have it: as [`plan_read_one`](crate::plan_read_one), of the item with
-/// the values that the version keeps. Who may not see the item itself does not see its version.
+/// the values that the version keeps. Who may not see the item itself does not see its version. `delta` holds values of
+/// its own only: what is within the item has been written when it is read.
 ///
 /// # Errors
 /// As of a read; 400 when the version keeps what no longer fits its field.
@@ -76,10 +97,6 @@ pub fn plan_read_version(
     reader: Reader<'_>,
 ) -> Result<Statement, Errors> {
     check_collection(collection, reader.access, Action::Read)?;
-    if is_nested(delta, collection) {
-        let reason = "The version keeps items within the item, and those can't be shown yet";
-        return Err(Error::invalid_payload(reason).into());
-    }
     let mut b = Builder::default();
     let view = overlaid(key, delta, collection, reader, &mut b)?;
     let shown = Collection { view: Some(view), ..collection.clone() };
@@ -191,7 +208,8 @@ mod tests {
     }
 
     fn checked(body: &str) -> Result<String, Errors> {
-        check_draft(&payload(body), &articles()).map(|draft| serde_json::to_string(&draft).unwrap())
+        check_draft(&payload(body), &articles(), admin().schema)
+            .map(|draft| serde_json::to_string(&draft).unwrap())
     }
 
     #[test]

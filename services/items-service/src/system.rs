@@ -8,6 +8,7 @@ pub mod dependants;
 pub mod payload;
 pub mod rules;
 pub mod sessions;
+pub mod translations;
 pub mod versions;
 
 /// System collections that are written as items, and how. All others are read only here: the schema has calls of its

@@ -205,3 +205,48 @@ async fn no_deletion_elsewhere_takes_the_last_admin_or_leaves_his_power() {
         api.post("/flows", flow).await.refused(400, "INVALID_PAYLOAD");
     }
 }
+
+/// What Directus refuses of system collections in its own words.
+#[tokio::test]
+async fn roles_translations_and_files_have_rules_of_their_own() {
+    let world = World::start(shape!()).await;
+    let api = &world.api;
+    let role = api.post("/roles", json!({"name": "a"})).await.expect(200).data()["id"].clone();
+    let path = format!("/roles/{}", role.as_str().unwrap());
+    let own = api.patch(&path, json!({"parent": role})).await.refused(400, "INVALID_PAYLOAD");
+    assert!(own.text.contains("A role cannot be a parent of itself"), "{}", own.text);
+    let child = api.post("/roles", json!({"name": "b", "parent": role})).await.expect(200).data();
+    api.patch(&path, json!({"parent": child["id"]})).await.refused(400, "INVALID_PAYLOAD");
+    let text = |language: &str| json!({"key": "hello", "language": language, "value": "x"});
+    let first = api.post("/translations", text("en-US")).await.expect(200).data();
+    api.post("/translations", text("en-US")).await.refused(400, "INVALID_PAYLOAD");
+    api.post("/translations", json!([text("de-DE"), text("de-DE")])).await.refused(400, "INVALID_PAYLOAD");
+    api.post("/translations", text("de-DE")).await.expect(200);
+    let path = format!("/translations/{}", first["id"].as_str().unwrap());
+    api.patch(&path, json!({"language": "de-DE"})).await.refused(400, "INVALID_PAYLOAD");
+    api.patch(&path, json!({"language": "en-US", "value": "y"})).await.expect(200);
+    for email in ["x", "a@b", "a b@c.de", "@c.de", "a@c.d", "a@.de"] {
+        api.post("/users", json!({"email": email})).await.refused(400, "FAILED_VALIDATION");
+    }
+    api.post("/users", json!({"email": "ä.b+c@sub.example.de"})).await.expect(200);
+    let untyped = json!({"storage": "local", "filename_download": "a"});
+    let untyped = api.post("/files", untyped).await.refused(400, "INVALID_PAYLOAD");
+    assert!(untyped.text.contains("\\\"type\\\" is required"), "{}", untyped.text);
+    // A list in a column of texts stands there without blanks, however it was sent.
+    let file = json!({"storage": "local", "filename_download": "a", "type": "text/plain"});
+    let file = api.post("/files", file).await.expect(200).data()["id"].clone();
+    let body = "{\"tags\": [\"a b\",  \"c\"]}".to_owned();
+    let path = format!("/files/{}", file.as_str().unwrap());
+    api.raw(http::Method::PATCH, &path, &[("content-type", "application/json")], body)
+        .await
+        .unwrap()
+        .expect(200);
+    let stored: String = sqlx::query_scalar("SELECT tags::text FROM directus_files")
+        .fetch_one(&world.pool().await)
+        .await
+        .unwrap();
+    assert_eq!(stored, r#"["a b","c"]"#);
+    let empty = json!({"keys": [""], "data": {}});
+    let empty = api.patch("/translations", empty).await.refused(400, "INVALID_PAYLOAD");
+    assert!(empty.text.contains("keys[0]"), "{}", empty.text);
+}

@@ -61,7 +61,7 @@ fn rights(Ids { admin, policy, role, .. }: &Ids) -> Vec<Sample> {
 }
 
 fn files() -> Vec<Sample> {
-    let file = json!({"storage": "local", "filename_download": "a.txt"});
+    let file = json!({"storage": "local", "filename_download": "a.txt", "type": "text/plain"});
     let tagged = with(&file, json!({"tags": ["x", "y"]}));
     let described = with(&file, json!({"metadata": {"a": 1}}));
     vec![

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use super::{article, has_nul, wrong};
+use super::{article, has_nul, without_blanks, wrong};
 use crate::column::sql_type;
 
 /// The text that is stored, where the type decides on it alone; nothing, where a value of this type is taken as it is.
@@ -52,7 +52,8 @@ fn json(token: &str, text: Option<String>, field: &Field) -> Result<String, Erro
     if has_nul(json) {
         return Err(wrong(field, "can't hold \\u0000"));
     }
-    Ok(json.to_owned())
+    // A column of texts holds what it is given.
+    Ok(if sql_type(field).starts_with("json") { json.to_owned() } else { without_blanks(json) })
 }
 
 /// Base64, as it is read; or the list of bytes that Directus shows.

@@ -114,6 +114,9 @@ pub fn search(body: &JsonBody) -> Result<Search, Error> {
 fn listed(raw: &RawValue) -> Result<Keys, Error> {
     let list: Vec<&RawValue> =
         serde_json::from_str(raw.get()).map_err(|_| Error::invalid_payload("\"keys\" must be an array"))?;
+    if let Some(place) = list.iter().position(|raw| raw.get() == "\"\"") {
+        return Err(Error::invalid_payload(format!("\"keys[{place}]\" is not allowed to be empty")));
+    }
     keys(&list)
 }
 

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, Row as _};
 use super::update::Group;
 use crate::execute;
 use crate::failure::Failure;
+use crate::system::payload;
 
 /// What payloads of one collection are judged with.
 pub struct Judging<'a> {
@@ -58,6 +59,9 @@ impl<'a> Judging<'a> {
 
     /// Adds presets and judges what is sent.
     pub fn admit(&self, payloads: &mut [Payload]) -> Result<(), Failure> {
+        if self.collection.system {
+            payload::check_sent(payloads, self.collection, self.action)?;
+        }
         Ok(self.judgement().admit(payloads, self.stamp)?)
     }
 

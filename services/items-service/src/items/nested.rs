@@ -1,6 +1,8 @@
 //! Writing items with others nested in them: level by level in one transaction, each level by set-based statements, the
 //! events appended at its end, those of nested items after those of the items that they are nested in.
 
+use std::collections::HashSet;
+
 use access::Action;
 use bytes::Bytes;
 use model::{Collection, Error, Filter};
@@ -102,6 +104,8 @@ struct Work<'a> {
     slots: Vec<Slot>,
     rules: Vec<Rules>,
     doomed: Vec<Doomed<'a>>,
+    /// It will be taken back: nobody is asked about it, and nothing of it is logged.
+    rehearsed: bool,
 }
 
 /// Writes items of a collection with all that is nested in them. Filter hooks were asked about them and they were made
@@ -125,10 +129,8 @@ pub async fn write<'a>(
         // Others are told below that they may not: it may only be out of their reach.
         condition::hold(ending.condition, before)?;
     }
-    let mut work = Work { place, conn: &mut tx, slots: Vec::new(), rules: Vec::new(), doomed: Vec::new() };
-    let keys = work.level(collection, wanted, (filter, 0)).await?;
-    let moves_control = work.finish().await?;
-    let mut seen = std::collections::HashSet::new();
+    let (keys, moves_control) = within(&mut tx, place, collection, wanted, filter).await?;
+    let mut seen = HashSet::new();
     let keys: Vec<KeyText> = keys.into_iter().flatten().filter(|key| seen.insert(key.clone())).collect();
     // Only now: who may not write the item learns nothing of its version.
     condition::hold(ending.condition, before)?;
@@ -142,6 +144,37 @@ pub async fn write<'a>(
     }
     state.announce().await;
     Ok(written)
+}
+
+/// The same in a transaction that does more than that, without a look at its end: the keys of each wanted item, and
+/// whether a control row has moved.
+pub async fn within<'a>(
+    conn: &'a mut PgConnection,
+    place: Place<'a>,
+    collection: &'a Collection,
+    wanted: Vec<Wanted>,
+    filter: Option<&Filter>,
+) -> Result<(Vec<Vec<KeyText>>, bool), Failure> {
+    let mut work = Work::new(conn, place);
+    let keys = work.level(collection, wanted, (filter, 0)).await?;
+    Ok((keys, work.finish().await?))
+}
+
+/// The same for a look at what would be, in a transaction that is taken back: collections and keys of the items that
+/// would be new.
+pub async fn rehearse<'a>(
+    conn: &'a mut PgConnection,
+    place: Place<'a>,
+    collection: &'a Collection,
+    wanted: Vec<Wanted>,
+) -> Result<HashSet<(String, KeyText)>, Failure> {
+    let mut work = Work { rehearsed: true, ..Work::new(conn, place) };
+    work.level(collection, wanted, (None, 0)).await?;
+    let events = work.slots.iter().filter_map(|slot| slot.event.as_ref());
+    let new = events.filter(|event| event.previous.is_none() && event.name.ends_with(".create"));
+    let new = new.map(|event| (event.collection.clone(), event.key.clone())).collect();
+    work.finish().await?;
+    Ok(new)
 }
 
 /// The version of the one item of a write under a condition, which is locked from now on.
@@ -166,6 +199,10 @@ async fn before(
 }
 
 impl<'a> Work<'a> {
+    fn new(conn: &'a mut PgConnection, place: Place<'a>) -> Self {
+        Self { place, conn, slots: Vec::new(), rules: Vec::new(), doomed: Vec::new(), rehearsed: false }
+    }
+
     /// Appends the events, deletes what was taken out of lists, and asks the rules that must hold in the end. Whether a
     /// control row has moved.
     async fn finish(&mut self) -> Result<bool, Failure> {
@@ -174,11 +211,16 @@ impl<'a> Work<'a> {
         let events = self.slots.iter_mut().filter_map(|slot| slot.event.take()).collect();
         let events = planner::in_order(events);
         let mut log = stamp.clone();
-        for chunk in events.chunks(CHUNK) {
+        for chunk in events.chunks(CHUNK).filter(|_| !self.rehearsed) {
             execute::rows(self.conn, &planner::plan_append(chunk, &log)).await?;
             log.first_index += chunk.len();
         }
-        for Doomed { collection, keys, cause } in std::mem::take(&mut self.doomed) {
+        let mut gone = HashSet::new();
+        for Doomed { collection, mut keys, cause } in std::mem::take(&mut self.doomed) {
+            keys.retain(|key| gone.insert((&collection.name, key.clone())));
+            if keys.is_empty() {
+                continue;
+            }
             if !reader.access.allows(&collection.name, Action::Delete) {
                 return Err(Error::forbidden_collection(&collection.name).into());
             }
@@ -226,7 +268,7 @@ impl<'a> Work<'a> {
         let mut payloads = payloads;
         let name = if action == Action::Create { "create" } else { "update" };
         let event = format!("{}.{name}", collection.scope());
-        if !payloads.is_empty() && snapshot.has_filter(&event, &collection.name) {
+        if !payloads.is_empty() && !self.rehearsed && snapshot.has_filter(&event, &collection.name) {
             let payload = Bytes::from(serde_json::to_vec(&payloads).map_err(|_| Error::internal())?);
             let question = Question { event: &event, collection: &collection.name, payload, keys };
             let (changed, _) = planner::parse_payloads(&state.filters.ask(question, caller).await?)?;

@@ -244,9 +244,11 @@ async fn target(
         return Err(Error::invalid_payload("The changes must be one object").into());
     }
     match &request.target {
-        Some(Target::Keys(keys)) => Ok((checked_keys(&keys.keys, collection)?, None)),
+        Some(Target::Keys(keys)) => Ok((in_order(checked_keys(&keys.keys, collection)?), None)),
         Some(Target::Matching(bytes)) => {
-            matching_keys(state, &query(bytes)?, collection, reader, Action::Update).await
+            let query = query(bytes)?;
+            let (keys, filter) = matching_keys(state, &query, collection, reader, Action::Update).await?;
+            Ok((in_order(keys), filter))
         }
         Some(Target::Each(_)) => {
             let keys = payloads.iter().map(|payload| own_key(payload, collection));
@@ -254,6 +256,13 @@ async fn target(
         }
         None => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]").into()),
     }
+}
+
+/// The items that one change is made to are changed in the order of their keys' texts: each takes what is nested in the
+/// change from the one before it, and the last keeps it.
+fn in_order(mut keys: Vec<String>) -> Vec<String> {
+    keys.sort_unstable();
+    keys
 }
 
 /// The key that an item of a batch names itself by.
@@ -340,10 +349,18 @@ pub fn statements(
     stamp: &Stamp,
 ) -> Result<Vec<Statement>, Errors> {
     let mut statements = Vec::with_capacity(groups.len());
+    let mut untouched = Vec::new();
     let mut stamp = Cow::Borrowed(stamp);
     for group in groups {
-        statements.extend(statement(state, group, filter, query, (collection, reader), &stamp)?);
+        match statement(state, group, filter, query, (collection, reader), &stamp)? {
+            Some(statement) => statements.push(statement),
+            None => untouched.extend_from_slice(&group.keys),
+        }
         stamp = Cow::Owned(stamp.further(group.keys.len()));
+    }
+    if !statements.is_empty() && !untouched.is_empty() {
+        // They are part of the answer, and of what he must be allowed to change.
+        statements.push(planner::plan_untouched(&untouched, collection, reader)?);
     }
     Ok(statements)
 }

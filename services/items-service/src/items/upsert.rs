@@ -16,7 +16,7 @@ use sqlx::{PgConnection, Row as _};
 
 use super::create::{self, writable};
 use super::judge::Judging;
-use super::nested;
+use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
 use super::update;
@@ -114,10 +114,6 @@ impl Upsert<'_> {
         let Self { state, request, .. } = self;
         let snapshot = state.snapshots.present();
         let collection = self.writable(&snapshot)?;
-        if nested::any(&self.payloads, collection) {
-            let reason = "Items within items can't be written by PUT yet: use POST and PATCH";
-            return Err(Error::invalid_payload(reason).into());
-        }
         let deciding = Deciding::of(&state.db, collection, &request.on_conflict).await?;
         let agreeing = planner::plan_agreeing(&self.payloads, &deciding.fields, collection)?;
         let sorted = Sorted::of(&execute::rows_alone(&state.db, &agreeing).await?, self.payloads.len())?;
@@ -149,9 +145,14 @@ impl Upsert<'_> {
         if let Some(held) = &held {
             held.check(conn).await?;
         }
-        let written = self.write(conn, (new, changes), collection, reader).await;
-        let keys = match written {
-            Ok(keys) => keys,
+        let place = Place { state, caller: self.caller, snapshot: &snapshot, reader, stamp: &self.stamp };
+        let nested = nested::any(&new.payloads, collection) || nested::any(&changes.payloads, collection);
+        let written = match nested {
+            true => self.write_nested(conn, (new, changes), collection, place).await,
+            false => self.write(conn, (new, changes), collection, reader).await.map(|keys| (keys, false)),
+        };
+        let (keys, moves_control) = match written {
+            Ok(written) => written,
             Err(Failure::Sql(error)) if is_taken(&error) => {
                 tx.rollback().await?;
                 return Ok(Attempt::Lost(Some(Loss { sorted, error })));
@@ -162,6 +163,9 @@ impl Upsert<'_> {
         let written = Written { items, keys, version: None };
         once::keep(conn, self.once, &written).await?;
         execute::commit(tx).await?;
+        if moves_control {
+            state.announce_control().await;
+        }
         if !written.keys.is_empty() {
             state.announce().await;
         }
@@ -260,6 +264,27 @@ impl Upsert<'_> {
             keys[*ord] = key;
         }
         Ok(keys)
+    }
+
+    /// Writes all of it with the items that are nested in it; gives the keys in the order of the payloads, and whether a
+    /// control row has moved.
+    async fn write_nested(
+        &self,
+        conn: &mut PgConnection,
+        (new, changes): (sorting::New, sorting::Changes),
+        collection: &Collection,
+        place: Place<'_>,
+    ) -> Result<(Vec<String>, bool), Failure> {
+        let made = new.payloads.into_iter().map(|payload| Wanted::top(payload, Whose::New));
+        let own = changes.keys.into_iter().zip(changes.payloads);
+        let changed = own.map(|(key, payload)| Wanted::top(payload, Whose::These(vec![key])));
+        let wanted = made.chain(changed).collect();
+        let (written, moves_control) = nested::within(conn, place, collection, wanted, None).await?;
+        let mut keys = vec![String::new(); self.payloads.len()];
+        for (ord, written) in new.ords.iter().chain(&changes.ords).zip(written) {
+            keys[*ord] = written.into_iter().next().ok_or_else(Error::internal)?;
+        }
+        Ok((keys, moves_control))
     }
 
     /// The items as they are now; nothing when the caller may not read them.

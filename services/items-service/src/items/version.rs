@@ -5,6 +5,7 @@ mod compare;
 mod promote;
 mod read;
 mod save;
+mod unborn;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use planner::{Payload, Reader, Statement};
 use query::Query;
 use rpc::Caller;
 use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 
@@ -79,6 +81,40 @@ impl Version {
         }
         kept
     }
+}
+
+/// Items within the item without who sent them when: Directus notes both in each object that it keeps.
+fn unmarked(delta: &Payload, collection: &Collection) -> Result<Payload, Error> {
+    let (_, nested) = planner::apart(delta, collection);
+    let mut plain = delta.clone();
+    for (name, raw) in nested.iter().filter(|(_, raw)| MARKS.iter().any(|mark| raw.get().contains(mark))) {
+        plain.put(name, &without_marks(raw)?);
+    }
+    Ok(plain)
+}
+
+/// Members that a taken-over version has in its objects.
+const MARKS: [&str; 2] = ["_user", "_date"];
+
+fn without_marks(raw: &RawValue) -> Result<Box<RawValue>, Error> {
+    let failed = |_| Error::internal();
+    let plain = match raw.get().as_bytes().first() {
+        Some(b'{') => {
+            let object: Payload = serde_json::from_str(raw.get()).map_err(failed)?;
+            let mut plain = Payload::default();
+            for (name, raw) in object.iter().filter(|(name, _)| !MARKS.contains(name)) {
+                plain.put(name, &without_marks(raw)?);
+            }
+            to_raw_value(&plain)
+        }
+        Some(b'[') => {
+            let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(failed)?;
+            let entries = entries.into_iter().map(without_marks).collect::<Result<Vec<_>, Error>>()?;
+            to_raw_value(&entries)
+        }
+        _ => return Ok(raw.to_owned()),
+    };
+    plain.map_err(failed)
 }
 
 /// A row's JSON as what it stands for.

@@ -46,6 +46,40 @@ pub async fn prepare(
     Ok(())
 }
 
+/// What is asked of items of system collections before their fields are judged: nobody guesses what a new file is, and
+/// users have addresses that mail can be sent to.
+///
+/// # Errors
+/// `INVALID_PAYLOAD`, `FAILED_VALIDATION`.
+pub fn check_sent(payloads: &[Payload], collection: &Collection, action: Action) -> Result<(), Error> {
+    let typed = |payload: &Payload| {
+        payload.get("type").is_some_and(|raw| !matches!(raw.get(), "null" | "false" | "0" | "\"\""))
+    };
+    match collection.name.as_str() {
+        "directus_files" if action == Action::Create && !payloads.iter().all(typed) => {
+            Err(Error::invalid_payload("\"type\" is required"))
+        }
+        "directus_users" if payloads.iter().any(|payload| !is_addressed(payload)) => {
+            Err(Error::failed_validation("email", "email"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// No e-mail address is given, or one that can be one.
+fn is_addressed(payload: &Payload) -> bool {
+    let Some(raw) = payload.get("email").filter(|raw| raw.get() != "null") else { return true };
+    let Ok(address) = serde_json::from_str::<String>(raw.get()) else { return false };
+    let Some((own, domain)) = address.rsplit_once('@') else { return false };
+    let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '-');
+    let labels: Vec<&str> = domain.split('.').collect();
+    let last =
+        labels.last().is_some_and(|last| last.chars().count() > 1 && !last.chars().all(char::is_numeric));
+    let of_domain = labels.len() > 1 && last && labels.iter().all(|label| !label.is_empty() && plain(label));
+    let of_own = |c: char| !c.is_whitespace() && !c.is_control() && !"@\"(),:;<>[\\]".contains(c);
+    !own.is_empty() && own.chars().all(of_own) && of_domain && address.len() <= 254
+}
+
 /// Fields with the special `uuid` get one where nothing is sent.
 fn give_uuids(payload: &mut Payload, collection: &Collection, ids: &dyn Ids) -> Result<(), Errors> {
     for field in collection.fields.iter().filter(|field| field.has(Special::Uuid) && field.is_stored()) {

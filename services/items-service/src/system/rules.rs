@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::admins;
 use super::sessions::{self, Ended};
+use super::translations::Translated;
 use super::versions;
 use crate::failure::Failure;
 
@@ -37,8 +38,12 @@ pub struct Rules {
     had_admin: bool,
     /// Roles get parents: none may become its own ancestor.
     ancestry: bool,
+    /// A role is said to be its own parent.
+    own_parent: bool,
     /// Keys that are given to versions: an item has each once.
     version_keys: Vec<String>,
+    /// Translations whose key or language is given: each pair of them is there once.
+    translated: Option<Translated>,
 }
 
 impl Rules {
@@ -48,7 +53,8 @@ impl Rules {
         let emails = if users { emails(payloads) } else { Vec::new() };
         let ancestry = ancestry(collection, payloads);
         let version_keys = versions::keys(&collection.name, payloads);
-        Self { access: grants(collection), emails, ancestry, version_keys, ..Self::default() }
+        let translated = Translated::of(&collection.name, &[], payloads);
+        Self { access: grants(collection), emails, ancestry, version_keys, translated, ..Self::default() }
     }
 
     /// Those of a change of these keys.
@@ -63,7 +69,10 @@ impl Rules {
             let admins = access && collection.name != "directus_permissions";
             let version_keys = versions::keys(&collection.name, payloads);
             let ancestry = ancestry(collection, payloads);
-            return Self { access, admins, ancestry, version_keys, ..Self::default() };
+            let own_parent = ancestry && own_parent(keys, payloads);
+            let translated = Translated::of(&collection.name, keys, payloads);
+            let rest = Self { access, admins, ancestry, own_parent, ..Self::default() };
+            return Self { version_keys, translated, ..rest };
         }
         let himself = by.user.is_some_and(|user| keys.len() == 1 && keys[0] == user.to_string());
         let only_own = !names(payloads, &ENDING.map(|name| if OWN.contains(&name) { "" } else { name }));
@@ -121,7 +130,7 @@ impl Rules {
 
     /// There are none: one statement is a transaction by itself.
     pub fn is_empty(&self) -> bool {
-        let given = !self.emails.is_empty() || !self.version_keys.is_empty();
+        let given = !self.emails.is_empty() || !self.version_keys.is_empty() || self.translated.is_some();
         !(self.access || self.admins || self.ended.is_some() || given)
     }
 
@@ -133,6 +142,9 @@ impl Rules {
     /// What comes before the statements. The control row is held from here on, so that changes of access are made one
     /// after the other and each sees the admins that the one before it left.
     pub async fn before(&mut self, conn: &mut PgConnection) -> Result<(), Failure> {
+        if self.own_parent {
+            return Err(Error::invalid_payload("A role cannot be a parent of itself").into());
+        }
         if self.access {
             db::control::bump(conn, "access").await?;
         }
@@ -141,6 +153,9 @@ impl Rules {
         }
         if !self.version_keys.is_empty() {
             versions::queue(conn).await?;
+        }
+        if self.translated.is_some() {
+            Translated::queue(conn).await?;
         }
         if self.admins {
             self.had_admin = admins::any(conn).await?;
@@ -158,11 +173,14 @@ impl Rules {
             return Err(admins::refused().into());
         }
         if self.ancestry && sqlx::query_scalar(CIRCLE).fetch_one(&mut *conn).await? {
-            let reason = "A role can't be its own ancestor";
-            return Err(Error::invalid_payload(reason).with("field", "parent").into());
+            let reason = "A role cannot have a parent that is already a descendant of itself";
+            return Err(Error::invalid_payload(reason).into());
         }
         if !self.version_keys.is_empty() {
             versions::check_keys(conn, &self.version_keys).await?;
+        }
+        if let Some(translated) = &self.translated {
+            translated.check(conn).await?;
         }
         if !self.emails.is_empty() {
             const TWICE: &str = r#"SELECT max(email) FROM directus_users
@@ -183,6 +201,15 @@ const CIRCLE: &str = "WITH RECURSIVE above(id, parent) AS (
         SELECT id, parent FROM directus_roles WHERE parent IS NOT NULL
         UNION ALL SELECT r.id, r.parent FROM directus_roles r JOIN above a ON r.id = a.parent
     ) CYCLE id SET again USING path SELECT EXISTS (SELECT FROM above WHERE again)";
+
+/// Whether a payload gives one of its roles itself as its parent; one payload is for all keys, several are one per key.
+fn own_parent(keys: &[String], payloads: &[Payload]) -> bool {
+    payloads.iter().enumerate().any(|(index, payload)| {
+        let parent = payload.get("parent").and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let keys = if payloads.len() == 1 { keys } else { keys.get(index..=index).unwrap_or_default() };
+        parent.is_some_and(|parent| keys.iter().any(|key| key.eq_ignore_ascii_case(&parent)))
+    })
+}
 
 fn ancestry(collection: &Collection, payloads: &[Payload]) -> bool {
     collection.name == "directus_roles" && names(payloads, &["parent"])

@@ -53,7 +53,7 @@ impl<'a> Work<'a> {
     {
         Box::pin(async move {
             self.check_depth(depth)?;
-            let mut entries = self.decided(collection, wanted).await?;
+            let mut entries = self.decided(collection, wanted, depth).await?;
             self.permit(collection, &entries)?;
             if depth > 0 {
                 self.make_ready(collection, &mut entries).await?;
@@ -81,6 +81,7 @@ impl<'a> Work<'a> {
         &mut self,
         collection: &'a Collection,
         wanted: Vec<Wanted>,
+        depth: usize,
     ) -> Result<Vec<Entry>, Failure> {
         let mut asked: Vec<KeyText> = Vec::new();
         for one in &wanted {
@@ -105,19 +106,29 @@ impl<'a> Work<'a> {
                 Whose::IfThere(_) => return Err(Error::forbidden_collection(&collection.name).into()),
                 Whose::Either => match own_key(&payload, collection)? {
                     // The second of two that name a new key changes what the first made.
-                    Some(key) if !present.insert(key.clone()) => (vec![key], false),
+                    Some(key) if !present.insert(key.clone()) => {
+                        self.spare(collection, &key);
+                        (vec![key], false)
+                    }
                     _ => (Vec::new(), true),
                 },
             };
             if !new {
                 payload.remove(&collection.primary_key);
             }
-            let untouched = !new && payload.is_empty();
+            // What a request itself names is changed, and be it by stamps.
+            let untouched = !new && payload.is_empty() && depth > 0;
             let slots = self.reserve(cause, if new { 1 } else { keys.len() * usize::from(!untouched) })?;
             let (ones, manys) = (Vec::new(), Vec::new());
             entries.push(Entry { own: payload, keys, new, untouched, slots, ones, manys });
         }
         Ok(entries)
+    }
+
+    /// What was taken out of a list and comes into another stays.
+    fn spare(&mut self, collection: &Collection, key: &str) {
+        let doomed = self.doomed.iter_mut().filter(|doomed| doomed.collection.name == collection.name);
+        doomed.for_each(|doomed| doomed.keys.retain(|one| one != key));
     }
 
     /// Those of some keys whose items are there; they are locked.

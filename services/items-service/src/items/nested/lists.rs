@@ -28,8 +28,8 @@ struct List {
     kept: HashSet<KeyText>,
     /// Places in the next level of those that come or change.
     written: std::ops::Range<usize>,
-    /// Of these, places of those that refer to the item from then on.
-    linked: Vec<usize>,
+    /// Of these, places of those that say themselves whose they are.
+    astray: Vec<usize>,
     /// Those that are taken out; nothing when all others are.
     out: Option<HashSet<KeyText>>,
 }
@@ -51,7 +51,14 @@ impl<'a> Work<'a> {
                 fields.entry(many.field.clone()).or_default().push((many, parents.clone()));
             }
         }
-        for changes in fields.into_values() {
+        let mut seen = HashSet::new();
+        for mut changes in fields.into_values() {
+            if let Some((first, _)) = changes.first()
+                && !seen.insert((first.collection.clone(), first.by.clone()))
+            {
+                // Another field has shown the same items: what was new has some by now.
+                changes.iter_mut().flat_map(|(_, parents)| parents).for_each(|parent| parent.new = false);
+            }
             self.list(changes, depth).await?;
         }
         Ok(())
@@ -69,27 +76,36 @@ impl<'a> Work<'a> {
                 parents.iter().filter(|parent| !parent.new).map(|parent| parent.key.clone())
             })
             .collect();
-        let children = self.children(many, (&by, sort_field.as_deref()), &old).await?;
+        let mut children = self.children(many, (&by, sort_field.as_deref()), &old).await?;
         let (mut wanted, mut lists) = (Vec::new(), Vec::new());
         for (change, parents) in changes {
             for parent in parents {
-                lists.push(listed(&change, parent, &children, &mut wanted)?);
+                lists.push(listed((&change, many), parent, &mut children, &mut wanted)?);
             }
         }
+        let deeper = wanted.iter().any(|one| planner::is_nested(&one.payload, many));
         let written = self.level(many, wanted, (None, depth + 1)).await;
         let written = written.map_err(|failure| failure.nested_in(&field))?;
+        if deeper && !old.is_empty() {
+            // What is nested in these items may have come to the list, or left it, by a way of its own.
+            children = self.children(many, (&by, None), &old).await?;
+        }
         let mut released = Vec::new();
-        for list in lists {
-            let named: HashSet<&KeyText> =
-                written[list.written.clone()].iter().flatten().chain(&list.kept).collect();
+        let owners = owners(&lists, &written);
+        for (place, list) in lists.iter().enumerate() {
+            // What another list has taken is no longer this one's.
+            let owned = |key: &&KeyText| owners.get(key).is_none_or(|owner| *owner == Some(place));
             let present = children.of(&list.parent.key).iter();
-            let linked = list.linked.iter().flat_map(|place| &written[*place]);
-            let out: BTreeSet<KeyText> = match &list.out {
+            let written = written[list.written.clone()].iter().flatten();
+            let out: BTreeSet<&KeyText> = match &list.out {
                 // What was linked by this very change goes, too.
-                Some(out) => present.chain(linked).filter(|key| out.contains(*key)).cloned().collect(),
-                None => present.filter(|key| !named.contains(key)).cloned().collect(),
+                Some(out) => present.chain(written).filter(|key| out.contains(*key)).filter(owned).collect(),
+                None => {
+                    let named: HashSet<&KeyText> = written.chain(&list.kept).collect();
+                    present.filter(|key| !named.contains(key)).filter(owned).collect()
+                }
             };
-            let (keys, cause): (Vec<KeyText>, _) = (out.into_iter().collect(), list.parent.slot);
+            let (keys, cause): (Vec<KeyText>, _) = (out.into_iter().cloned().collect(), list.parent.slot);
             if keys.is_empty() {
                 continue;
             }
@@ -132,10 +148,24 @@ impl<'a> Work<'a> {
     }
 }
 
+/// The list by its place that each written item is of in the end: the last one that took it; nothing for one that says
+/// itself whose it is.
+fn owners<'w>(lists: &[List], written: &'w [Vec<KeyText>]) -> HashMap<&'w KeyText, Option<usize>> {
+    let mut owners = HashMap::new();
+    for (place, list) in lists.iter().enumerate() {
+        for one in list.written.clone() {
+            let owner = (!list.astray.contains(&one)).then_some(place);
+            owners.extend(written[one].iter().map(|key| (key, owner)));
+        }
+    }
+    owners
+}
+
 /// Items that refer to others, as they were.
 #[derive(Debug, Default)]
 struct Children {
     lists: HashMap<KeyText, Vec<KeyText>>,
+    /// Whose each is; where lists of one level take it in turn, that of the last one so far.
     parents: HashMap<KeyText, KeyText>,
     /// The last place in each list.
     last: HashMap<KeyText, i64>,
@@ -153,9 +183,9 @@ impl Children {
 
 /// What one item's list is to become; what has to be written for it goes to `wanted`.
 fn listed(
-    change: &NestedMany,
+    (change, many): (&NestedMany, &Collection),
     parent: Parent,
-    children: &Children,
+    children: &mut Children,
     wanted: &mut Vec<Wanted>,
 ) -> Result<List, Error> {
     let first = wanted.len();
@@ -169,7 +199,7 @@ fn listed(
         wanted.push(Wanted { payload, whose, cause: parent.slot });
         Ok(())
     };
-    let (mut out, mut linked) = (None, Vec::new());
+    let (mut out, mut astray) = (None, Vec::new());
     match &change.change {
         ManyChange::All(entries) => {
             let mut linked = HashSet::new();
@@ -177,28 +207,41 @@ fn listed(
                 match entry {
                     Listed::Key(key) if children.is_of(key, &parent.key) => drop(kept.insert(key.clone())),
                     Listed::Key(key) if !linked.insert(key) => {}
-                    Listed::Key(key) => want(&Payload::default(), Whose::Named(key.clone()))?,
-                    Listed::Item(item) => want(item, Whose::Either)?,
+                    Listed::Key(key) => {
+                        children.parents.insert(key.clone(), parent.key.clone());
+                        want(&Payload::default(), Whose::Named(key.clone()))?;
+                    }
+                    Listed::Item(item) => {
+                        let key = planner::own_key(item, many)?;
+                        children.parents.extend(key.map(|key| (key, parent.key.clone())));
+                        want(item, Whose::Either)?;
+                    }
                 }
             }
         }
         ManyChange::Some { create, update, delete } => {
-            let mut last = children.last.get(&parent.key).copied().unwrap_or(0);
-            for item in create {
+            let last = children.last.entry(parent.key.clone()).or_default();
+            let (before, mut most) = (*last, *last);
+            for (item, place) in create.iter().zip(1..) {
                 let mut item = item.clone();
-                last += 1;
-                if let Some(sort_field) = change.sort_field.as_ref().filter(|name| item.get(name).is_none()) {
-                    item.set_text(sort_field, &last.to_string())?;
+                if let Some(sort_field) = &change.sort_field {
+                    let given = item.get(sort_field).map(|raw| raw.get().trim_matches('"').parse());
+                    if given.is_none() {
+                        item.set_text(sort_field, &(before + place).to_string())?;
+                    }
+                    most = most.max(given.map_or(before + place, |given| given.unwrap_or(0)));
                 }
                 want(&item, Whose::New)?;
             }
+            // Where the same item's list grows once more in this level, it goes on from there.
+            *last = most;
             update.iter().try_for_each(|(key, item)| want(item, Whose::IfThere(key.clone())))?;
-            let stays = |(_, (_, item)): &(usize, &(KeyText, Payload))| item.get(&change.by).is_none();
-            linked.extend(
-                update.iter().enumerate().filter(stays).map(|(place, _)| first + create.len() + place),
+            let goes = |(_, (_, item)): &(usize, &(KeyText, Payload))| item.get(&change.by).is_some();
+            astray.extend(
+                update.iter().enumerate().filter(goes).map(|(place, _)| first + create.len() + place),
             );
             out = Some(delete.iter().cloned().collect());
         }
     }
-    Ok(List { written: first..wanted.len(), parent, kept, linked, out })
+    Ok(List { written: first..wanted.len(), parent, kept, astray, out })
 }

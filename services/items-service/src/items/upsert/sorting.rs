@@ -52,7 +52,7 @@ impl Sorted {
 #[derive(Default)]
 pub struct New {
     /// Where they stand among all payloads.
-    ords: Vec<usize>,
+    pub ords: Vec<usize>,
     /// The same number of payloads.
     pub payloads: Vec<Payload>,
     /// Which of them give their keys; the others' come from a sequence.

@@ -6,11 +6,12 @@ use planner::{Payload, Reader};
 use proto::items::v1 as pb;
 use rpc::Caller;
 
-use super::{VERSIONS, Version, hash, json};
+use super::{VERSIONS, Version, hash, json, unmarked};
 use crate::execute;
 use crate::failure::Failure;
 use crate::items::create::writable;
 use crate::items::judge::Judging;
+use crate::items::nested::{self, Place, Wanted, Whose};
 use crate::items::update::{self, Change};
 use crate::items::write::Tries;
 use crate::state::State;
@@ -51,18 +52,13 @@ async fn attempt(
     let Some(delta) = found.delta.filter(|delta| !delta.is_empty()) else {
         return Err(Error::unprocessable("No changes to promote").into());
     };
-    let payload = chosen(&delta, &request.fields);
-    if planner::is_nested(&payload, collection) {
-        let reason = "The version keeps items within the item, and those can't be promoted yet";
-        return Err(Error::invalid_payload(reason).into());
-    }
+    let payload = chosen(&unmarked(&delta, collection)?, &request.fields);
     let asked = pb::UpdateItemsRequest { payload: json(&payload)?, ..pb::UpdateItemsRequest::default() };
     let change = Change { caller, request: &asked, one: true, keys: &keys };
     let mut stamp = state.stamp(caller);
     let judging = Judging::init(&state.db, (collection, Action::Update), reader, &stamp).await?;
     let (payloads, plain) = update::prepared(state, &snapshot, &judging, vec![payload], change).await?;
     let held = judging.held(plain.map(|plain| update::groups(&keys, plain, false)), None);
-    let groups = update::groups(&keys, payloads, false);
     let mut tx = execute::begin(&state.db).await?;
     let any = Reader { access: &EVERYTHING, ..reader };
     execute::rows(&mut tx, &planner::plan_lock(&keys, None, collection, any)?).await?;
@@ -73,8 +69,20 @@ async fn attempt(
     if let Some(held) = &held {
         held.check(&mut tx).await?;
     }
-    let changed = update::within(&mut tx, state, &groups, (collection, reader), &mut stamp).await?;
+    let (changed, moves_control) = if nested::any(&payloads, collection) {
+        let place = Place { state, caller, snapshot: &snapshot, reader, stamp: &stamp };
+        let all = |payload| Wanted::top(payload, Whose::These(keys.to_vec()));
+        let wanted = payloads.into_iter().map(all).collect();
+        (true, nested::within(&mut tx, place, collection, wanted, None).await?.1)
+    } else {
+        let groups = update::groups(&keys, payloads, false);
+        let changed = update::within(&mut tx, state, &groups, (collection, reader), &mut stamp).await?;
+        (changed, false)
+    };
     execute::commit(tx).await?;
+    if moves_control {
+        state.announce_control().await;
+    }
     if changed {
         state.announce().await;
     }

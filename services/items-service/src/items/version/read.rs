@@ -2,14 +2,17 @@
 
 use bytes::Bytes;
 use model::{Collection, Error, Filter, Operator};
+use planner::{Payload, Statement};
 use query::Query;
 use rpc::Caller;
 use sqlx::Row as _;
 
 use super::compare::raw;
-use super::{VERSIONS, Version, json, main_item, parsed};
+use super::unborn::Unborn;
+use super::{VERSIONS, Version, json, main_item, parsed, unmarked};
 use crate::execute;
 use crate::failure::Failure;
+use crate::items::nested::{self, Place, Wanted, Whose};
 use crate::snapshot::Snapshot;
 use crate::state::{Asking, State};
 
@@ -56,10 +59,35 @@ pub async fn item(
         item.overlay(&kept);
         return Ok((found.item, json(&item)?));
     }
-    let delta = found.delta.unwrap_or_default();
-    let plan = planner::plan_read_version(&found.item, &delta, query, collection, reader)?;
+    let (own, nested) = planner::apart(&unmarked(&found.delta.unwrap_or_default(), collection)?, collection);
+    let plan = planner::plan_read_version(&found.item, &own, query, collection, reader)?;
+    if !nested.is_empty() {
+        let stamp = state.stamp(caller);
+        let place = Place { state, caller, snapshot, reader, stamp: &stamp };
+        let item = rehearsed(place, collection, (&found.item, nested), (query, &plan)).await?;
+        return Ok((found.item, item));
+    }
     let row = execute::row_alone(db, &plan, false).await?.ok_or_else(Error::forbidden)?;
     Ok((found.item, Bytes::from(row.try_get::<String, _>("item")?)))
+}
+
+/// The item after what the version keeps within it was written by the reader, which is taken back at once: who may not
+/// write it is not shown what it would be like.
+async fn rehearsed(
+    place: Place<'_>,
+    collection: &Collection,
+    (key, nested): (&str, Payload),
+    (query, plan): (&Query, &Statement),
+) -> Result<Bytes, Failure> {
+    let Place { state, snapshot, .. } = place;
+    let mut tx = execute::begin(&state.db).await?;
+    let wanted = vec![Wanted::top(nested, Whose::Named(key.to_owned()))];
+    let new = nested::rehearse(&mut tx, place, collection, wanted).await?;
+    let rows = execute::rows(&mut tx, plan).await?;
+    let item = rows.first().ok_or_else(Error::forbidden)?.try_get::<String, _>("item")?;
+    tx.rollback().await?;
+    let unborn = Unborn { new: &new, schema: &snapshot.schema };
+    json(&unborn.item(&parsed(&item)?, collection, Some(query))?)
 }
 
 fn is(field: &str, value: String) -> Filter {

@@ -47,7 +47,7 @@ async fn attempt(state: &State, caller: &Caller, id: &str, draft: &Payload) -> R
     let collection = found.collection(&snapshot)?;
     let everything = Query::default();
     let mut item = main_item(state, caller, &found.item, &everything, (collection, reader)).await?;
-    let draft = planner::check_draft(draft, collection)?;
+    let draft = planner::check_draft(draft, collection, &snapshot.schema)?;
     if draft.is_empty() {
         item.overlay(&found.kept(collection, reader));
         return json(&item);
