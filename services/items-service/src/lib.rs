@@ -10,6 +10,7 @@ use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::events::v1::events_service_server::EventsServiceServer;
 use proto::history::v1::history_service_server::HistoryServiceServer;
+use proto::imports::v1::imports_service_server::ImportsServiceServer;
 use proto::items::v1::items_service_server::ItemsServiceServer;
 use proto::schema::v1::schema_service_server::SchemaServiceServer;
 use rpc::{Channel, Guard, Signer};
@@ -22,6 +23,7 @@ mod execute;
 mod failure;
 mod filter;
 mod history;
+mod imports;
 mod items;
 mod plans;
 pub mod relay;
@@ -96,6 +98,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     }
     start(&state, &config, &runtime);
     let live = events::Live::start(&state, &runtime);
+    let imports = imports::Imports::start(&state, &config.imports, &runtime);
     let direct = state.clone();
     let tasks = runtime.tasks.clone();
     let streams = items::Streams::new(&state.db, tasks, config.stream_timeout, config.stream_patience);
@@ -113,6 +116,11 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         )
         .service(
             HistoryServiceServer::new(history::History(state.clone()))
+                .max_decoding_message_size(max)
+                .max_encoding_message_size(max),
+        )
+        .service(
+            ImportsServiceServer::new(imports)
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(max),
         )

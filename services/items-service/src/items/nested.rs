@@ -102,6 +102,8 @@ struct Work<'a> {
     slots: Vec<Slot>,
     rules: Vec<Rules>,
     doomed: Vec<Doomed<'a>>,
+    /// Hooks were asked about the items that are nested in nothing, and those were made ready.
+    ready: bool,
 }
 
 /// Writes items of a collection with all that is nested in them. Filter hooks were asked about them and they were made
@@ -125,7 +127,7 @@ pub async fn write<'a>(
         // Others are told below that they may not: it may only be out of their reach.
         condition::hold(ending.condition, before)?;
     }
-    let mut work = Work { place, conn: &mut tx, slots: Vec::new(), rules: Vec::new(), doomed: Vec::new() };
+    let mut work = Work::new(place, &mut tx, true);
     let keys = work.level(collection, wanted, (filter, 0)).await?;
     let moves_control = work.finish().await?;
     let mut seen = std::collections::HashSet::new();
@@ -142,6 +144,20 @@ pub async fn write<'a>(
     }
     state.announce().await;
     Ok(written)
+}
+
+/// Writes items within a transaction of the caller's: those whose keys are there change, the others are made. The filter
+/// hooks are asked here about all of them. Whether a control row has moved.
+pub async fn either<'a>(
+    place: Place<'a>,
+    conn: &'a mut PgConnection,
+    collection: &'a Collection,
+    payloads: Vec<Payload>,
+) -> Result<bool, Failure> {
+    let wanted = payloads.into_iter().map(|payload| Wanted::top(payload, Whose::Either)).collect();
+    let mut work = Work::new(place, conn, false);
+    work.level(collection, wanted, (None, 0)).await?;
+    work.finish().await
 }
 
 /// The version of the one item of a write under a condition, which is locked from now on.
@@ -166,6 +182,10 @@ async fn before(
 }
 
 impl<'a> Work<'a> {
+    fn new(place: Place<'a>, conn: &'a mut PgConnection, ready: bool) -> Self {
+        Self { place, conn, slots: Vec::new(), rules: Vec::new(), doomed: Vec::new(), ready }
+    }
+
     /// Appends the events, deletes what was taken out of lists, and asks the rules that must hold in the end. Whether a
     /// control row has moved.
     async fn finish(&mut self) -> Result<bool, Failure> {
