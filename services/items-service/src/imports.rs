@@ -44,7 +44,8 @@ static ENDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter("eventus_imports_total", "Imports that have ended, by state.", &["state"])
 });
 static PENDING: LazyLock<IntGauge> = LazyLock::new(|| {
-    let pending = metrics::gauge("eventus_imports_pending", "Imports that have not ended, in the whole fleet.", &[]);
+    let pending =
+        metrics::gauge("eventus_imports_pending", "Imports that have not ended, in the whole fleet.", &[]);
     pending.with_label_values::<&str>(&[])
 });
 
@@ -122,7 +123,8 @@ impl Imports {
     /// Works on a job as a task of the process.
     fn begin(&self, work: Work, place: OwnedSemaphorePermit, runtime: &Runtime) {
         let woken = Arc::clone(&self.woken);
-        let span = tracing::info_span!("import", import = %work.job.id, request_id = work.job.caller.request_id);
+        let span =
+            tracing::info_span!("import", import = %work.job.id, request_id = work.job.caller.request_id);
         runtime.tasks.detach(
             async move {
                 work.run().await;
@@ -149,7 +151,8 @@ impl Imports {
             SELECT count(*) FROM ended";
         let job = self.find(caller, id).await?;
         let told = |error: sqlx::Error| self.state.failure(&error, "");
-        let cancelled: i64 = sqlx::query_scalar(CANCEL).bind(job.id).fetch_one(&self.state.db).await.map_err(told)?;
+        let cancelled: i64 =
+            sqlx::query_scalar(CANCEL).bind(job.id).fetch_one(&self.state.db).await.map_err(told)?;
         if cancelled == 1 {
             ENDED.with_label_values(&["cancelled"]).inc();
             tracing::info!(import = %job.id, collection = job.collection, "an import was cancelled");

@@ -120,9 +120,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
                 .max_encoding_message_size(max),
         )
         .service(
-            ImportsServiceServer::new(imports)
-                .max_decoding_message_size(max)
-                .max_encoding_message_size(max),
+            ImportsServiceServer::new(imports).max_decoding_message_size(max).max_encoding_message_size(max),
         )
         .service(EventsServiceServer::new(events::Events::new(state, live)))
         .face(face);

@@ -29,7 +29,11 @@ pub struct Writer<'a> {
 ///
 /// # Errors
 /// 403, as where there is no such collection; 400 for a singleton.
-pub fn target<'s>(snapshot: &'s Snapshot, name: &str, access: &access::Access) -> Result<&'s Collection, Error> {
+pub fn target<'s>(
+    snapshot: &'s Snapshot,
+    name: &str,
+    access: &access::Access,
+) -> Result<&'s Collection, Error> {
     let collection = snapshot.schema.collection(name).filter(|collection| !collection.system);
     let collection = collection.ok_or_else(|| Error::forbidden_collection(name))?;
     for (action, verb) in [(Action::Create, "create"), (Action::Update, "update")] {
@@ -49,7 +53,12 @@ pub fn target<'s>(snapshot: &'s Snapshot, name: &str, access: &access::Access) -
 impl Writer<'_> {
     /// Writes rows, all or none of them in the end: after a failure the transaction is of no use. `first`: their place
     /// in the file. Whether a control row has moved.
-    pub async fn write(&self, conn: &mut PgConnection, rows: &[Payload], first: usize) -> Result<bool, Failure> {
+    pub async fn write(
+        &self,
+        conn: &mut PgConnection,
+        rows: &[Payload],
+        first: usize,
+    ) -> Result<bool, Failure> {
         let Self { state, job } = self;
         let snapshot = state.snapshots.present();
         let asking = state.asking(&job.caller);

@@ -96,7 +96,8 @@ mod tests {
             };
             match found {
                 Step::Record(values, used) => {
-                    let text = |value: &std::borrow::Cow<'_, [u8]>| String::from_utf8_lossy(value).into_owned();
+                    let text =
+                        |value: &std::borrow::Cow<'_, [u8]>| String::from_utf8_lossy(value).into_owned();
                     records.push(values.iter().map(text).collect());
                     at += used;
                 }
@@ -110,7 +111,14 @@ mod tests {
     fn records_are_the_same_in_any_buffers() {
         let of = |text: &str| records(text).unwrap();
         let plain = [vec!["s".to_owned(), "n".to_owned()], vec!["a".to_owned(), "1".to_owned()]];
-        for text in ["s,n\na,1\n", "s,n\r\na,1\r\n", "s,n\ra,1\r", "s,n\na,1", "s,n\r\n\r\n\na,1\n\n", "\"s\",n\n\"a\",\"1\""] {
+        for text in [
+            "s,n\na,1\n",
+            "s,n\r\na,1\r\n",
+            "s,n\ra,1\r",
+            "s,n\na,1",
+            "s,n\r\n\r\n\na,1\n\n",
+            "\"s\",n\n\"a\",\"1\"",
+        ] {
             assert_eq!(of(text), plain, "{text:?}");
         }
         assert_eq!(of("\"a \"\"q\"\" b\",\"x\r\ny\",\n"), [["a \"q\" b", "x\r\ny", ""]]);

@@ -95,7 +95,10 @@ mod tests {
         assert_eq!(numbered(vec![1, 2, 3]), json!([{"type": "lines", "rows": [1, 2, 3]}]));
         assert_eq!(numbered(vec![4, 2, 1, 3]), json!([{"type": "range", "start": 1, "end": 4}]));
         let mixed = numbered(vec![1, 2, 3, 5, 6, 7, 8, 9, 10, 12]);
-        assert_eq!(mixed, json!([{"type": "range", "start": 5, "end": 10}, {"type": "lines", "rows": [1, 2, 3, 12]}]));
+        assert_eq!(
+            mixed,
+            json!([{"type": "range", "start": 5, "end": 10}, {"type": "lines", "rows": [1, 2, 3, 12]}])
+        );
     }
 
     #[test]
@@ -108,8 +111,14 @@ mod tests {
         assert_eq!(findings.count(), 3);
         let told = findings.errors().0;
         let of = |index: usize| json!([told[index].code.as_str(), told[index].extensions]);
-        assert_eq!(of(0), json!(["FAILED_VALIDATION", {"field": "title", "type": "required", "rows": [{"type": "lines", "rows": [2]}]}]));
-        assert_eq!(of(1), json!(["RECORD_NOT_UNIQUE", {"field": "slug", "rows": [{"type": "lines", "rows": [1, 3]}]}]));
+        assert_eq!(
+            of(0),
+            json!(["FAILED_VALIDATION", {"field": "title", "type": "required", "rows": [{"type": "lines", "rows": [2]}]}])
+        );
+        assert_eq!(
+            of(1),
+            json!(["RECORD_NOT_UNIQUE", {"field": "slug", "rows": [{"type": "lines", "rows": [1, 3]}]}])
+        );
     }
 
     #[test]

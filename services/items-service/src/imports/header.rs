@@ -93,7 +93,11 @@ fn path(name: &str) -> Result<Vec<Way>, String> {
     }
     let way = |(index, way): (usize, &&str)| match way.parse::<usize>() {
         Ok(at) if index > 0 && way.bytes().all(|byte| byte.is_ascii_digit()) => {
-            if at < LONGEST { Ok(Way::Element(at)) } else { Err(format!("The column \"{name}\" leads beyond place {LONGEST}")) }
+            if at < LONGEST {
+                Ok(Way::Element(at))
+            } else {
+                Err(format!("The column \"{name}\" leads beyond place {LONGEST}"))
+            }
         }
         _ => Ok(Way::Member(serde_json::Value::from(*way).to_string())),
     };
@@ -217,7 +221,11 @@ mod tests {
             (&["a", "b", "c"], &["null", "true", "false"], r#"{"a":null,"b":true,"c":false}"#),
             (&["a", "b", "c"], &["NULL", "TRUE", "undefined"], r#"{"a":"NULL","b":"TRUE","c":"undefined"}"#),
             (&["a", "b"], &["007", "1e3"], r#"{"a":"007","b":"1e3"}"#),
-            (&["j", "k", "l"], &[r#"{"x":  "a  \" b"}"#, " [1, 2]", "[1,"], r#"{"j":{"x":"a  \" b"},"k":[1,2],"l":"[1,"}"#),
+            (
+                &["j", "k", "l"],
+                &[r#"{"x":  "a  \" b"}"#, " [1, 2]", "[1,"],
+                r#"{"j":{"x":"a  \" b"},"k":[1,2],"l":"[1,"}"#,
+            ),
             (&["s", "s"], &["a", "b"], r#"{"s":"a"}"#),
             (&["s", ""], &["a", "b"], r#"{"s":"a"}"#),
             (&["s", "n"], &["a"], r#"{"s":"a"}"#),

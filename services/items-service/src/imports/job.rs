@@ -125,7 +125,8 @@ impl Job {
     fn shown_errors(&self) -> Vec<Value> {
         let errors = self.errors.as_ref().and_then(Value::as_array).into_iter().flatten();
         let shown = errors.map(|error| {
-            let mut extensions = error.get("extensions").and_then(Value::as_object).cloned().unwrap_or_default();
+            let mut extensions =
+                error.get("extensions").and_then(Value::as_object).cloned().unwrap_or_default();
             extensions.insert("code".to_owned(), error["code"].clone());
             json!({"message": error["message"], "extensions": extensions})
         });

@@ -49,7 +49,8 @@ pub fn step<'a>(input: &'a [u8], place: &mut Place, last: bool) -> Result<Step<'
             (Place::Open | Place::Behind, Some(b']')) => (*place, at) = (Place::Closed, at + 1),
             (Place::Open, Some(_)) => return element(input, at, place, last),
             (Place::Behind, Some(b',')) => {
-                let next = at + 1 + input[at + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                let next =
+                    at + 1 + input[at + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
                 if next == input.len() {
                     // The comma is read again, with what comes behind it.
                     return more("Parser has expected a value");
@@ -149,7 +150,7 @@ mod tests {
             ("[{}{}]", "comma"),
             ("[{}] x", "behind the array"),
             ("[{\"a\" 1}]", "expected"),
-            ("[{]]", "expected"),
+            ("[{]]", "key must be"),
         ] {
             let refused = elements(text).unwrap_err();
             assert!(refused.contains(reason), "{text}: {refused}");

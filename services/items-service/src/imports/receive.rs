@@ -42,7 +42,8 @@ pub async fn begin(state: &State, caller: &Caller, request: pb::BeginImportReque
     once::of(caller, &idempotency_key, Vec::new, &state.idempotency)?;
     let id = state.ids.ordered();
     let begin = sqlx::query(BEGIN).bind(id).bind(&collection).bind(format.name()).bind(dry_run);
-    let begin = begin.bind(Json(&caller.accountability)).bind(caller.accountability.user).bind(&caller.request_id);
+    let begin =
+        begin.bind(Json(&caller.accountability)).bind(caller.accountability.user).bind(&caller.request_id);
     begin.execute(&state.db).await.map_err(|error| state.failure(&error, &collection))?;
     Ok(id)
 }
@@ -82,7 +83,8 @@ async fn announced(state: &State, caller: &Caller, id: &str) -> Result<Uuid, Err
         WHERE id = $1 AND state = 'receiving' AND user_id IS NOT DISTINCT FROM $2";
     let id: Uuid = id.parse().map_err(|_| Error::forbidden())?;
     let there = sqlx::query_scalar(THERE).bind(id).bind(caller.accountability.user);
-    let there: Option<Uuid> = there.fetch_optional(&state.db).await.map_err(|error| state.failure(&error, ""))?;
+    let there: Option<Uuid> =
+        there.fetch_optional(&state.db).await.map_err(|error| state.failure(&error, ""))?;
     Ok(there.ok_or_else(Error::forbidden)?)
 }
 
@@ -130,7 +132,11 @@ async fn keep(imports: &Imports, id: Uuid, first: u64, piece: &[u8]) -> Result<(
     let place = i64::try_from(first).unwrap_or(i64::MAX);
     let keep = sqlx::query(KEEP).bind(id).bind(place).bind(piece).execute(&imports.state.db);
     let kept = keep.await.map_err(|error| imports.state.failure(&error, ""))?;
-    if kept.rows_affected() == 1 { Ok(()) } else { Err(Error::invalid_payload("The upload took too long").into()) }
+    if kept.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Error::invalid_payload("The upload took too long").into())
+    }
 }
 
 /// How often another with the same key may have ended meanwhile.
@@ -146,7 +152,8 @@ async fn settle(
     const SETTLE: &str = "UPDATE eventus.imports SET state = 'running', bytes_total = $2, key_owner = $3, \
         idempotency_key = $4, fingerprint = $5, next_attempt = now() WHERE id = $1 AND state = 'receiving'";
     const ASKED: &str = "SELECT collection, format, dry_run FROM eventus.imports WHERE id = $1";
-    const UNDER: &str = "SELECT id, fingerprint FROM eventus.imports WHERE key_owner = $1 AND idempotency_key = $2";
+    const UNDER: &str =
+        "SELECT id, fingerprint FROM eventus.imports WHERE key_owner = $1 AND idempotency_key = $2";
     let state = &imports.state;
     let told = |error: sqlx::Error| state.failure(&error, "");
     let asked = sqlx::query_as(ASKED).bind(id).fetch_one(&state.db).await;
@@ -155,7 +162,8 @@ async fn settle(
     let once = once::of(caller, key, asked, &state.idempotency)?;
     for _ in 0..RACES {
         let settle = sqlx::query(SETTLE).bind(id).bind(i64::try_from(total).unwrap_or(i64::MAX));
-        let settle = settle.bind(once.as_ref().map(|once| &once.owner)).bind(once.as_ref().map(|once| &once.key));
+        let settle =
+            settle.bind(once.as_ref().map(|once| &once.owner)).bind(once.as_ref().map(|once| &once.key));
         let settled = settle.bind(once.as_ref().map(|once| &once.fingerprint)).execute(&state.db).await;
         let taken = match settled {
             Ok(_) => return Ok(Received { job: found(state, id).await?, replayed: false }),

@@ -79,7 +79,8 @@ impl Rows {
             Format::Json => Form::Json(Place::Start),
         };
         let (buffer, total) = (Vec::new(), job.bytes_total);
-        let mut rows = Self { db: db.clone(), import: job.id, form, buffer, at: 0, first: 0, total, count: 0 };
+        let mut rows =
+            Self { db: db.clone(), import: job.id, form, buffer, at: 0, first: 0, total, count: 0 };
         if job.format == Format::Csv || job.bytes == 0 {
             rows.begin().await?;
         }
@@ -100,7 +101,8 @@ impl Rows {
             return Ok(());
         }
         loop {
-            let found = csv::step(&self.buffer[self.at..], self.is_whole()).map_err(|why| self.malformed(why))?;
+            let found =
+                csv::step(&self.buffer[self.at..], self.is_whole()).map_err(|why| self.malformed(why))?;
             match found {
                 csv::Step::Record(names, used) => {
                     let header = Header::new(&names).map_err(|why| self.malformed(&why))?;
@@ -119,7 +121,8 @@ impl Rows {
     pub async fn batch(&mut self, most: usize) -> Result<Batch, Broken> {
         let mut batch = Batch::default();
         let begun = self.place();
-        while batch.rows.len() < most && usize::try_from(self.place() - begun).is_ok_and(|read| read < BATCH) {
+        while batch.rows.len() < most && usize::try_from(self.place() - begun).is_ok_and(|read| read < BATCH)
+        {
             let Some(text) = self.next().await? else {
                 batch.last = true;
                 break;

@@ -68,7 +68,9 @@ impl Work {
         let done = self.write().await;
         let told = match done {
             Ok(()) => self.told("done", None).await,
-            Err(Stop::Lost) => return tracing::info!(import = %id, "an import was stopped, or is another's now"),
+            Err(Stop::Lost) => {
+                return tracing::info!(import = %id, "an import was stopped, or is another's now");
+            }
             Err(Stop::Leave) => self.release(0).await,
             Err(Stop::Refused(errors)) => self.fail(errors).await,
             Err(Stop::Failed(failure)) => self.again(failure).await,
@@ -141,7 +143,8 @@ impl Work {
                 }
             };
             first += batch.rows.len();
-            let enough = findings.as_ref().is_some_and(|findings| findings.count() >= self.settings.max_errors);
+            let enough =
+                findings.as_ref().is_some_and(|findings| findings.count() >= self.settings.max_errors);
             if batch.last || enough {
                 return Ok((moves_control, number(first), batch.end));
             }
