@@ -144,7 +144,7 @@ async fn what_is_wrong_is_told_with_its_rows() {
         json!({"message": format!("Value \"{value}\" for field \"uq\" in collection \"goods\" has to be unique."),
                "extensions": {"field": "uq", "rows": rows, "code": "RECORD_NOT_UNIQUE"}})
     };
-    let null = |rows: Value| {
+    let empty = |rows: Value| {
         json!({"message": "Validation failed for field \"s\". Value can't be null.",
                "extensions": {"field": "s", "type": "nnull", "rows": rows, "code": "FAILED_VALIDATION"}})
     };
@@ -155,7 +155,7 @@ async fn what_is_wrong_is_told_with_its_rows() {
     let foreign = json!({"message": "Invalid foreign key \"999\" for field \"author\" in collection \"goods\".",
         "extensions": {"field": "author", "rows": lines(&[1]), "code": "INVALID_FOREIGN_KEY"}});
     for (media_type, file, expected) in [
-        (CSV, "s,t,n\nnull,null,null\nNULL,NULL,\n", json!([null(lines(&[1]))])),
+        (CSV, "s,t,n\nnull,null,null\nNULL,NULL,\n", json!([empty(lines(&[1]))])),
         (CSV, "s,uq\na,x\nb,x\n", json!([taken("x", lines(&[2]))])),
         (CSV, "s,author\na,999\n", json!([foreign])),
         (CSV, "s,v\na,abc\nb,ABC\nc,123\n", json!([regex("ABC", lines(&[2])), regex("123", lines(&[3]))])),
@@ -170,7 +170,7 @@ async fn what_is_wrong_is_told_with_its_rows() {
             json!([
                 regex("X", lines(&[2])),
                 regex("Y", lines(&[3])),
-                null(lines(&[6])),
+                empty(lines(&[6])),
                 taken("q", lines(&[5]))
             ]),
         ),

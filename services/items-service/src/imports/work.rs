@@ -153,19 +153,19 @@ impl Work {
 
     /// Chunk by chunk, each in a transaction.
     async fn write_chunks(&mut self) -> Result<(), Stop> {
-        let mut rows = Rows::open(&self.state.db, &self.job).await?;
-        loop {
-            let batch = rows.batch(self.chunk()).await?;
-            if !batch.rows.is_empty() {
-                self.write_chunk(&batch).await?;
-            }
-            if batch.last {
-                return Ok(());
-            }
-            if self.soft.is_cancelled() {
+        let (most, mut rows) = (self.chunk(), Rows::open(&self.state.db, &self.job).await?);
+        let mut batch = rows.batch(most).await?;
+        while !batch.rows.is_empty() {
+            // While PostgreSQL writes these rows, the next ones are read.
+            let next = async { if batch.last { Ok(Batch::default()) } else { rows.batch(most).await } };
+            let (written, next) = tokio::join!(self.write_chunk(&batch), next);
+            written?;
+            batch = next?;
+            if self.soft.is_cancelled() && !batch.rows.is_empty() {
                 return Err(Stop::Leave);
             }
         }
+        Ok(())
     }
 
     async fn write_chunk(&mut self, batch: &Batch) -> Result<(), Stop> {
