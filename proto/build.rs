@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-const FILES: [&str; 9] =
-    ["common", "items", "schema", "auth", "hooks", "analytics", "webhooks", "events", "history"];
+const FILES: [&str; 10] =
+    ["common", "items", "schema", "auth", "hooks", "analytics", "webhooks", "events", "history", "imports"];
 
 #[expect(clippy::disallowed_methods, reason = "a build script speaks to cargo by its environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

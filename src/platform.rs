@@ -170,6 +170,7 @@ fn services(role: Role) -> &'static [&'static str] {
             "eventus.schema.v1.SchemaService",
             "eventus.events.v1.EventsService",
             "eventus.history.v1.HistoryService",
+            "eventus.imports.v1.ImportsService",
         ],
         Role::Auth => &["eventus.auth.v1.AuthService"],
         Role::Hooks => &["eventus.hooks.v1.HooksService"],

@@ -44,7 +44,8 @@ impl Document {
     }
 }
 
-fn essence(content_type: &str) -> String {
+/// A media type without its parameters.
+pub fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
@@ -69,7 +70,8 @@ async fn file(form: Bytes, content_type: &str) -> Result<Document, Error> {
     Err(Error::invalid_payload("No file was included in the body"))
 }
 
-fn unsupported(media_type: Option<&str>) -> Error {
+/// 415 for a request whose body is no such form.
+pub fn unsupported(media_type: Option<&str>) -> Error {
     let name = media_type.unwrap_or("undefined");
     let error = Error::new(ErrorCode::UnsupportedMediaType)
         .with_message(format!("Unsupported media type \"{name}\" in Content-Type header."))

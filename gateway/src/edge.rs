@@ -5,6 +5,7 @@ mod redact;
 mod request_id;
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -19,6 +20,7 @@ use tracing::{Instrument, Span};
 
 use crate::answer;
 use crate::failure::Failure;
+use crate::routes::imports;
 use crate::state::Gateway;
 use crate::token;
 
@@ -45,6 +47,11 @@ struct Seen {
 impl Seen {
     fn route(&self) -> &str {
         self.route.as_ref().map_or("none", MatchedPath::as_str)
+    }
+
+    /// How long the answer may take. That to a file comes when its items are written; its parts have limits of their own.
+    fn limit(&self, gateway: &Gateway) -> Duration {
+        if self.route() == imports::UPLOAD { Duration::MAX } else { gateway.config.timeout }
     }
 }
 
@@ -74,7 +81,7 @@ pub async fn surround(State(gateway): State<Gateway>, mut request: Request, next
     let mut response = if preflight {
         answer::empty()
     } else {
-        limited(&gateway, next.run(request)).instrument(span.clone()).await
+        limited(seen.limit(&gateway), next.run(request)).instrument(span.clone()).await
     };
     gateway.cors.apply(seen.origin.as_ref(), preflight, response.headers_mut());
     finish(&gateway, &seen, &span, &mut response);
@@ -82,8 +89,8 @@ pub async fn surround(State(gateway): State<Gateway>, mut request: Request, next
 }
 
 /// The route's answer, in time, whatever happens in it.
-async fn limited(gateway: &Gateway, work: impl Future<Output = Response>) -> Response {
-    match timeout(gateway.config.timeout, AssertUnwindSafe(work).catch_unwind()).await {
+async fn limited(limit: Duration, work: impl Future<Output = Response>) -> Response {
+    match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(response)) => response,
         // The panic itself was logged and counted where it happened.
         Ok(Err(_)) => Failure::from(Error::internal()).into_response(),

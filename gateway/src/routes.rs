@@ -7,6 +7,7 @@ mod events;
 mod fields;
 mod history;
 mod hooks;
+pub mod imports;
 mod items;
 mod relations;
 mod reports;
@@ -55,6 +56,8 @@ fn content() -> Router<Gateway> {
         .route("/items/{collection}", searchable(collection, "POST,SEARCH,GET,HEAD,PATCH,DELETE,PUT"))
         .route("/items/{collection}/{key}", only(item, "GET,HEAD,PATCH,DELETE"))
         .route("/utils/sort/{collection}", only(post(sort::sort), "POST"))
+        .route(imports::UPLOAD, only(post(imports::import), "POST"))
+        .route("/utils/import/jobs/{id}", only(get(imports::read).delete(imports::cancel), "GET,HEAD,DELETE"))
         .route("/utils/revert/{revision}", only(post(sort::revert), "POST"))
         .route("/reports/{collection}/tree", only(get(reports::tree), "GET,HEAD"))
         .route("/reports/{collection}/window", only(get(reports::window), "GET,HEAD"))

@@ -10,6 +10,7 @@ use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::events::v1::events_service_client::EventsServiceClient;
 use proto::history::v1::history_service_client::HistoryServiceClient;
 use proto::hooks::v1::hooks_service_client::HooksServiceClient;
+use proto::imports::v1::imports_service_client::ImportsServiceClient;
 use proto::items::v1::items_service_client::ItemsServiceClient;
 use proto::items::v1::{
     CreateItemsRequest, DeleteItemsRequest, DeleteItemsResponse, ReadItemRequest, ReadItemResponse,
@@ -147,6 +148,8 @@ impl Gateway {
         events EventsServiceClient items,
         /// What happened to items.
         history HistoryServiceClient items,
+        /// Files of items.
+        imports ImportsServiceClient items,
         /// Logins.
         auth AuthServiceClient auth,
         /// Runs of hooks.

@@ -16,6 +16,7 @@ pub mod grpc;
 mod history;
 mod http_errors;
 mod http_wire;
+mod imports;
 mod items;
 mod lives;
 mod lost_updates;

@@ -34,6 +34,18 @@ async function schema() {
   assert.deepEqual(await admin.request(sdk.readSingleton('site')), { id: null, name: 'Unnamed' });
 }
 
+async function files() {
+  const file = (text, type) => { const form = new FormData(); form.append('file', new Blob([text], { type }), 'notes'); return form; };
+  await admin.request(sdk.utilsImport('notes', file('title,words\nfrom csv,3\n', 'text/csv')));
+  await admin.request(sdk.utilsImport('notes', file('[{"title":"from json","extra":{"a":1}}]', 'application/json')));
+  const theirs = { title: { _starts_with: 'from ' } };
+  const found = await admin.request(sdk.readItems('notes', { fields: ['title', 'words', 'extra'], filter: theirs, sort: ['title'] }));
+  assert.deepEqual(found, [{ title: 'from csv', words: 3, extra: null }, { title: 'from json', words: null, extra: { a: 1 } }]);
+  await refused(admin.request(sdk.utilsImport('notes', file('title\nfrom csv\n', 'text/csv'))), 400, 'RECORD_NOT_UNIQUE');
+  await refused(nobody.request(sdk.utilsImport('notes', file('title\nx\n', 'text/csv'))), 403, 'FORBIDDEN');
+  await admin.request(sdk.deleteItems('notes', { filter: theirs }));
+}
+
 async function relations() {
   const many = { collection: 'folios', schema: {}, meta: {}, fields: [field('note', 'integer'), field('any', 'string'), field('kind', 'string')] };
   await admin.request(sdk.createCollection(many));
@@ -171,5 +183,5 @@ async function server() {
   assert.equal((await admin.request(sdk.serverHealth())).status, 'ok');
 }
 
-for (const part of [server, schema, documents, () => items(admin), relations, system, logins, errors]) await part();
+for (const part of [server, schema, documents, () => items(admin), files, relations, system, logins, errors]) await part();
 console.log('sdk ok');

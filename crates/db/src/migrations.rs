@@ -44,6 +44,7 @@ migrations! {
     8 "0008_idempotency_keys",
     9 "0009_time",
     10 "0010_versions",
+    11 "0011_imports",
     12 "0012_erasure",
 }
 

@@ -6,6 +6,8 @@ use chassis::{ConfigError, Env};
 use planner::Limits;
 use secrets::HashCost;
 
+use crate::imports::Settings;
+
 /// Names in a path that the parsers take.
 const DEEPEST: usize = 20;
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub conditional: Vec<String>,
     /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
     pub hash_cost: HashCost,
+    /// `EVENTUS_IMPORT_*`, `MAX_IMPORT_ERRORS`: files of items.
+    pub imports: Settings,
 }
 
 impl Default for Config {
@@ -51,6 +55,7 @@ impl Default for Config {
             idempotency_ttl: Duration::from_secs(24 * 3_600),
             conditional: Vec::new(),
             hash_cost: HashCost::default(),
+            imports: Settings::default(),
         }
     }
 }
@@ -74,8 +79,23 @@ impl Config {
             idempotency_ttl: time_of_keys(env, default.idempotency_ttl)?,
             conditional: env.list("EVENTUS_REQUIRE_IF_MATCH")?,
             hash_cost: HashCost::from_env(env)?,
+            imports: imports(env, default.imports)?,
         })
     }
+}
+
+fn imports(env: &Env, default: Settings) -> Result<Settings, ConfigError> {
+    let positive = |key: &str, default: u32| match env.parse(key, default)? {
+        0 => Err(ConfigError::invalid(key, "a number above 0")),
+        number => Ok(number),
+    };
+    Ok(Settings {
+        max_size: env.bytes("EVENTUS_IMPORT_MAX_SIZE", default.max_size)?,
+        // None is written in one transaction.
+        atomic_rows: env.parse::<u32>("EVENTUS_IMPORT_ATOMIC_ROWS", 10_000)?.into(),
+        max_errors: usize::try_from(positive("MAX_IMPORT_ERRORS", 1_000)?).unwrap_or(default.max_errors),
+        retention: due::retention(env, "EVENTUS_IMPORT_RETENTION", default.retention)?,
+    })
 }
 
 /// A century is far enough for the arithmetic of dates.

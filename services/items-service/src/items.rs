@@ -14,13 +14,13 @@ pub use write::CHUNK;
 
 pub mod cascade;
 mod condition;
-mod create;
+pub mod create;
 mod cursor;
 pub mod delete;
 mod explain;
-mod judge;
+pub mod judge;
 pub mod moment;
-mod nested;
+pub mod nested;
 pub mod once;
 mod read;
 mod report;

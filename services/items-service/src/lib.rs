@@ -10,6 +10,7 @@ use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::events::v1::events_service_server::EventsServiceServer;
 use proto::history::v1::history_service_server::HistoryServiceServer;
+use proto::imports::v1::imports_service_server::ImportsServiceServer;
 use proto::items::v1::items_service_server::ItemsServiceServer;
 use proto::schema::v1::schema_service_server::SchemaServiceServer;
 use rpc::{Channel, Guard, Signer};
@@ -22,6 +23,7 @@ mod execute;
 mod failure;
 mod filter;
 mod history;
+mod imports;
 mod items;
 mod plans;
 pub mod relay;
@@ -69,34 +71,13 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     let guard =
         rpc::AuthClient::new(links.auth.clone(), links.signer.clone(), Arc::clone(&links.clock), "items");
     let guard = Guard::new(links.signer.clone(), Arc::clone(&links.clock), Some(Arc::new(guard)));
-    let state = State::new(Inner {
-        filters: filter::Filters::new(
-            links.hooks,
-            links.signer,
-            Arc::clone(&links.clock),
-            config.filter_deadline,
-        ),
-        snapshots: snapshot::Snapshots::new(links.db.clone()),
-        hasher: secrets::Hasher::try_new(config.hash_cost)?,
-        sealer: links.sealer,
-        limits: config.limits,
-        cursors: links.cursors,
-        making: tokio::sync::Mutex::default(),
-        idempotency: items::once::Idempotency::new(links.requests, config.idempotency_ttl),
-        together: items::together::Together::new(runtime.tasks.clone()),
-        conditional: config.conditional.iter().cloned().collect(),
-        wake: Wake::default(),
-        reading: state::Reading::new(&links.db, &config),
-        db: links.db,
-        bus: links.bus,
-        clock: links.clock,
-        ids: links.ids,
-    });
+    let state = state(&config, links, &runtime)?;
     if !load_first(&state, &runtime).await {
         return Ok(());
     }
     start(&state, &config, &runtime);
     let live = events::Live::start(&state, &runtime);
+    let imports = imports::Imports::start(&state, &config.imports, &runtime);
     let direct = state.clone();
     let tasks = runtime.tasks.clone();
     let streams = items::Streams::new(&state.db, tasks, config.stream_timeout, config.stream_patience);
@@ -117,11 +98,41 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
                 .max_decoding_message_size(max)
                 .max_encoding_message_size(max),
         )
+        .service(
+            ImportsServiceServer::new(imports).max_decoding_message_size(max).max_encoding_message_size(max),
+        )
         .service(EventsServiceServer::new(events::Events::new(state, live)))
         .face(face);
     let server = items::directly(server, &direct);
     rpc::serve(server, &runtime).await?;
     Ok(())
+}
+
+/// What every call works with.
+fn state(config: &Config, links: Links, runtime: &Runtime) -> Result<State, Error> {
+    Ok(State::new(Inner {
+        filters: filter::Filters::new(
+            links.hooks,
+            links.signer,
+            Arc::clone(&links.clock),
+            config.filter_deadline,
+        ),
+        snapshots: snapshot::Snapshots::new(links.db.clone()),
+        hasher: secrets::Hasher::try_new(config.hash_cost)?,
+        sealer: links.sealer,
+        limits: config.limits,
+        cursors: links.cursors,
+        making: tokio::sync::Mutex::default(),
+        idempotency: items::once::Idempotency::new(links.requests, config.idempotency_ttl),
+        together: items::together::Together::new(runtime.tasks.clone()),
+        conditional: config.conditional.iter().cloned().collect(),
+        wake: Wake::default(),
+        reading: state::Reading::new(&links.db, config),
+        db: links.db,
+        bus: links.bus,
+        clock: links.clock,
+        ids: links.ids,
+    }))
 }
 
 /// What works beside the calls.

@@ -106,6 +106,8 @@ struct Work<'a> {
     doomed: Vec<Doomed<'a>>,
     /// It will be taken back: nobody is asked about it, and nothing of it is logged.
     rehearsed: bool,
+    /// Hooks were asked about the items that are nested in nothing, and those were made ready.
+    ready: bool,
 }
 
 /// Writes items of a collection with all that is nested in them. Filter hooks were asked about them and they were made
@@ -177,6 +179,20 @@ pub async fn rehearse<'a>(
     Ok(new)
 }
 
+/// Writes items within a transaction of the caller's: those whose keys are there change, the others are made. The filter
+/// hooks are asked here about all of them. Whether a control row has moved.
+pub async fn either<'a>(
+    place: Place<'a>,
+    conn: &'a mut PgConnection,
+    collection: &'a Collection,
+    payloads: Vec<Payload>,
+) -> Result<bool, Failure> {
+    let wanted = payloads.into_iter().map(|payload| Wanted::top(payload, Whose::Either)).collect();
+    let mut work = Work { ready: false, ..Work::new(conn, place) };
+    work.level(collection, wanted, (None, 0)).await?;
+    work.finish().await
+}
+
 /// The version of the one item of a write under a condition, which is locked from now on.
 async fn before(
     conn: &mut PgConnection,
@@ -200,7 +216,15 @@ async fn before(
 
 impl<'a> Work<'a> {
     fn new(conn: &'a mut PgConnection, place: Place<'a>) -> Self {
-        Self { place, conn, slots: Vec::new(), rules: Vec::new(), doomed: Vec::new(), rehearsed: false }
+        Self {
+            place,
+            conn,
+            slots: Vec::new(),
+            rules: Vec::new(),
+            doomed: Vec::new(),
+            rehearsed: false,
+            ready: true,
+        }
     }
 
     /// Appends the events, deletes what was taken out of lists, and asks the rules that must hold in the end. Whether a

@@ -122,6 +122,13 @@ pub fn in_flight() -> Error {
     error
 }
 
+/// 422: the key stands for another request.
+pub fn used_otherwise() -> Error {
+    Error::new(ErrorCode::UnprocessableContent)
+        .with_message("This \"Idempotency-Key\" was used for another request.")
+        .with("header", "Idempotency-Key")
+}
+
 /// The key was used by somebody who was faster.
 pub fn is_taken(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| {

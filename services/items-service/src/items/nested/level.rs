@@ -55,7 +55,7 @@ impl<'a> Work<'a> {
             self.check_depth(depth)?;
             let mut entries = self.decided(collection, wanted, depth).await?;
             self.permit(collection, &entries)?;
-            if depth > 0 {
+            if depth > 0 || !self.ready {
                 self.make_ready(collection, &mut entries).await?;
             }
             self.follow_rules(collection, &entries).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::{BoxError, Runtime};
-use model::{Error, ErrorCode, Errors};
+use model::Errors;
 use planner::Once;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -48,10 +48,7 @@ impl Kept {
     pub async fn find(state: &State, once: &Once) -> Result<Option<Self>, Errors> {
         match of(state, once).await {
             Ok(Some((fingerprint, _))) if fingerprint != once.fingerprint => {
-                Err(Error::new(ErrorCode::UnprocessableContent)
-                    .with_message("This \"Idempotency-Key\" was used for another request.")
-                    .with("header", "Idempotency-Key")
-                    .into())
+                Err(super::used_otherwise().into())
             }
             Ok(found) => Ok(found.map(|(_, kept)| kept)),
             Err(error) => Err(state.failure(&error, "")),
