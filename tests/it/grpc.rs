@@ -217,12 +217,12 @@ async fn clients_and_reflection() {
     match shape {
         Shape::AllInOne => {
             let everything =
-                ["items", "schema", "events", "history", "auth", "hooks", "analytics", "webhooks"];
+                ["items", "schema", "events", "history", "imports", "auth", "hooks", "analytics", "webhooks"];
             clients::reflected(world.grpc, &everything).await;
             clients::healthy(&world, "eventus.analytics.v1.AnalyticsService").await;
         }
         Shape::Split => {
-            clients::reflected(world.grpc, &["items", "schema", "events", "history"]).await;
+            clients::reflected(world.grpc, &["items", "schema", "events", "history", "imports"]).await;
             clients::unknown_to_health(&world, "eventus.analytics.v1.AnalyticsService").await;
         }
     }
