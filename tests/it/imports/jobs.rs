@@ -157,7 +157,7 @@ async fn a_job_can_be_stopped() {
 /// kill -9 of the process that imports, and of all of them, in the middle: every row once, with one event.
 #[tokio::test]
 async fn kill_9_in_the_middle_loses_and_doubles_nothing() {
-    const ROWS: i64 = 100_000;
+    const ROWS: i64 = 30_000;
     let mut world = world(shape!(), Options::default()).await;
     let id = begun(&world, "", &file(usize::try_from(ROWS).unwrap())).await;
     let items = world.process_of("items");
