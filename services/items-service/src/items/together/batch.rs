@@ -65,16 +65,19 @@ pub(super) async fn write(state: &State, lane: &Lane, writes: Vec<Waiting>) {
     }
 }
 
-/// After a refusal nothing is stored, and each is done by itself. When the database is away nobody can say what is stored.
+/// After a refusal nothing is stored, and each is done by itself. When the database is away, or an answer is not understood,
+/// nobody can say what is stored: doing it again might do it twice.
 fn alone_or_away(state: &State, failure: &Failure, lane: &Lane) -> Turn {
+    let of = |errors: Errors| match errors.0.iter().any(|error| error.code.status() >= 500) {
+        true => Turn::Done(Err(errors)),
+        false => Turn::Alone(None),
+    };
     match failure {
         Failure::Sql(error) => {
-            let errors = state.failure(error, &lane.collection);
             let taken_back = State::is_stale(error) || State::has_collided(error);
-            let refused = errors.0.iter().all(|error| error.code.status() < 500);
-            if taken_back || refused { Turn::Alone(None) } else { Turn::Done(Err(errors)) }
+            if taken_back { Turn::Alone(None) } else { of(state.failure(error, &lane.collection)) }
         }
-        Failure::Refused(_) => Turn::Alone(None),
+        Failure::Refused(errors) => of(errors.clone()),
     }
 }
 
