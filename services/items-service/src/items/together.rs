@@ -72,10 +72,24 @@ struct One {
     asking: Arc<Asking>,
 }
 
-/// A write that may go with others.
-pub struct Offer {
+/// A write that may go with others. Nothing of it is copied unless it has to wait for them.
+pub struct Offer<'a> {
     lane: Lane,
-    one: One,
+    key: &'a str,
+    payload: Option<&'a Payload>,
+    stamp: &'a Stamp,
+    asking: &'a Arc<Asking>,
+}
+
+impl Offer<'_> {
+    fn one(&self) -> One {
+        One {
+            key: self.key.to_owned(),
+            payload: self.payload.cloned().unwrap_or_default(),
+            stamp: self.stamp.clone(),
+            asking: Arc::clone(self.asking),
+        }
+    }
 }
 
 /// Who writes, against what.
@@ -95,26 +109,26 @@ pub struct By<'a> {
     pub stamp: &'a Stamp,
 }
 
-impl By<'_> {
+impl<'a> By<'a> {
     /// The creation of an item whose key nobody gives.
-    pub fn create(self, payload: &Payload) -> Option<Offer> {
+    pub fn create(self, payload: &'a Payload) -> Option<Offer<'a>> {
         let own_key = payload.get(&self.collection.primary_key).is_some();
-        (!own_key).then(|| self.offer(Kind::Create, "", payload.clone(), Vec::new()))
+        (!own_key).then(|| self.offer(Kind::Create, "", Some(payload), Vec::new()))
     }
 
     /// The change of an item.
-    pub fn update(self, key: &str, payload: &Payload) -> Option<Offer> {
+    pub fn update(self, key: &'a str, payload: &'a Payload) -> Option<Offer<'a>> {
         let mut fields: Vec<String> = payload.iter().map(|(name, _)| name.to_owned()).collect();
         fields.sort_unstable();
-        (!fields.is_empty()).then(|| self.offer(Kind::Update, key, payload.clone(), fields))
+        (!fields.is_empty()).then(|| self.offer(Kind::Update, key, Some(payload), fields))
     }
 
     /// The deletion of an item.
-    pub fn delete(self, key: &str) -> Offer {
-        self.offer(Kind::Delete, key, Payload::default(), Vec::new())
+    pub fn delete(self, key: &'a str) -> Offer<'a> {
+        self.offer(Kind::Delete, key, None, Vec::new())
     }
 
-    fn offer(self, kind: Kind, key: &str, payload: Payload, fields: Vec<String>) -> Offer {
+    fn offer(self, kind: Kind, key: &'a str, payload: Option<&'a Payload>, fields: Vec<String>) -> Offer<'a> {
         let Self { caller, asking, snapshot, collection, query, stamp } = self;
         let by = &caller.accountability;
         let lane = Lane {
@@ -130,8 +144,7 @@ impl By<'_> {
             admin: by.admin,
             silent: stamp.silent,
         };
-        let (key, stamp, asking) = (key.to_owned(), stamp.clone(), Arc::clone(asking));
-        Offer { lane, one: One { key, payload, stamp, asking } }
+        Offer { lane, key, payload, stamp, asking }
     }
 }
 
@@ -196,21 +209,21 @@ impl Together {
 }
 
 /// The turn of a write: at once and by itself if it can't go with others or little is on its way, else when it is done.
-pub async fn turn(state: &State, offer: Option<Offer>) -> Turn {
-    let Some(Offer { lane, one }) = offer else { return Turn::Alone(None) };
+pub async fn turn(state: &State, offer: Option<Offer<'_>>) -> Turn {
+    let Some(offer) = offer else { return Turn::Alone(None) };
     let waiting = state.together.lanes(|lanes| {
-        let traffic = lanes.entry(lane.clone()).or_default();
+        let traffic = lanes.entry(offer.lane.clone()).or_default();
         if traffic.running < RUNNING {
             traffic.running += 1;
             return None;
         }
         let (told, turn) = oneshot::channel();
-        traffic.waiting.push_back(Waiting { one, told });
+        traffic.waiting.push_back(Waiting { one: offer.one(), told });
         Some(turn)
     });
     let Some(waiting) = waiting else {
         SIZES.observe(1.0);
-        return Turn::Alone(Some(Place { state: state.clone(), lane }));
+        return Turn::Alone(Some(Place { state: state.clone(), lane: offer.lane }));
     };
     // Dropped unanswered only at the hard stop: nobody can say whether it was stored.
     waiting.await.unwrap_or_else(|_| Turn::Done(Err(model::Error::unavailable("items").into())))

@@ -149,7 +149,7 @@ async fn attempt(state: &State, asked: Asked<'_>) -> Result<pb::WriteItemsRespon
 }
 
 /// The change of one item, which may go with others.
-fn offer(groups: &[Group], by: By<'_>) -> Option<together::Offer> {
+fn offer<'a>(groups: &'a [Group], by: By<'a>) -> Option<together::Offer<'a>> {
     let [Group { keys, payloads }] = groups else { return None };
     let ([key], [payload]) = (keys.as_slice(), payloads.as_slice()) else { return None };
     by.update(key, payload)
