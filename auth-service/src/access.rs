@@ -81,6 +81,11 @@ pub struct Known {
 }
 
 impl Known {
+    /// Policies that apply to him, by id.
+    pub fn policies(&self) -> &[Uuid] {
+        &self.policies
+    }
+
     /// Who acts when he does.
     pub fn accountability(self, session: Option<String>) -> Accountability {
         Accountability {

@@ -58,6 +58,8 @@ impl World {
         let links = Links {
             db: servers.db.clone(),
             bus: servers.bus.clone(),
+            // Nobody writes users here.
+            items: Channel::local(&LocalSlot::new()),
             signer: servers.signer.clone(),
             clock: Arc::new(clock.clone()),
             ids: Arc::new(RandomIds),
