@@ -66,8 +66,8 @@ impl Config {
             refresh_grace: Duration::from_secs(10),
             login_stall: Duration::from_millis(500),
             hash_cost: HashCost::default(),
-            links: LinkConfig::new(),
-            mail: MailConfig::new(),
+            links: LinkConfig::default(),
+            mail: MailConfig::default(),
         }
     }
 

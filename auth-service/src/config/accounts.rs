@@ -61,9 +61,8 @@ pub struct SmtpConfig {
     pub name: Option<String>,
 }
 
-impl LinkConfig {
-    /// Every default.
-    pub fn new() -> Self {
+impl Default for LinkConfig {
+    fn default() -> Self {
         Self {
             public_url: "/".to_owned(),
             reset: Allowed::default(),
@@ -73,13 +72,31 @@ impl LinkConfig {
             register_stall: Duration::from_millis(750),
         }
     }
+}
 
+impl Default for MailConfig {
+    /// Mails are kept, none is sent.
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let delays = vec![Duration::from_secs(10), minutes(1), minutes(5), minutes(15), minutes(30)];
+        Self {
+            from: "no-reply@example.com".to_owned(),
+            smtp: None,
+            limit: None,
+            schedule: Schedule { delays, overload: minutes(1) },
+            retention: Duration::from_secs(7 * 24 * 3600),
+            preview: false,
+        }
+    }
+}
+
+impl LinkConfig {
     /// Reads the environment.
     ///
     /// # Errors
     /// A value does not fit; the error names the variable.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
-        let default = Self::new();
+        let default = Self::default();
         let reset = Allowed::new(&env.list("PASSWORD_RESET_URL_ALLOW_LIST")?);
         let invite = Allowed::new(&env.list("USER_INVITE_URL_ALLOW_LIST")?);
         let register = Allowed::new(&env.list("USER_REGISTER_URL_ALLOW_LIST")?);
@@ -98,26 +115,12 @@ impl LinkConfig {
 }
 
 impl MailConfig {
-    /// Every default: mails are kept, none is sent.
-    pub fn new() -> Self {
-        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        let delays = vec![Duration::from_secs(10), minutes(1), minutes(5), minutes(15), minutes(30)];
-        Self {
-            from: "no-reply@example.com".to_owned(),
-            smtp: None,
-            limit: None,
-            schedule: Schedule { delays, overload: minutes(1) },
-            retention: Duration::from_secs(7 * 24 * 3600),
-            preview: false,
-        }
-    }
-
     /// Reads the environment.
     ///
     /// # Errors
     /// A value does not fit; the error names the variable.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
-        let default = Self::new();
+        let default = Self::default();
         let from = env.get("EMAIL_FROM")?.unwrap_or(default.from);
         if from.parse::<Mailbox>().is_err() {
             return Err(ConfigError::invalid("EMAIL_FROM", "an e-mail address"));

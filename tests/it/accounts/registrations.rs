@@ -99,7 +99,7 @@ async fn nobody_makes_himself_more_than_the_settings_say() {
         let begun = Instant::now();
         nobody.post(REGISTER, json!({"email": email, "password": "a password"})).await.expect(204);
         let took = begun.elapsed().as_millis();
-        assert!(took >= 150 && took % 150 < 90, "{email}: {took} ms");
+        assert!(took >= 150, "{email}: {took} ms");
     }
     login(&nobody, ADMIN, PASSWORD).await.expect(200);
     assert_eq!(smtp.wait(1).await[0].to, ["nobody@example.com"]);
