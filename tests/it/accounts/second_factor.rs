@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
+use model::{Clock as _, SystemClock};
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use crate::world::World;
 fn otp(secret: &str, steps: i64) -> String {
     let key = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
-    let step = time::OffsetDateTime::now_utc().unix_timestamp() / 30 + steps;
+    let step = SystemClock.now().unix_timestamp() / 30 + steps;
     let tag = hmac::sign(&key, &step.to_be_bytes());
     let at = usize::from(tag.as_ref()[19] & 15);
     let four: [u8; 4] = tag.as_ref()[at..at + 4].try_into().unwrap();

@@ -78,10 +78,9 @@ async fn where_somebody_is() {
 
 #[tokio::test]
 async fn the_first_administrator_is_made_once() {
-    let mut options = Options::default();
     // An empty setting is none.
-    options.env =
-        ["ADMIN_EMAIL", "ADMIN_PASSWORD", "ADMIN_TOKEN"].map(|key| (key.to_owned(), String::new())).to_vec();
+    let unset = ["ADMIN_EMAIL", "ADMIN_PASSWORD", "ADMIN_TOKEN"];
+    let options = unset.into_iter().fold(Options::default(), |options, key| options.set(key, ""));
     let world = World::with(shape!(), options).await;
     let nobody = world.api.with_token(None);
     let path = "/server/setup";
