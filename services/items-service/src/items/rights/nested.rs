@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::filter::Filters;
 use crate::snapshot::Snapshots;
+use crate::permissions::Rights;
 use crate::state::{Inner, Reading, State, Wake};
 
 const SECRET: &str = "a secret of the tests";
@@ -29,7 +30,9 @@ async fn state(shop: &Shop) -> State {
     let filters = Filters::new(hooks, shop.servers.signer.clone(), clock.clone(), config.filter_deadline);
     let snapshots = Snapshots::new(db.clone());
     snapshots.refresh().await.unwrap();
+    let (_, versions) = tokio::sync::watch::channel(db::control::Versions::default());
     State::new(Inner {
+        rights: Rights::new(db.clone(), versions),
         reading: Reading::new(&db, &config),
         bus: shop.servers.bus.clone(),
         snapshots,
