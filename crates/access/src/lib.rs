@@ -79,6 +79,11 @@ impl Access {
         Self { rules: Some(rules.into_iter().collect()) }
     }
 
+    /// Everything.
+    pub fn is_admin(&self) -> bool {
+        self.rules.is_none()
+    }
+
     /// May he do this to any item of the collection at all?
     pub fn allows(&self, collection: &str, action: Action) -> bool {
         self.rules.as_ref().is_none_or(|rules| !rules.of(collection, action).is_empty())
@@ -104,6 +109,13 @@ impl Access {
             return Reach::All;
         }
         reach(all.iter().filter(|rule| rule.fields.hold(field)))
+    }
+
+    /// The items that the action reaches by rules that hold any of these fields.
+    pub fn items_with_any(&self, collection: &str, fields: &[String], action: Action) -> Reach<'_> {
+        let Some(rules) = &self.rules else { return Reach::All };
+        let any = |rule: &&Rule| fields.iter().any(|field| rule.fields.hold(field));
+        reach(rules.of(collection, action).iter().filter(any))
     }
 
     /// Values of fields that are not sent: of two rules that give one, the later one's.

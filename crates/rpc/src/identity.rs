@@ -18,6 +18,13 @@ pub struct Identity {
     held: Vec<Held>,
 }
 
+impl From<Accountability> for Identity {
+    /// Who is the same everywhere.
+    fn from(everywhere: Accountability) -> Self {
+        Self { everywhere, held: Vec::new() }
+    }
+}
+
 /// A policy, and where it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {

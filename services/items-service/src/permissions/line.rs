@@ -2,7 +2,7 @@
 
 use access::{Action, Fields, Rule};
 use db::Db;
-use model::Filter;
+use model::{Filter, Operator};
 use query::{Query, read_rule};
 use serde_json::{Map, Value, json};
 use sqlx::Row as _;
@@ -43,31 +43,24 @@ pub struct Parts {
 
 impl Line {
     /// Of what stands in the table.
-    pub fn new(
-        (id, policy): (i64, Uuid),
-        (collection, action): (String, Action),
-        parts: Parts,
-    ) -> Self {
+    pub fn new((id, policy): (i64, Uuid), (collection, action): (String, Action), parts: Parts) -> Self {
         let Parts { fields, items, validation, presets: presets_given } = parts;
         let presets = presets_given.as_object().filter(|presets| !presets.is_empty()).cloned();
         let partial = items.as_object().is_some_and(|items| !items.is_empty());
-        // What is too deep to be read is no object.
-        let judged = |part: &Value| matches!(part, Value::Object(_) | Value::Null);
-        let items = condition(&items).and_then(|filter| match judged(&validation) && judged(&presets_given) {
-            true => Ok(filter),
-            false => Err(model::Error::invalid_query("\"validation\" and \"presets\" must be objects")),
+        let items = condition(&items).unwrap_or_else(|error| {
+            tracing::warn!(permission = id, collection, %error, "a permission can't be read: it reaches no item");
+            Some(never())
         });
-        let rule = match items {
-            Ok(filter) => Some(Rule {
-                presets: presets.clone().unwrap_or_default(),
-                validation: read_rule(&validation),
-                ..Rule::new(&collection, action, filter, named(&fields))
-            }),
-            Err(error) => {
-                tracing::warn!(permission = id, collection, %error, "a permission can't be read: it allows nothing");
-                None
-            }
-        };
+        // What is too deep to be read is no object.
+        let is_read = |part: &Value| matches!(part, Value::Object(_) | Value::Null);
+        let rule = (is_read(&validation) && is_read(&presets_given)).then(|| Rule {
+            presets: presets.clone().unwrap_or_default(),
+            validation: read_rule(&validation),
+            ..Rule::new(&collection, action, items, named(&fields))
+        });
+        if rule.is_none() {
+            tracing::warn!(permission = id, collection, "a permission can't be read: it allows nothing");
+        }
         Self { id, policy, collection, action, fields, partial, presets, rule }
     }
 }
@@ -80,6 +73,16 @@ fn condition(items: &Value) -> Result<Option<Filter>, model::Error> {
             let read = Query::from_json(&json!({ "filter": items }))?.filter;
             read.map(Some).ok_or_else(|| model::Error::invalid_query("the condition says nothing"))
         }
+    }
+}
+
+/// No item is one of none.
+fn never() -> Filter {
+    Filter::Compare {
+        field: String::new(),
+        function: None,
+        operator: Operator::In,
+        value: Value::Array(Vec::new()),
     }
 }
 
@@ -107,7 +110,12 @@ pub async fn all(db: &Db) -> Result<Vec<Line>, db::Error> {
         };
         let fields: &str = row.try_get("fields")?;
         let parts = Parts {
-            fields: fields.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            fields: fields
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
             items: json("permissions")?,
             validation: json("validation")?,
             presets: json("presets")?,

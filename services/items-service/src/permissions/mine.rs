@@ -51,7 +51,7 @@ fn of_action(lines: &[&Line]) -> Map<String, Value> {
     let mut told = Map::new();
     let access = match lines {
         [] => "none",
-        some if some.iter().all(|line| line.partial) => "partial",
+        some if some.iter().any(|line| line.partial) => "partial",
         _ => "full",
     };
     told.insert("access".to_owned(), access.into());
@@ -85,12 +85,7 @@ pub async fn of_item(state: &State, caller: &Caller, collection: &str, key: Opti
 /// What is asked of one item.
 const ASKED: [Action; 3] = [Action::Update, Action::Delete, Action::Share];
 
-async fn reached(
-    state: &State,
-    caller: &Caller,
-    name: &str,
-    key: Option<&str>,
-) -> Result<Vec<u8>, Failure> {
+async fn reached(state: &State, caller: &Caller, name: &str, key: Option<&str>) -> Result<Vec<u8>, Failure> {
     let who = &caller.accountability;
     if who.is_public() {
         return Err(Error::forbidden().into());
@@ -102,7 +97,8 @@ async fn reached(
     let key = key.filter(|_| !singleton);
     let allowed = ASKED.map(|action| asking.access.allows(name, action));
     let plan = collection.filter(|_| !who.admin && (key.is_some() || singleton));
-    let plan = plan.map(|collection| planner::plan_reached(key, &ASKED, collection, asking.reader(&snapshot)));
+    let plan =
+        plan.map(|collection| planner::plan_reached(key, &ASKED, collection, asking.reader(&snapshot)));
     let access = match plan {
         // Of no item in particular: whether there may be any.
         None => allowed,

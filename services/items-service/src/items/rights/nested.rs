@@ -16,8 +16,8 @@ use super::{Asker, Shop, asker, may, read};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::filter::Filters;
-use crate::snapshot::Snapshots;
 use crate::permissions::Rights;
+use crate::snapshot::Snapshots;
 use crate::state::{Inner, Reading, State, Wake};
 
 const SECRET: &str = "a secret of the tests";
