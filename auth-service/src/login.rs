@@ -81,8 +81,9 @@ async fn open(
             return Err(Told::new(ErrorCode::InvalidOtp).into());
         }
     }
-    let enforce_tfa = second_factor::is_missing(&mut *transaction, &known).await?;
-    let answer = tokens::issue(state, (&known, enforce_tfa), &refresh, mode, now)?;
+    let ip = from.ip.as_deref();
+    let enforce_tfa = second_factor::is_missing(&mut *transaction, &known, ip).await?;
+    let answer = tokens::issue(state, (&known, ip, enforce_tfa), &refresh, mode, now)?;
     session::open(&mut transaction, &refresh, user, now, mode.refresh_lifetime(&state.config), from).await?;
     if candidate.failed {
         attempts::forget(&mut *transaction, user).await?;

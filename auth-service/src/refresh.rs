@@ -55,8 +55,9 @@ pub async fn refresh(
         let lifetime = mode.refresh_lifetime(&state.config);
         session::rotate(&mut transaction, &successor, now, lifetime).await?;
     }
-    let enforce_tfa = second_factor::is_missing(&mut *transaction, &known).await?;
-    let answer = tokens::issue(state, (&known, enforce_tfa), &successor, mode, now)?;
+    let ip = caller.accountability.ip.as_deref();
+    let enforce_tfa = second_factor::is_missing(&mut *transaction, &known, ip).await?;
+    let answer = tokens::issue(state, (&known, ip, enforce_tfa), &successor, mode, now)?;
     transaction.commit().await?;
     state.seen.note(known.user, now);
     Ok(answer)

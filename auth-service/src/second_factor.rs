@@ -131,10 +131,15 @@ pub async fn accepts(
 }
 
 /// Whether a policy of his demands a second factor that he has not got: the app asks him for one then.
-pub async fn is_missing(executor: impl PgExecutor<'_>, known: &Known) -> Result<bool, Error> {
+pub async fn is_missing(
+    executor: impl PgExecutor<'_>,
+    known: &Known,
+    ip: Option<&str>,
+) -> Result<bool, Error> {
     const MISSING: &str = "SELECT EXISTS (SELECT FROM directus_policies WHERE enforce_tfa AND id = ANY($1))
         AND EXISTS (SELECT FROM directus_users WHERE id = $2 AND coalesce(tfa_secret, '') = '')";
-    Ok(sqlx::query_scalar(MISSING).bind(known.policies()).bind(known.user).fetch_one(executor).await?)
+    let policies = known.at(ip)?.policies;
+    Ok(sqlx::query_scalar(MISSING).bind(policies).bind(known.user).fetch_one(executor).await?)
 }
 
 /// The user who calls.

@@ -6,6 +6,7 @@ mod mails;
 mod passwords;
 mod registrations;
 mod second_factor;
+mod timing;
 mod tools;
 
 use base64::Engine as _;

@@ -4,7 +4,7 @@ mod compare;
 mod json;
 mod nothing;
 
-use access::Action;
+use access::{Access, Action};
 use model::{Collection, Error, Field, Filter, Link, Operator, Quantifier, quote_identifier};
 use serde_json::Value;
 
@@ -28,6 +28,8 @@ pub(crate) struct Conditions<'a> {
     pub(crate) depth: usize,
     /// Whose filter it is.
     pub(crate) whose: Whose,
+    /// Of a rule: what he may see whose rule it is, as far as it counts.
+    pub(crate) owner: Option<&'a Access>,
 }
 
 /// Whose filter it is, which says what a variable means that stands for nothing.
@@ -68,7 +70,8 @@ pub(crate) fn still_fits(
     reader: Reader<'_>,
     builder: &mut Builder,
 ) -> Result<String, Error> {
-    let conditions = Conditions { reader, collection, source: "t", depth: 0, whose: Whose::Client };
+    let conditions =
+        Conditions { reader, collection, source: "t", depth: 0, whose: Whose::Client, owner: None };
     let asked = filter.map(|filter| conditions.write(filter, builder)).transpose()?;
     Ok(and(asked) + &and(reader.reach(collection, action, "t", builder)))
 }
@@ -171,6 +174,19 @@ impl Conditions<'_> {
         Error::forbidden_field(&self.collection.name, name)
     }
 
+    /// A rule by which some related item must be there counts those only that its owner sees, as in the original. One by
+    /// which none may be there, or that looks at the fields of a related item, looks at all.
+    fn counted(
+        &self,
+        related: &Collection,
+        alias: &str,
+        quantifier: Quantifier,
+        b: &mut Builder,
+    ) -> Option<String> {
+        let access = self.owner.filter(|_| quantifier == Quantifier::Some && self.whose == Whose::Rule)?;
+        Reader { access, ..self.reader }.reach_of_owner(related, alias, b)
+    }
+
     fn exists(
         &self,
         related: &Collection,
@@ -185,6 +201,7 @@ impl Conditions<'_> {
         let below = Conditions { collection: related, source: alias, depth: self.depth + 1, whose, ..*self };
         let condition = below.write(filter, b)?;
         let own = format!("{own}{}", and(self.reader.reach(related, Action::Read, alias, b)));
+        let own = format!("{own}{}", and(self.counted(related, alias, quantifier, b)));
         let table = table(related);
         let found = format!("EXISTS (SELECT FROM {table} {alias} WHERE {own} AND {condition})");
         Ok(match quantifier {
