@@ -3,10 +3,17 @@
 use model::Error as Told;
 use proto::accounts::v1 as pb;
 
-use crate::bootstrap::{FirstAdmin, Given, bootstrap};
+use crate::bootstrap::{FirstAdmin, Given, bootstrap, has_admin};
 use crate::config::Secret;
 use crate::state::State;
 use crate::{Error, people};
+
+/// Whether somebody has.
+pub async fn read(state: &State) -> Result<pb::ReadSetUpResponse, Error> {
+    let mut connection = state.db.acquire().await?;
+    let completed = has_admin(&mut connection).await?;
+    Ok(pb::ReadSetUpResponse { completed })
+}
 
 /// Sets the project up.
 pub async fn set_up(state: &State, request: pb::SetUpRequest) -> Result<pb::SetUpResponse, Error> {

@@ -98,6 +98,10 @@ impl AccountsService for Accounts {
         answer(setup::set_up(&self.0, request.into_inner()).await)
     }
 
+    async fn read_set_up(&self, _: Request<ReadSetUpRequest>) -> Result<Response<ReadSetUpResponse>, Status> {
+        answer(setup::read(&self.0).await)
+    }
+
     async fn track_page(
         &self,
         request: Request<TrackPageRequest>,

@@ -121,7 +121,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::Letter;
-    use super::message;
+    use super::{Smtp, message};
+    use crate::config::{Secret, SmtpConfig};
 
     fn letter(to: &str, subject: &str) -> Letter {
         Letter { to: to.into(), subject: subject.into(), text: "Hello".into(), html: "<p>Hello".into() }
@@ -131,6 +132,30 @@ mod tests {
         let from = "Shop <no-reply@example.com>".parse().unwrap();
         let message = message(&from, Uuid::nil(), letter, OffsetDateTime::UNIX_EPOCH)?;
         Ok(String::from_utf8(message.formatted()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_way_to_a_server_can_be_built() {
+        let login = Some(("user".to_owned(), Secret::new("password")));
+        let plain = SmtpConfig {
+            // The discard port: nobody answers there.
+            host: "127.0.0.1".into(),
+            port: 9,
+            login: None,
+            secure: false,
+            ignore_tls: true,
+            name: Some("mail.example.com".into()),
+        };
+        for (secure, ignore_tls, login) in
+            [(false, true, None), (false, false, None), (true, false, None), (false, false, login)]
+        {
+            let smtp = Smtp::try_new(&SmtpConfig { secure, ignore_tls, login, ..plain.clone() }).unwrap();
+            let from = "no-reply@example.com".parse().unwrap();
+            let letter = letter("a@example.com", "Hi");
+            let refused =
+                smtp.send(&from, Uuid::nil(), &letter, OffsetDateTime::UNIX_EPOCH).await.unwrap_err();
+            assert!(!refused.hopeless, "{refused:?}");
+        }
     }
 
     #[test]

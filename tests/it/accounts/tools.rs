@@ -84,6 +84,9 @@ async fn the_first_administrator_is_made_once() {
     let world = World::with(shape!(), options).await;
     let nobody = world.api.with_token(None);
     let path = "/server/setup";
+    let completed =
+        || async { nobody.get("/server/info").await.expect(200).data()["setupCompleted"].clone() };
+    assert_eq!(completed().await, false);
     for wrong in [
         json!({}),
         json!({"project_owner": ADMIN}),
@@ -101,4 +104,5 @@ async fn the_first_administrator_is_made_once() {
     let me = nobody.with_token(tokens["access_token"].as_str()).get("/users/me").await.expect(200).data();
     assert_eq!((&me["first_name"], &me["email"]), (&json!("Ida"), &json!(ADMIN)));
     nobody.post(path, body).await.refused(403, "FORBIDDEN");
+    assert_eq!(completed().await, true);
 }
