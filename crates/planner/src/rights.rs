@@ -129,7 +129,15 @@ impl Reader<'_> {
         }
         // The limits are about what callers ask for.
         let reader = Reader { access: &EVERYTHING, limits: Limits::default(), ..*self };
-        let conditions = Conditions { reader, collection, source, depth: 0, whose: Whose::Rule, owner };
+        let conditions = Conditions {
+            reader,
+            collection,
+            source,
+            depth: 0,
+            whose: Whose::Rule,
+            owner,
+            alternative: filters.len() > 1,
+        };
         let one = |filter: &&Filter| match conditions.write(filter, b) {
             Ok(condition) => condition,
             // A rule about what is no longer there reaches nothing.
