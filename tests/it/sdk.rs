@@ -14,7 +14,11 @@ async fn the_official_sdk_works_unchanged() {
          set EVENTUS_BIN to the folder that has it",
         packages.display()
     );
-    let world = World::with(shape!(), Options::default().set("EVENTUS_MAIL_PREVIEW", "true")).await;
+    let settings =
+        [("EVENTUS_MAIL_PREVIEW", "true"), ("LOGIN_STALL_TIME", "50"), ("REGISTER_STALL_TIME", "50")];
+    let options =
+        settings.into_iter().fold(Options::default(), |options, (key, value)| options.set(key, value));
+    let world = World::with(shape!(), options).await;
     let mut node = Command::new("node");
     node.arg(example::root().join("tests/sdk/run.mjs"))
         .env("URL", world.api.base())
