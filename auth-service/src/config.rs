@@ -1,10 +1,14 @@
 //! What the auth service is configured with, from Directus's own variables.
 
+mod accounts;
+
 use std::time::Duration;
 
 use chassis::{ConfigError, Env};
 
 use secrets::HashCost;
+
+pub use accounts::{LinkConfig, MailConfig, SmtpConfig};
 
 /// A text that is never printed.
 #[derive(Clone)]
@@ -45,6 +49,10 @@ pub struct Config {
     pub login_stall: Duration,
     /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
     pub hash_cost: HashCost,
+    /// Links in mails.
+    pub links: LinkConfig,
+    /// How mail goes out.
+    pub mail: MailConfig,
 }
 
 impl Config {
@@ -58,6 +66,8 @@ impl Config {
             refresh_grace: Duration::from_secs(10),
             login_stall: Duration::from_millis(500),
             hash_cost: HashCost::default(),
+            links: LinkConfig::default(),
+            mail: MailConfig::default(),
         }
     }
 
@@ -74,6 +84,8 @@ impl Config {
             refresh_grace: env.duration("SESSION_REFRESH_GRACE_PERIOD", default.refresh_grace)?,
             login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
             hash_cost: HashCost::from_env(env)?,
+            links: LinkConfig::from_env(env)?,
+            mail: MailConfig::from_env(env)?,
             ..default
         })
     }
