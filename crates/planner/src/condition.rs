@@ -186,17 +186,13 @@ impl Conditions<'_> {
         Error::forbidden_field(&self.collection.name, name)
     }
 
-    /// A rule by which some related item must be there counts those only that its owner sees, as in the original. One by
-    /// which none may be there, or that looks at the fields of a related item, looks at all.
-    fn counted(
-        &self,
-        related: &Collection,
-        alias: &str,
-        quantifier: Quantifier,
-        b: &mut Builder,
-    ) -> Option<String> {
-        let access = self.owner.filter(|_| quantifier == Quantifier::Some && self.whose == Whose::Rule)?;
-        Reader { access, ..self.reader }.reach_of_owner(related, alias, b)
+    /// Who looks at the related items. A rule by which some of them must fit looks with its owner's eyes, as in the
+    /// original; one by which none may fit, or that looks at the fields of a related item, with everybody's.
+    fn looks(&self, quantifier: Quantifier) -> Self {
+        match self.owner.filter(|_| quantifier == Quantifier::Some && self.whose == Whose::Rule) {
+            Some(access) => Self { reader: Reader { access, ..self.reader }, owner: None, ..*self },
+            None => *self,
+        }
     }
 
     fn exists(
@@ -210,10 +206,10 @@ impl Conditions<'_> {
     ) -> Result<String, Error> {
         self.reader.limits.check_depth(self.depth + 2)?;
         let whose = if quantifier == Quantifier::None { self.whose.against() } else { self.whose };
-        let below = Conditions { collection: related, source: alias, depth: self.depth + 1, whose, ..*self };
+        let looks = self.looks(quantifier);
+        let below = Conditions { collection: related, source: alias, depth: self.depth + 1, whose, ..looks };
         let condition = below.write(filter, b)?;
-        let own = format!("{own}{}", and(self.reader.reach(related, Action::Read, alias, b)));
-        let own = format!("{own}{}", and(self.counted(related, alias, quantifier, b)));
+        let own = format!("{own}{}", and(looks.reader.reach(related, Action::Read, alias, b)));
         let table = table(related);
         // A wall: of rules that are alternatives PostgreSQL would make tables of all related items beforehand, for the
         // few items of a page.

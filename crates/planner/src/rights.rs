@@ -23,7 +23,7 @@ impl Reader<'_> {
     ) -> Option<String> {
         match self.access.items(&collection.name, action) {
             Reach::All => None,
-            Reach::Fitting(filters) => Some(self.any(&filters, collection, (source, Some(self.access)), b)),
+            Reach::Fitting(filters) => Some(self.any(&filters, collection, source, b)),
         }
     }
 
@@ -49,7 +49,7 @@ impl Reader<'_> {
         };
         match reach {
             Reach::All => None,
-            Reach::Fitting(filters) => Some(self.any(&filters, collection, (source, Some(self.access)), b)),
+            Reach::Fitting(filters) => Some(self.any(&filters, collection, source, b)),
         }
     }
 
@@ -65,21 +65,7 @@ impl Reader<'_> {
     ) -> Option<String> {
         match self.access.items_with(&collection.name, field, action) {
             Reach::All => None,
-            Reach::Fitting(filters) => Some(self.any(&filters, collection, (source, Some(self.access)), b)),
-        }
-    }
-
-    /// The condition under which the owner of a rule sees an item that the rule counts. What he sees of others counts no
-    /// further: two rules may look at each other.
-    pub(crate) fn reach_of_owner(
-        &self,
-        collection: &Collection,
-        source: &str,
-        b: &mut Builder,
-    ) -> Option<String> {
-        match self.access.items(&collection.name, Action::Read) {
-            Reach::All => None,
-            Reach::Fitting(filters) => Some(self.any(&filters, collection, (source, None), b)),
+            Reach::Fitting(filters) => Some(self.any(&filters, collection, source, b)),
         }
     }
 
@@ -114,14 +100,7 @@ impl Reader<'_> {
     }
 
     /// One of these filters of rules fits. A statement has each text once, with its bindings.
-    /// `owner` is he whose rules they are, as far as what he sees counts in them.
-    fn any(
-        &self,
-        filters: &[&Filter],
-        collection: &Collection,
-        (source, owner): (&str, Option<&Access>),
-        b: &mut Builder,
-    ) -> String {
+    fn any(&self, filters: &[&Filter], collection: &Collection, source: &str, b: &mut Builder) -> String {
         let rules: Vec<usize> = filters.iter().map(|filter| std::ptr::from_ref(*filter).addr()).collect();
         let known = (source.to_owned(), rules);
         if let Some(condition) = b.rules.get(&known) {
@@ -135,15 +114,21 @@ impl Reader<'_> {
             source,
             depth: 0,
             whose: Whose::Rule,
-            owner,
+            // Two rules may look at each other: what the owner sees of others counts no further.
+            owner: Some(self.access).filter(|_| b.within_rules == 0),
             alternative: filters.len() > 1,
         };
-        let one = |filter: &&Filter| match conditions.write(filter, b) {
-            Ok(condition) => condition,
-            // A rule about what is no longer there reaches nothing.
-            Err(_) => "false".to_owned(),
+        b.within_rules += 1;
+        let one = |filter: &&Filter| {
+            let bound = b.bound();
+            conditions.write(filter, b).unwrap_or_else(|_| {
+                // A rule about what is no longer there reaches nothing.
+                b.forget(bound);
+                "false".to_owned()
+            })
         };
         let all: Vec<String> = filters.iter().map(one).collect();
+        b.within_rules -= 1;
         let condition = match all.as_slice() {
             [] => "false".to_owned(),
             [one] => one.clone(),

@@ -28,7 +28,8 @@ pub(crate) fn shown(query: &Query) -> Result<Shown, Error> {
 
 /// Those of a level of an answer.
 pub(crate) fn shown_of(fields: &[Selected], alias: &BTreeMap<String, String>) -> Shown {
-    if fields.iter().any(|selected| selected.name == "*") {
+    // Excerpts are of all fields that are searched.
+    if fields.iter().any(|selected| matches!(selected.name.as_str(), "*" | "_excerpt")) {
         return None;
     }
     let own = |selected: &Selected| alias.get(&selected.name).unwrap_or(&selected.name).clone();

@@ -141,6 +141,8 @@ pub(crate) struct Builder {
     pub(crate) keeps_answer: bool,
     /// Conditions of rules that stand in the statement already, by the alias and the filters they are of.
     pub(crate) rules: BTreeMap<(String, Vec<usize>), String>,
+    /// Rules within rules, here.
+    pub(crate) within_rules: usize,
 }
 
 impl Builder {
@@ -174,6 +176,11 @@ impl Builder {
     /// How many values it has.
     pub(crate) fn bound(&self) -> usize {
         self.bindings.len()
+    }
+
+    /// Forgets the bindings behind the first so many: the text that they were for is not used.
+    pub(crate) fn forget(&mut self, bound: usize) {
+        self.bindings.truncate(bound);
     }
 
     /// The finished statement.
