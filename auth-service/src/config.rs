@@ -6,6 +6,8 @@ use chassis::{ConfigError, Env};
 
 use secrets::HashCost;
 
+use crate::sso::SsoConfig;
+
 /// A text that is never printed.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -45,6 +47,8 @@ pub struct Config {
     pub login_stall: Duration,
     /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
     pub hash_cost: HashCost,
+    /// `AUTH_*`: single sign-on.
+    pub sso: SsoConfig,
 }
 
 impl Config {
@@ -58,6 +62,7 @@ impl Config {
             refresh_grace: Duration::from_secs(10),
             login_stall: Duration::from_millis(500),
             hash_cost: HashCost::default(),
+            sso: SsoConfig::default(),
         }
     }
 
@@ -74,6 +79,7 @@ impl Config {
             refresh_grace: env.duration("SESSION_REFRESH_GRACE_PERIOD", default.refresh_grace)?,
             login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
             hash_cost: HashCost::from_env(env)?,
+            sso: SsoConfig::from_env(env)?,
             ..default
         })
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use proto::auth::v1::auth_service_server::AuthService;
 use proto::auth::v1::{
-    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
-    LogoutResponse, RefreshRequest, TokensResponse,
+    AuthenticateRequest, AuthenticateResponse, BeginSsoRequest, BeginSsoResponse, ControlRequest,
+    ControlResponse, FinishSsoRequest, FinishSsoResponse, LoginRequest, LogoutRequest, LogoutResponse,
+    ProvidersRequest, ProvidersResponse, RefreshRequest, TokensResponse,
 };
 use tonic::{Request, Response, Status};
 
 use crate::state::State;
-use crate::{Error, authenticate, control, login, logout, refresh};
+use crate::{Error, authenticate, control, login, logout, refresh, sso};
 
 /// The service over the state.
 pub struct Service(pub Arc<State>);
@@ -47,5 +48,24 @@ impl AuthService for Service {
     async fn control(&self, request: Request<ControlRequest>) -> Result<Response<ControlResponse>, Status> {
         rpc::require_process(rpc::caller(&request))?;
         answer(control::control(&self.0).await)
+    }
+
+    async fn providers(&self, _: Request<ProvidersRequest>) -> Result<Response<ProvidersResponse>, Status> {
+        Ok(Response::new(sso::list(&self.0)))
+    }
+
+    async fn begin_sso(
+        &self,
+        request: Request<BeginSsoRequest>,
+    ) -> Result<Response<BeginSsoResponse>, Status> {
+        answer(sso::begin(&self.0, request.into_inner()).await)
+    }
+
+    async fn finish_sso(
+        &self,
+        request: Request<FinishSsoRequest>,
+    ) -> Result<Response<FinishSsoResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        answer(sso::finish(&self.0, &caller, message).await)
     }
 }

@@ -1,7 +1,7 @@
 //! Credentials -> accountability: logins, sessions, tokens.
 //!
-//! One file per operation (`login`, `refresh`, `logout`, `authenticate`, `control`); `session` holds the rule of
-//! rotation, `access` the one statement that says who holds what, `bootstrap` makes the first admin.
+//! One file per operation (`login`, `refresh`, `logout`, `authenticate`, `control`); `sso` lets providers
+//! vouch for users, `session` holds the rule of rotation, `access` the one statement that says who holds what, `bootstrap` makes the first admin.
 //! Security: SECRET signs access tokens by HS256 and nothing else; refresh and static tokens are stored hashed.
 
 mod access;
@@ -17,6 +17,7 @@ mod login;
 mod logout;
 mod refresh;
 mod session;
+mod sso;
 mod state;
 mod token;
 mod tokens;
@@ -33,6 +34,7 @@ pub use config::{Config, Secret};
 pub use error::Error;
 pub use rpc::Face;
 pub use secrets::HashCost;
+pub use sso::SsoConfig;
 use state::State;
 
 /// What the auth service works with.
@@ -42,6 +44,8 @@ pub struct Links {
     pub db: db::Db,
     /// For pings.
     pub bus: bus::Bus,
+    /// items-service, where accounts of single sign-on are written; needed only where there are providers.
+    pub items: Option<rpc::Channel>,
     /// Signs and verifies accountability between processes.
     pub signer: rpc::Signer,
     /// Time.

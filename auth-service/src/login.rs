@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::Mode;
-use crate::{Error, access, events, session, tokens};
+use crate::{Error, access, events, session, sso, tokens};
 
 /// How a user logs in who has a password here.
 const LOCAL: &str = "default";
@@ -23,19 +23,32 @@ const LOCAL: &str = "default";
 /// Logs somebody in.
 pub async fn login(state: &State, caller: &Caller, request: LoginRequest) -> Result<TokensResponse, Error> {
     let started = Instant::now();
+    if state.config.sso.disable_default {
+        return Err(sso::no_route("/auth/login").into());
+    }
     let done = attempt(state, caller, request).await;
-    let outcome = match &done {
+    if count(state, &done) == "refused" {
+        tracing::info!(ip = caller.accountability.ip, "login refused");
+        stall_until(started, state.config.login_stall).await;
+    }
+    done
+}
+
+/// Counts a login and gives its outcome.
+pub fn count<T>(state: &State, done: &Result<T, Error>) -> &'static str {
+    let outcome = match done {
         Ok(_) => "success",
         Err(Error::Refused(told)) if told.code.status() == 401 => "refused",
         Err(Error::Refused(told)) if told.code.status() == 400 => "invalid",
         Err(_) => "failed",
     };
     state.logins.with_label_values(&[outcome]).inc();
-    if outcome == "refused" {
-        tracing::info!(ip = caller.accountability.ip, "login refused");
-        tokio::time::sleep_until(started + stall(started.elapsed(), state.config.login_stall)).await;
-    }
-    done
+    outcome
+}
+
+/// Waits until whatever began then has taken whole stall times.
+pub async fn stall_until(started: Instant, step: Duration) {
+    tokio::time::sleep_until(started + stall(started.elapsed(), step)).await;
 }
 
 /// The whole number of stall times that holds what was taken: under load as equal as without.

@@ -6,9 +6,11 @@ use bus::Bus;
 use chassis::metrics::{self, IntCounterVec};
 use db::Db;
 use model::{Clock, Ids};
-use secrets::Hasher;
+use rpc::{Channel, Signer};
+use secrets::{Hasher, Sealer};
 
 use crate::last_access::Seen;
+use crate::sso::Providers;
 use crate::token::Succession;
 use crate::{Config, Error, Links, tokens};
 
@@ -30,6 +32,14 @@ pub struct State {
     pub access_key: rpc::jws::Key,
     /// Makes successors of refresh tokens.
     pub succession: Succession,
+    /// Who vouches for users.
+    pub providers: Providers,
+    /// Seals what browsers carry.
+    pub sealer: Sealer,
+    /// The items service.
+    pub items: Option<Channel>,
+    /// Signs calls to other processes.
+    pub signer: Signer,
     /// Users seen since the last write of `last_access`.
     pub seen: Seen,
     /// `eventus_logins_total{outcome}`.
@@ -46,6 +56,10 @@ impl State {
             hasher: Hasher::try_new(config.hash_cost)?,
             access_key: tokens::access_key(config.secret.expose()),
             succession: Succession::new(config.secret.expose()),
+            providers: Providers::new(&config.sso),
+            sealer: Sealer::try_new(config.secret.expose())?,
+            items: links.items.clone(),
+            signer: links.signer.clone(),
             config,
             db: links.db.clone(),
             bus: links.bus.clone(),

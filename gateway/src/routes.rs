@@ -95,6 +95,11 @@ fn people() -> Router<Gateway> {
     Router::new()
         .route("/auth", only(get(auth::providers), "GET,HEAD"))
         .route("/auth/login", only(post(auth::login), "POST"))
+        .route("/auth/login/{provider}", only(get(auth::sso::begin), "GET,HEAD"))
+        .route(
+            "/auth/login/{provider}/callback",
+            only(get(auth::sso::finish).post(auth::sso::posted), "GET,HEAD,POST"),
+        )
         .route("/auth/refresh", only(post(auth::refresh), "POST"))
         .route("/auth/logout", only(post(auth::logout), "POST"))
         .route("/users/me", only(get(users::me).patch(users::update_me), "GET,HEAD,PATCH"))

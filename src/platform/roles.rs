@@ -58,6 +58,7 @@ pub(super) fn start(
         let links = auth_service::Links {
             db: wiring.db()?,
             bus: bus.clone(),
+            items: config.sso.has_providers().then(|| wiring.channel(Role::Items)).transpose()?,
             signer: signer.clone(),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),

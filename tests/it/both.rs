@@ -33,6 +33,7 @@ mod sdk;
 mod search;
 mod silent;
 mod sorting;
+mod sso;
 mod system_collections;
 mod takeover;
 mod together;

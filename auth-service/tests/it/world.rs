@@ -58,6 +58,7 @@ impl World {
         let links = Links {
             db: servers.db.clone(),
             bus: servers.bus.clone(),
+            items: None,
             signer: servers.signer.clone(),
             clock: Arc::new(clock.clone()),
             ids: Arc::new(RandomIds),

@@ -6,9 +6,12 @@ use http::Uri;
 
 use crate::token;
 
-/// Path and query, with the values of `access_token` blotted out.
+/// Path and query, with the values of `access_token` blotted out, and without the query of a login at a provider.
 pub fn path(uri: &Uri) -> Cow<'_, str> {
     let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
+    if uri.path().starts_with("/auth/login/") {
+        return Cow::Owned(format!("{}?--redacted--", uri.path()));
+    }
     let is_token = |pair: &str| token::is_parameter(pair.split('=').next().unwrap_or_default());
     if !query.split('&').any(is_token) {
         return Cow::Borrowed(uri.path_and_query().map_or(uri.path(), |whole| whole.as_str()));
@@ -30,6 +33,7 @@ mod tests {
         assert_eq!(shown("/a/b"), "/a/b");
         assert_eq!(shown("/a?limit=1&x"), "/a?limit=1&x");
         assert_eq!(shown("/a?limit=1&access_token=secret"), "/a?limit=1&access_token=--redacted--");
+        assert_eq!(shown("/auth/login/a/callback?code=x&state=y"), "/auth/login/a/callback?--redacted--");
         assert_eq!(shown("/a?access%5Ftoken=secret&x=1"), "/a?access_token=--redacted--&x=1");
     }
 }
