@@ -23,7 +23,7 @@ const UID: u64 = 65532;
 const PROCESSES: [(&str, Option<u64>, &[&str]); 7] = [
     ("gateway", Some(HTTP), &["items", "auth", "hooks", "analytics", "webhooks"]),
     ("items", Some(GRPC), &["auth", "hooks"]),
-    ("auth", Some(GRPC), &[]),
+    ("auth", Some(GRPC), &["items"]),
     ("hooks", Some(GRPC), &["auth"]),
     ("analytics", Some(GRPC), &["auth"]),
     ("webhooks", Some(GRPC), &["auth"]),
@@ -35,7 +35,7 @@ const PROBES: [(&str, &str); 3] = [
     ("readinessProbe", "/health/ready"),
 ];
 /// The processes that speak to servers outside the cluster.
-const OUTSIDE: [&str; 2] = ["webhooks", "cdn-purge"];
+const OUTSIDE: [&str; 3] = ["auth", "webhooks", "cdn-purge"];
 /// The processes with an autoscaler and a disruption budget in production.
 const SCALED: [&str; 3] = ["gateway", "items", "auth"];
 /// The Secrets that production brings, with the keys that the pods read; k8s/README.md names them.

@@ -20,15 +20,16 @@ const LONGEST_OTP: usize = 64;
 pub async fn begin(state: &State, request: BeginSsoRequest) -> Result<BeginSsoResponse, Error> {
     let provider = state.providers.named(&request.provider)?;
     let (sso, config) = (&state.config.sso, &provider.config);
-    if request.redirect.as_ref().is_some_and(|to| !redirect::is_allowed(to, sso, config)) {
-        let reason = "\"redirect\" names a URL that can't be used to redirect after login";
+    let to = request.redirect.unwrap_or_else(|| "/".to_owned());
+    if !redirect::is_allowed(&to, sso, config) {
+        let reason = format!("URL \"{to}\" can't be used to redirect after login");
         return Err(Told::invalid_payload(reason).into());
     }
     if request.otp.as_ref().is_some_and(|otp| otp.len() > LONGEST_OTP) {
         return Err(Told::invalid_payload("\"otp\" is too long").into());
     }
     let authorize = provider.endpoints().await?.authorize.clone();
-    let flight = Flight::begun(request.redirect, request.otp, state.clock.now())?;
+    let flight = Flight::begun(to, request.otp, state.clock.now())?;
     let callback = sso.callback(&config.name);
     let challenge = flight.challenge();
     let mut pairs = vec![

@@ -126,6 +126,11 @@ impl SsoConfig {
         !self.providers.is_empty()
     }
 
+    /// Where somebody goes whose login has no other place to end at: the original's page for it.
+    pub(super) fn start(&self) -> String {
+        format!("{}/admin/login", self.public_url)
+    }
+
     /// Where the browser comes back from a provider.
     pub(super) fn callback(&self, provider: &str) -> String {
         format!("{}/auth/login/{provider}/callback", self.public_url)

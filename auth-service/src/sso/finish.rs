@@ -23,30 +23,22 @@ pub async fn finish(
     let provider = state.providers.named(&request.provider)?;
     let name = &provider.config.name;
     let flight = Flight::opened(&request.flight, &state.sealer, name, state.clock.now());
-    let redirect = flight.as_ref().and_then(|flight| flight.redirect.clone());
-    // Allowed when it began; the settings may be others now.
-    let allowed = |to: &String| redirect::is_allowed(to, &state.config.sso, &provider.config);
-    let redirect = redirect.filter(allowed);
-    let session = provider.config.session && redirect.is_some();
+    let session = provider.config.session;
     let done = match &flight {
-        Some(flight) => attempt(state, caller, provider, flight, &request.parameters, session).await,
+        Some(flight) => attempt(state, caller, provider, flight, &request.parameters).await,
         None => Err(provider.refused("the browser has begun no login, or too long ago")),
     };
     login::count(state, &done);
     let told = match done {
-        Ok(tokens) => return Ok(FinishSsoResponse { redirect, tokens: Some(tokens), session }),
+        Ok((tokens, redirect)) => return Ok(FinishSsoResponse { redirect, tokens: Some(tokens), session }),
         Err(error) => error.public(),
     };
     if told.code.status() == 401 {
         login::stall_until(started, state.config.login_stall).await;
     }
-    match redirect {
-        Some(to) => {
-            let to = redirect::with_reason(&to, told.code.as_str());
-            Ok(FinishSsoResponse { redirect: Some(to), tokens: None, session })
-        }
-        None => Err(told.into()),
-    }
+    let to = flight.map_or_else(|| state.config.sso.start(), |flight| flight.redirect);
+    let redirect = redirect::with_reason(&to, told.code.as_str());
+    Ok(FinishSsoResponse { redirect, tokens: None, session })
 }
 
 async fn attempt(
@@ -55,8 +47,7 @@ async fn attempt(
     provider: &Provider,
     flight: &Flight,
     said: &HashMap<String, String>,
-    session: bool,
-) -> Result<TokensResponse, Error> {
+) -> Result<(TokensResponse, String), Error> {
     let said = |name: &str| said.get(name).map(String::as_str);
     if !said("state").is_some_and(|state| same(state, &flight.state)) {
         return Err(provider.refused("the answer is of another login"));
@@ -74,9 +65,9 @@ async fn attempt(
     let claims = exchange::claims(state, provider, &endpoints, flight, code).await?;
     let person = person::of(&provider.config, &claims).map_err(|why| provider.refused(why))?;
     let user = account::settle(state, caller, provider, &person).await?;
-    let entry = enter::Entry { user, provider: &provider.config.name, session };
+    let entry = enter::Entry { user, provider: &provider.config.name, session: provider.config.session };
     match enter::enter(state, caller, &entry).await? {
-        Some(tokens) => Ok(tokens),
+        Some(tokens) => Ok((tokens, flight.redirect.clone())),
         None => Err(Told::new(ErrorCode::InvalidCredentials).into()),
     }
 }

@@ -24,8 +24,7 @@ pub struct Flight {
     /// PKCE: what only we know of the code.
     pub verifier: String,
     /// Where the browser goes in the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redirect: Option<String>,
+    pub redirect: String,
     /// One-time password of who has a second factor here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otp: Option<String>,
@@ -38,7 +37,7 @@ impl Flight {
     ///
     /// # Errors
     /// When the machine gives no randomness.
-    pub fn begun(redirect: Option<String>, otp: Option<String>, now: OffsetDateTime) -> Result<Self, Error> {
+    pub fn begun(redirect: String, otp: Option<String>, now: OffsetDateTime) -> Result<Self, Error> {
         let random = secrets::random_text::<32>;
         let (state, nonce, verifier) = (random()?, random()?, random()?);
         Ok(Self { state, nonce, verifier, redirect, otp, until: (now + LIFETIME).unix_timestamp() })
@@ -89,7 +88,7 @@ mod tests {
         let sealer =
             secrets::Sealer::try_new("a secret of more than 32 characters, as it should be").unwrap();
         let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let flight = Flight::begun(Some("/x".to_owned()), None, now).unwrap();
+        let flight = Flight::begun("/x".to_owned(), None, now).unwrap();
         assert_eq!(flight.challenge().len(), 43);
         let sealed = flight.sealed(&sealer, "acme").unwrap();
         assert!(!sealed.contains(&flight.state));

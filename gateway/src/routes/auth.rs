@@ -37,11 +37,18 @@ struct Refresh {
 #[derive(Serialize)]
 struct Provider<'a> {
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
     driver: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     icon: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ways<'a> {
+    data: Vec<Provider<'a>>,
+    disable_default: bool,
 }
 
 /// GET /auth: the ways to log in beside the local one; `?sessionOnly`: only those that bring a session token.
@@ -53,7 +60,7 @@ pub async fn providers(
     let all = gateway.auth().providers(gateway.call(&caller, ProvidersRequest {})).await?.into_inner();
     let only_sessions = sso::parameter(query.as_deref(), "sessionOnly").is_some();
     let shown = all.providers.iter().filter(|provider| provider.session || !only_sessions);
-    let shown: Vec<Provider<'_>> = shown
+    let data = shown
         .map(|provider| Provider {
             name: &provider.name,
             driver: &provider.driver,
@@ -61,8 +68,9 @@ pub async fn providers(
             label: provider.label.as_deref(),
         })
         .collect();
-    let body = serde_json::json!({ "data": shown, "disableDefault": all.disable_default });
-    Ok(answer::respond(body.to_string()))
+    // Structs of texts: JSON can always be made of them.
+    let ways = Ways { data, disable_default: all.disable_default };
+    Ok(answer::respond(serde_json::to_vec(&ways).unwrap_or_default()))
 }
 
 /// POST /auth/login

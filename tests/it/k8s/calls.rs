@@ -61,7 +61,7 @@ fn only_the_public_door_and_the_metrics_are_open() {
 }
 
 #[test]
-fn only_webhooks_and_purges_leave_the_cluster() {
+fn only_who_has_somebody_outside_leaves_the_cluster() {
     for folder in FOLDERS {
         let objects = render(folder);
         let policies = of(&objects, "NetworkPolicy");

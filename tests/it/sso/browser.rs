@@ -70,7 +70,7 @@ impl Browser {
         let form = [("content-type", "application/x-www-form-urlencoded")];
         let answer = self.gateway.raw(Method::POST, &path, &form, body).await.unwrap().expect(303);
         let place = path.rsplit_once('/').unwrap().0.to_owned();
-        format!("{HOME}{place}/{}", answer.header("location").unwrap())
+        format!("{HOME}{place}/{}", answer.header("location").unwrap().trim_start_matches("./"))
     }
 
     /// A page of the gateway.

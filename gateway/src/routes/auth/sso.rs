@@ -15,7 +15,7 @@ use percent_encoding::percent_decode_str;
 use proto::auth::v1::{BeginSsoRequest, FinishSsoRequest};
 use time::Duration;
 
-use super::tokens::{self, Mode};
+use super::tokens;
 use crate::body;
 use crate::caller::Anyone;
 use crate::config::{CookieConfig, SameSite};
@@ -49,7 +49,7 @@ pub async fn begin(
     Ok(response)
 }
 
-/// GET /auth/login/:provider/callback: the provider's answer. 302 to where the login was to end, else the tokens.
+/// GET /auth/login/:provider/callback: the provider's answer. 302 to where the login ends.
 pub async fn finish(
     State(gateway): State<Gateway>,
     Anyone(caller): Anyone,
@@ -67,15 +67,10 @@ pub async fn finish(
         Ok(done) => done.into_inner(),
         Err(status) => return Err(Failure::from(status).with_cookie(used)),
     };
-    let mut response = match (&done.redirect, &done.tokens) {
-        (None, None) => return Err(Error::internal().into()),
-        (None, Some(tokens)) => tokens::answer(&gateway, Mode::Json, tokens),
-        (Some(redirect), None) => moved(StatusCode::FOUND, redirect)?,
-        (Some(redirect), Some(tokens)) => {
-            tokens::kept(&gateway, moved(StatusCode::FOUND, redirect)?, done.session, tokens)
-        }
-    };
-    unseen(&mut response);
+    let mut response = moved(StatusCode::FOUND, &done.redirect)?;
+    if let Some(tokens) = &done.tokens {
+        response = tokens::kept(&gateway, response, done.session, tokens);
+    }
     response.headers_mut().extend(used.map(|line| (SET_COOKIE, line)));
     Ok(response)
 }
@@ -95,7 +90,7 @@ pub async fn posted(
         format!("{name}={value}")
     };
     let pairs: Vec<String> = said.iter().map(text).collect();
-    moved(StatusCode::SEE_OTHER, &format!("callback?{}", pairs.join("&")))
+    moved(StatusCode::SEE_OTHER, &format!("./callback?{}", pairs.join("&")))
 }
 
 /// The cookie of a login that has begun. Only this host sets it where it is secure: no neighbour can put his own login
@@ -132,12 +127,8 @@ fn moved(status: StatusCode, to: &str) -> Result<Response, Failure> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(LOCATION, to);
-    unseen(&mut response);
-    Ok(response)
-}
-
-/// Nobody keeps it, and nobody is told where it came from: codes stand in addresses here.
-fn unseen(response: &mut Response) {
+    // Nobody keeps it, and nobody is told where it came from: codes stand in addresses here.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(response)
 }
