@@ -1,10 +1,9 @@
-//! Authenticate: an access token or a static token -> who acts, from the database as it is now.
+//! Authenticate: an access token, a static token or none -> who acts, from the database as it is now.
 //!
 //! One SQL round trip either way. Nothing in an access token but user and session is believed.
 
 use model::{Error as Told, ErrorCode};
 use proto::auth::v1::{AuthenticateRequest, AuthenticateResponse};
-use rpc::convert;
 
 use crate::access::Known;
 use crate::session::Standing;
@@ -18,6 +17,9 @@ pub async fn authenticate(
     state: &State,
     request: AuthenticateRequest,
 ) -> Result<AuthenticateResponse, Error> {
+    if request.token.is_empty() {
+        return Ok(access::of_public(&state.db).await?.answer(None, 0));
+    }
     let (known, session, valid_until) = if tokens::looks_like_jwt(&request.token) {
         let claims = tokens::read(state, &request.token, state.clock.now())?;
         (by_session(state, &claims).await?, Some(claims.sid), claims.exp.saturating_mul(1_000))
@@ -28,8 +30,7 @@ pub async fn authenticate(
         .filter(|known| known.status == "active")
         .ok_or_else(|| Told::new(ErrorCode::InvalidCredentials))?;
     state.seen.note(known.user, state.clock.now());
-    let accountability = convert::to_proto(&known.accountability(session));
-    Ok(AuthenticateResponse { accountability: Some(accountability), valid_until })
+    Ok(known.answer(session, valid_until))
 }
 
 async fn by_static_token(state: &State, token: &str) -> Result<Option<Known>, Error> {

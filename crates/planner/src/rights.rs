@@ -6,6 +6,7 @@ use model::{Collection, Error, Field, Filter, quote_identifier};
 use crate::condition::{Conditions, Whose};
 use crate::limits::Limits;
 use crate::reader::Reader;
+use crate::shown::Shown;
 use crate::statement::Builder;
 
 /// Rules are read with every right.
@@ -21,6 +22,32 @@ impl Reader<'_> {
         b: &mut Builder,
     ) -> Option<String> {
         match self.access.items(&collection.name, action) {
+            Reach::All => None,
+            Reach::Fitting(filters) => Some(self.any(&filters, collection, source, b)),
+        }
+    }
+
+    /// Of items of which only these fields are shown he sees fewer.
+    pub(crate) fn sees_less(&self, collection: &Collection, shown: &Shown) -> bool {
+        let (name, access) = (&collection.name, self.access);
+        shown.as_ref().is_some_and(|names| {
+            access.items_with_any(name, names, Action::Read) != access.items(name, Action::Read)
+        })
+    }
+
+    /// The condition under which he sees an item of which these fields are shown; nothing where he sees every one.
+    pub(crate) fn reach_shown(
+        &self,
+        collection: &Collection,
+        shown: &Shown,
+        source: &str,
+        b: &mut Builder,
+    ) -> Option<String> {
+        let reach = match shown {
+            Some(names) => self.access.items_with_any(&collection.name, names, Action::Read),
+            None => self.access.items(&collection.name, Action::Read),
+        };
+        match reach {
             Reach::All => None,
             Reach::Fitting(filters) => Some(self.any(&filters, collection, source, b)),
         }
