@@ -5,13 +5,14 @@ use std::sync::Arc;
 use proto::auth::v1::auth_service_server::AuthService;
 use proto::auth::v1::{
     AuthenticateRequest, AuthenticateResponse, BeginSsoRequest, BeginSsoResponse, ControlRequest,
-    ControlResponse, FinishSsoRequest, FinishSsoResponse, LoginRequest, LogoutRequest, LogoutResponse,
-    ProvidersRequest, ProvidersResponse, RefreshRequest, TokensResponse,
+    ControlResponse, FinishSsoRequest, FinishSsoResponse, LoginRequest, LoginShareRequest, LogoutRequest,
+    LogoutResponse, ProvidersRequest, ProvidersResponse, ReadShareRequest, ReadShareResponse, RefreshRequest,
+    TokensResponse,
 };
 use tonic::{Request, Response, Status};
 
 use crate::state::State;
-use crate::{Error, authenticate, control, login, logout, refresh, sso};
+use crate::{Error, authenticate, control, login, logout, refresh, shares, sso};
 
 /// The service over the state.
 pub struct Service(pub Arc<State>);
@@ -67,5 +68,20 @@ impl AuthService for Service {
     ) -> Result<Response<FinishSsoResponse>, Status> {
         let (caller, message) = rpc::called(request);
         answer(sso::finish(&self.0, &caller, message).await)
+    }
+
+    async fn login_share(
+        &self,
+        request: Request<LoginShareRequest>,
+    ) -> Result<Response<TokensResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        answer(shares::login(&self.0, &caller, message).await)
+    }
+
+    async fn read_share(
+        &self,
+        request: Request<ReadShareRequest>,
+    ) -> Result<Response<ReadShareResponse>, Status> {
+        answer(shares::read(&self.0, request.into_inner()).await)
     }
 }

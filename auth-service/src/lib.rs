@@ -17,6 +17,7 @@ mod login;
 mod logout;
 mod refresh;
 mod session;
+mod shares;
 mod sso;
 mod state;
 mod token;
@@ -107,6 +108,9 @@ async fn write_seen(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
 
 async fn sweep(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
     while !pause(&runtime, SWEEP).await {
+        if let Err(error) = shares::attempts::sweep(&state.db, state.clock.now()).await {
+            tracing::debug!(%error, "old attempts not forgotten");
+        }
         match session::sweep(&state.db, state.clock.now()).await {
             Ok(0) => {}
             Ok(sessions) => tracing::info!(sessions, "ended sessions forgotten"),

@@ -14,6 +14,7 @@ mod relations;
 mod reports;
 mod schema;
 pub mod server;
+mod shares;
 mod sort;
 mod system;
 mod users;
@@ -103,6 +104,8 @@ fn people() -> Router<Gateway> {
         )
         .route("/auth/refresh", only(post(auth::refresh), "POST"))
         .route("/auth/logout", only(post(auth::logout), "POST"))
+        .route("/shares/auth", only(post(shares::login), "POST"))
+        .route("/shares/info/{share}", only(get(shares::read), "GET,HEAD"))
         .route("/users/me", only(get(users::me).patch(users::update_me), "GET,HEAD,PATCH"))
         .route("/roles/me", only(get(users::my_roles), "GET,HEAD"))
         .route("/permissions/me", only(get(permissions::mine), "GET,HEAD"))

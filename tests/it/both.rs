@@ -31,6 +31,7 @@ mod schema;
 mod schema_apply;
 mod sdk;
 mod search;
+mod shares;
 mod silent;
 mod sorting;
 mod sso;

@@ -28,7 +28,7 @@ pub async fn enter(
     caller: &Caller,
     entry: &Entry<'_>,
 ) -> Result<Option<TokensResponse>, Error> {
-    let (mode, now) = (Mode::of(entry.session), state.clock.now());
+    let (mode, now, from) = (Mode::of(entry.session), state.clock.now(), &caller.accountability);
     let refresh = RefreshToken::fresh()?;
     let mut transaction = state.db.begin().await?;
     match standing(&mut *transaction, entry).await? {
@@ -38,9 +38,9 @@ pub async fn enter(
         Some(false) => {}
     }
     let Some(known) = access::of_user(&mut *transaction, entry.user).await? else { return Ok(None) };
-    let answer = tokens::issue(state, &known, &refresh, mode, now)?;
+    let answer = tokens::issue(state, (&known, from.ip.as_deref()), &refresh, mode, now)?;
     let lifetime = mode.refresh_lifetime(&state.config);
-    session::open(&mut transaction, &refresh, entry.user, now, lifetime, &caller.accountability).await?;
+    session::open(&mut transaction, &refresh, entry.user, now, lifetime, from).await?;
     events::login(&mut transaction, state, caller, &known, entry.provider).await?;
     transaction.commit().await?;
     state.appended().await;

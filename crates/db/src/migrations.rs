@@ -46,6 +46,7 @@ migrations! {
     10 "0010_versions",
     11 "0011_imports",
     12 "0012_erasure",
+    16 "0016_share_attempts",
 }
 
 const LOCK: i64 = 7_306_085_836;

@@ -1,7 +1,7 @@
 //! `/auth`: logins, in the three modes json, cookie and session.
 
 pub mod sso;
-mod tokens;
+pub mod tokens;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
