@@ -71,7 +71,15 @@ pub(crate) fn fitting(
     all.extend(reader.reach_shown(collection, shown, alias, b));
     if let Some(filter) = &query.filter {
         check_depth(filter, reader.limits)?;
-        let conditions = Conditions { reader, collection, source: alias, depth: 0, whose: Whose::Client };
+        let conditions = Conditions {
+            reader,
+            collection,
+            source: alias,
+            depth: 0,
+            whose: Whose::Client,
+            owner: None,
+            alternative: false,
+        };
         all.push(conditions.write(filter, b)?);
     }
     if let Some(text) = &query.search {
