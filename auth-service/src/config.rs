@@ -1,5 +1,7 @@
 //! What the auth service is configured with, from Directus's own variables.
 
+mod accounts;
+
 use std::time::Duration;
 
 use chassis::{ConfigError, Env};
@@ -7,6 +9,7 @@ use chassis::{ConfigError, Env};
 use secrets::HashCost;
 
 use crate::sso::SsoConfig;
+pub use accounts::{LinkConfig, MailConfig, SmtpConfig};
 
 /// A text that is never printed.
 #[derive(Clone)]
@@ -49,6 +52,10 @@ pub struct Config {
     pub hash_cost: HashCost,
     /// `AUTH_*`: single sign-on.
     pub sso: SsoConfig,
+    /// Links in mails.
+    pub links: LinkConfig,
+    /// How mail goes out.
+    pub mail: MailConfig,
 }
 
 impl Config {
@@ -63,6 +70,8 @@ impl Config {
             login_stall: Duration::from_millis(500),
             hash_cost: HashCost::default(),
             sso: SsoConfig::default(),
+            links: LinkConfig::default(),
+            mail: MailConfig::default(),
         }
     }
 
@@ -80,6 +89,8 @@ impl Config {
             login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
             hash_cost: HashCost::from_env(env)?,
             sso: SsoConfig::from_env(env)?,
+            links: LinkConfig::from_env(env)?,
+            mail: MailConfig::from_env(env)?,
             ..default
         })
     }

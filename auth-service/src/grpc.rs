@@ -1,5 +1,7 @@
 //! The gRPC face: one line per operation.
 
+mod accounts;
+
 use std::sync::Arc;
 
 use proto::auth::v1::auth_service_server::AuthService;
@@ -14,11 +16,13 @@ use tonic::{Request, Response, Status};
 use crate::state::State;
 use crate::{Error, authenticate, control, login, logout, refresh, shares, sso};
 
+pub use accounts::Accounts;
+
 /// The service over the state.
 pub struct Service(pub Arc<State>);
 
 fn answer<T>(done: Result<T, Error>) -> Result<Response<T>, Status> {
-    done.map(Response::new).map_err(|error| rpc::status(error.public().into()))
+    done.map(Response::new).map_err(|error| rpc::status(error.told()))
 }
 
 #[tonic::async_trait]

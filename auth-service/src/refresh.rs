@@ -11,7 +11,7 @@ use crate::session::{Locked, Standing};
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::Mode;
-use crate::{Error, access, events, session, shares, tokens};
+use crate::{Error, access, events, second_factor, session, shares, tokens};
 
 /// What is done with a session whose token was presented.
 #[derive(Debug, PartialEq)]
@@ -57,7 +57,8 @@ pub async fn refresh(
     let answer = match &holder {
         Holder::User(known) => {
             let ip = caller.accountability.ip.as_deref();
-            tokens::issue(state, (known, ip), &successor, mode, now)?
+            let enforce_tfa = second_factor::is_missing(&mut *transaction, known, ip).await?;
+            tokens::issue(state, (known, ip, enforce_tfa), &successor, mode, now)?
         }
         Holder::Guest(share) => tokens::issue_guest(state, *share, &successor, mode, now)?,
     };

@@ -6,12 +6,14 @@ use bus::Bus;
 use chassis::metrics::{self, IntCounterVec};
 use db::Db;
 use model::{Clock, Ids};
-use rpc::{Channel, Signer};
 use secrets::{Hasher, Sealer};
 
 use crate::last_access::Seen;
+use crate::links::Links as Mailed;
+use crate::mail::{Post, Project};
 use crate::sso::Providers;
 use crate::token::Succession;
+use crate::users::Users;
 use crate::{Config, Error, Links, tokens};
 
 /// Shared by all operations.
@@ -36,12 +38,14 @@ pub struct State {
     pub providers: Providers,
     /// Seals what browsers carry.
     pub sealer: Sealer,
-    /// The items service.
-    pub items: Option<Channel>,
-    /// Signs calls to other processes.
-    pub signer: Signer,
     /// Users seen since the last write of `last_access`.
     pub seen: Seen,
+    /// Writes users.
+    pub users: Users,
+    /// Links that are mailed.
+    pub links: Mailed,
+    /// Mails.
+    pub post: Post,
     /// `eventus_logins_total{outcome}`.
     pub logins: IntCounterVec,
 }
@@ -58,8 +62,9 @@ impl State {
             succession: Succession::new(config.secret.expose()),
             providers: Providers::new(&config.sso),
             sealer: Sealer::try_new(config.secret.expose())?,
-            items: links.items.clone(),
-            signer: links.signer.clone(),
+            users: Users::new(links.items.clone(), links.signer.clone(), links.clock.clone()),
+            links: Mailed::new(config.secret.expose()),
+            post: Post::try_new(&config)?,
             config,
             db: links.db.clone(),
             bus: links.bus.clone(),
@@ -72,6 +77,14 @@ impl State {
                 &["outcome"],
             ),
         })
+    }
+
+    /// Whose project it is.
+    pub async fn project(&self) -> Result<Project, Error> {
+        const PROJECT: &str = "SELECT project_name, project_color FROM directus_settings ORDER BY id LIMIT 1";
+        let found: Option<(String, String)> = sqlx::query_as(PROJECT).fetch_optional(&self.db).await?;
+        let (name, color) = found.unwrap_or_else(|| ("Directus".to_owned(), String::new()));
+        Ok(Project { name, color })
     }
 
     /// Wakes the relay after a commit that appended events.

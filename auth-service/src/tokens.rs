@@ -66,6 +66,9 @@ pub struct Claims {
     pub app_access: bool,
     /// Any policy grants everything.
     pub admin_access: bool,
+    /// A policy demands a second factor that he has not got yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enforce_tfa: bool,
     /// The share that its guest came in by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Uuid>,
@@ -85,14 +88,15 @@ pub struct Claims {
 /// Makes the answer to a login or refresh of somebody at an address.
 pub fn issue(
     state: &State,
-    (known, ip): (&Known, Option<&str>),
+    (known, ip, enforce_tfa): (&Known, Option<&str>, bool),
     refresh: &RefreshToken,
     mode: Mode,
     now: OffsetDateTime,
 ) -> Result<TokensResponse, Error> {
     let held = known.at(ip)?;
     let (app, admin) = (held.app || held.admin, held.admin);
-    signed(state, (Some(known.user), known.role, None), (app, admin), refresh, mode, now)
+    let flags = (app, admin, enforce_tfa);
+    signed(state, (Some(known.user), known.role, None), flags, refresh, mode, now)
 }
 
 /// Makes the answer to a login or refresh of a share's guest.
@@ -103,13 +107,13 @@ pub fn issue_guest(
     mode: Mode,
     now: OffsetDateTime,
 ) -> Result<TokensResponse, Error> {
-    signed(state, (None, None, Some(share)), (false, false), refresh, mode, now)
+    signed(state, (None, None, Some(share)), (false, false, false), refresh, mode, now)
 }
 
 fn signed(
     state: &State,
     (id, role, share): (Option<Uuid>, Option<Uuid>, Option<Uuid>),
-    (app_access, admin_access): (bool, bool),
+    (app_access, admin_access, enforce_tfa): (bool, bool, bool),
     refresh: &RefreshToken,
     mode: Mode,
     now: OffsetDateTime,
@@ -120,6 +124,7 @@ fn signed(
         role,
         app_access,
         admin_access,
+        enforce_tfa,
         share,
         sid: refresh.session(),
         session: (mode == Mode::Session).then(|| refresh.as_str().to_owned()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chassis::metrics::{self, HistogramVec, IntCounterVec, IntGauge};
 use model::{Clock, Ids};
+use proto::accounts::v1::accounts_service_client::AccountsServiceClient;
 use proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::events::v1::events_service_client::EventsServiceClient;
@@ -152,6 +153,8 @@ impl Gateway {
         imports ImportsServiceClient items,
         /// Logins.
         auth AuthServiceClient auth,
+        /// What people do with their accounts.
+        accounts AccountsServiceClient auth,
         /// Runs of hooks.
         hooks HooksServiceClient hooks,
         /// Reports.

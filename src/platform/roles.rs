@@ -105,7 +105,7 @@ fn start_auth(config: auth_service::Config, wiring: &Wiring, runtime: &Runtime) 
     let links = auth_service::Links {
         db: wiring.db()?,
         bus: wiring.bus.clone(),
-        items: config.sso.has_providers().then(|| wiring.channel(Role::Items)).transpose()?,
+        items: wiring.channel(Role::Items)?,
         signer: wiring.signer.clone(),
         clock: Arc::clone(&wiring.clock),
         ids: Arc::clone(&wiring.ids),

@@ -34,6 +34,8 @@ const PROBES: [(&str, &str); 3] = [
     ("livenessProbe", "/health/live"),
     ("readinessProbe", "/health/ready"),
 ];
+/// The process that hands mail to servers outside the cluster.
+const MAILING: &str = "auth";
 /// The processes that speak to servers outside the cluster.
 const OUTSIDE: [&str; 3] = ["auth", "webhooks", "cdn-purge"];
 /// The processes with an autoscaler and a disruption budget in production.

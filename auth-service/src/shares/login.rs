@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{attempts, open};
+use crate::attempts::stall;
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::Mode;
@@ -28,7 +29,7 @@ pub async fn login(
         request.share.parse().map_err(|_| Told::invalid_payload("\"share\" must be a valid GUID"))?;
     let done = attempt(state, caller, share, request).await;
     if login::count(state, &done) == "refused" {
-        login::stall_until(started, state.config.login_stall).await;
+        stall(state, started).await;
     }
     done
 }

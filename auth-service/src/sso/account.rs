@@ -1,11 +1,7 @@
 //! The account of somebody whom a provider vouches for: found by (provider, identifier) and nothing else, kept up to date,
 //! or made. Accounts are written as all users are, by the items service: with its rules, hooks and events.
 
-use bytes::Bytes;
-use model::{Accountability, Error as Told, ErrorCode, Errors};
-use proto::items::v1::items_service_client::ItemsServiceClient;
-use proto::items::v1::update_items_request::Target;
-use proto::items::v1::{CreateItemsRequest, Keys, UpdateItemsRequest};
+use model::{Error as Told, ErrorCode, Errors};
 use rpc::Caller;
 use serde_json::{Map, Value};
 use sqlx::PgExecutor;
@@ -15,8 +11,6 @@ use super::person::Person;
 use super::provider::Provider;
 use crate::Error;
 use crate::state::State;
-
-const USERS: &str = "directus_users";
 
 struct Account {
     id: Uuid,
@@ -46,18 +40,16 @@ pub async fn settle(
         return Err(provider.refused("nobody here is known by this identifier"));
     }
     let user = state.ids.random();
-    let payload = payload(provider, person, user);
-    let request = CreateItemsRequest { collection: USERS.to_owned(), payload, ..Default::default() };
-    let made = items(state)?.create_items(outgoing(state, caller, request)).await;
-    let Err(status) = made else { return Ok(user) };
+    let made = state.users.create(caller, None, &payload(provider, person, user)).await;
+    let Err(errors) = made else { return Ok(user) };
     // Somebody else may have come in as the same person at the same time.
     match find(&state.db, name, person).await? {
         Some(found) if found.active => Ok(found.id),
-        _ => Err(told(provider, rpc::errors(status))),
+        _ => Err(told(provider, errors)),
     }
 }
 
-fn payload(provider: &Provider, person: &Person, user: Uuid) -> Bytes {
+fn payload(provider: &Provider, person: &Person, user: Uuid) -> Value {
     let role = person.role.unwrap_or(provider.config.default_role);
     let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::from);
     let item = Map::from_iter([
@@ -69,7 +61,7 @@ fn payload(provider: &Provider, person: &Person, user: Uuid) -> Bytes {
         ("email".to_owned(), text(&person.email)),
         ("role".to_owned(), role.map_or(Value::Null, |role| Value::from(role.to_string()))),
     ]);
-    Value::Object(item).to_string().into()
+    Value::Object(item)
 }
 
 /// Brings an account up to what the provider says now, as far as settings want it.
@@ -101,14 +93,8 @@ async fn keep(
     if changes.is_empty() {
         return Ok(account.id);
     }
-    let request = UpdateItemsRequest {
-        collection: USERS.to_owned(),
-        target: Some(Target::Keys(Keys { keys: vec![account.id.to_string()] })),
-        payload: Value::Object(changes).to_string().into(),
-        ..Default::default()
-    };
-    let kept = items(state)?.update_items(outgoing(state, caller, request)).await;
-    kept.map(|_| account.id).map_err(|status| told(provider, rpc::errors(status)))
+    let kept = state.users.update(caller, None, account.id, &Value::Object(changes), None).await;
+    kept.map(|()| account.id).map_err(|errors| told(provider, errors))
 }
 
 /// By provider and identifier. Letter case counts, but for identifiers that are addresses, where that of ASCII does not.
@@ -138,20 +124,6 @@ async fn find(
         role,
     };
     Ok(found.map(account))
-}
-
-fn items(state: &State) -> Result<ItemsServiceClient<rpc::Channel>, Error> {
-    let channel = state.items.clone().ok_or_else(|| Told::unavailable("items"))?;
-    Ok(ItemsServiceClient::new(channel))
-}
-
-/// The process acts; from where, the caller says.
-fn outgoing<T>(state: &State, caller: &Caller, message: T) -> tonic::Request<T> {
-    let Accountability { ip, user_agent, origin, .. } = caller.accountability.clone();
-    let process = Caller::process("auth");
-    let accountability = Accountability { ip, user_agent, origin, ..process.accountability };
-    let by = Caller { request_id: caller.request_id.clone(), accountability, silent: false };
-    rpc::outgoing(&state.signer, &*state.clock, &by, message)
 }
 
 fn told(provider: &Provider, Errors(errors): Errors) -> Error {

@@ -121,11 +121,6 @@ impl SsoConfig {
         })
     }
 
-    /// Somebody outside can vouch for users.
-    pub fn has_providers(&self) -> bool {
-        !self.providers.is_empty()
-    }
-
     /// Where somebody goes whose login has no other place to end at: the original's page for it.
     pub(super) fn start(&self) -> String {
         format!("{}/admin/login", self.public_url)

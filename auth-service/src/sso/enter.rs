@@ -9,12 +9,14 @@ use uuid::Uuid;
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::Mode;
-use crate::{Error, access, events, session, tokens};
+use crate::{Error, access, attempts, events, second_factor, session, tokens};
 
 /// Who comes in, and how.
 pub struct Entry<'a> {
     pub user: Uuid,
     pub provider: &'a str,
+    /// One-time password, if he gave one.
+    pub otp: Option<&'a str>,
     /// One token for all (`MODE` session).
     pub session: bool,
 }
@@ -31,16 +33,25 @@ pub async fn enter(
     let (mode, now, from) = (Mode::of(entry.session), state.clock.now(), &caller.accountability);
     let refresh = RefreshToken::fresh()?;
     let mut transaction = state.db.begin().await?;
-    match standing(&mut *transaction, entry).await? {
-        None => return Ok(None),
-        // Second factors can't be checked yet: whoever has one is not let in without it.
-        Some(true) => return Err(Told::new(ErrorCode::InvalidOtp).into()),
-        Some(false) => {}
+    let Some(secret) = standing(&mut *transaction, entry).await? else { return Ok(None) };
+    if let Some(secret) = secret {
+        let otp = entry.otp.unwrap_or_default();
+        if !second_factor::accepts(&mut transaction, state, entry.user, &secret, otp).await? {
+            drop(transaction);
+            // One that is only missing was no attempt to guess it.
+            if entry.otp.is_some() {
+                attempts::failed(state, caller, entry.user).await?;
+            }
+            return Err(Told::new(ErrorCode::InvalidOtp).into());
+        }
     }
     let Some(known) = access::of_user(&mut *transaction, entry.user).await? else { return Ok(None) };
-    let answer = tokens::issue(state, (&known, from.ip.as_deref()), &refresh, mode, now)?;
+    let ip = from.ip.as_deref();
+    let enforce_tfa = second_factor::is_missing(&mut *transaction, &known, ip).await?;
+    let answer = tokens::issue(state, (&known, ip, enforce_tfa), &refresh, mode, now)?;
     let lifetime = mode.refresh_lifetime(&state.config);
     session::open(&mut transaction, &refresh, entry.user, now, lifetime, from).await?;
+    attempts::forget(&mut *transaction, entry.user).await?;
     events::login(&mut transaction, state, caller, &known, entry.provider).await?;
     transaction.commit().await?;
     state.appended().await;
@@ -48,10 +59,15 @@ pub async fn enter(
     Ok(Some(answer))
 }
 
-/// Whether the user has a second factor; `None` when he may not come in. The lock makes a change of his standing, which
-/// ends his sessions, wait for this one, or makes this wait for the change.
-async fn standing(executor: impl PgExecutor<'_>, entry: &Entry<'_>) -> Result<Option<bool>, Error> {
-    const STANDING: &str = "SELECT coalesce(tfa_secret, '') <> '' FROM directus_users
-        WHERE id = $1 AND provider = $2 AND status = 'active' FOR KEY SHARE";
+/// The secret of the user's second factor, if he has one; `None` when he may not come in. The lock makes a change of his
+/// standing, which ends his sessions, wait for this one, or makes this wait for the change.
+async fn standing(executor: impl PgExecutor<'_>, entry: &Entry<'_>) -> Result<Option<Option<String>>, Error> {
+    const STANDING: &str = concat!(
+        r#"SELECT nullif(u.tfa_secret, '') FROM directus_users u
+        WHERE u.id = $1 AND u.provider = $2 AND u.status = 'active' AND NOT EXISTS (
+            SELECT FROM eventus.logins l WHERE l."user" = u.id AND "#,
+        attempts::exhausted!(),
+        ") FOR KEY SHARE OF u"
+    );
     Ok(sqlx::query_scalar(STANDING).bind(entry.user).bind(entry.provider).fetch_optional(executor).await?)
 }

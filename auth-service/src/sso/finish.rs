@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::flight::{Flight, same};
 use super::provider::Provider;
 use super::{account, enter, exchange, person, redirect};
+use crate::attempts::stall;
 use crate::state::State;
 use crate::{Error, login};
 
@@ -34,7 +35,7 @@ pub async fn finish(
         Err(error) => error.public(),
     };
     if told.code.status() == 401 {
-        login::stall_until(started, state.config.login_stall).await;
+        stall(state, started).await;
     }
     let to = flight.map_or_else(|| state.config.sso.start(), |flight| flight.redirect);
     let redirect = redirect::with_reason(&to, told.code.as_str());
@@ -65,7 +66,8 @@ async fn attempt(
     let claims = exchange::claims(state, provider, &endpoints, flight, code).await?;
     let person = person::of(&provider.config, &claims).map_err(|why| provider.refused(why))?;
     let user = account::settle(state, caller, provider, &person).await?;
-    let entry = enter::Entry { user, provider: &provider.config.name, session: provider.config.session };
+    let otp = flight.otp.as_deref();
+    let entry = enter::Entry { user, otp, provider: &provider.config.name, session: provider.config.session };
     match enter::enter(state, caller, &entry).await? {
         Some(tokens) => Ok((tokens, flight.redirect.clone())),
         None => Err(Told::new(ErrorCode::InvalidCredentials).into()),

@@ -46,6 +46,7 @@ migrations! {
     10 "0010_versions",
     11 "0011_imports",
     12 "0012_erasure",
+    14 "0014_accounts",
     16 "0016_share_attempts",
 }
 

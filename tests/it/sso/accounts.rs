@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::accounts::second_factor::otp;
 use super::{ADMINS, House, STAFF, ended, person};
 
 /// The place that a login of a new browser ends at.
@@ -12,6 +13,7 @@ async fn ends(house: &House, provider: &str, who: &str) -> String {
 
 const IN: &str = "/in";
 const NOBODY: &str = "/in?reason=INVALID_CREDENTIALS";
+const ASKED: &str = "/in?reason=INVALID_OTP";
 const TAKEN: &str = "/in?reason=INVALID_PROVIDER";
 
 #[tokio::test]
@@ -66,7 +68,15 @@ async fn only_active_users_come_in_and_all_others_are_alike() {
     // Whoever has a second factor here is asked for it.
     let sql = "UPDATE directus_users SET tfa_secret = 'JBSWY3DPEHPK3PXP' WHERE id = $1::uuid";
     sqlx::query(sql).bind(&id).execute(&house.world.pool().await).await.unwrap();
-    assert_eq!(ends(&house, "closed", "alice").await, "/in?reason=INVALID_OTP");
+    assert_eq!(ends(&house, "closed", "alice").await, ASKED);
+    let with = async |otp: &str| {
+        let answer = house.browser().log_in("closed", "alice", &format!("?redirect=/in&otp={otp}")).await;
+        answer.expect(302).header("location").unwrap().to_owned()
+    };
+    assert_eq!(with("000000").await, ASKED);
+    let right = otp("JBSWY3DPEHPK3PXP", 0);
+    assert_eq!(with(&right).await, IN);
+    assert_eq!(with(&right).await, ASKED, "it is good once");
 }
 
 #[tokio::test]
