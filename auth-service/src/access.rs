@@ -66,6 +66,12 @@ const OF_USER: &str = who_holds_what!(
      FROM directus_users u WHERE u.id = $1"
 );
 
+/// `$1` a role, of nobody in particular.
+const OF_ROLE: &str = who_holds_what!(
+    "SELECT NULL::uuid AS id, r.id AS role, 'active' AS status, NULL::varchar AS chain, NULL::timestamptz AS expires
+     FROM directus_roles r WHERE r.id = $1"
+);
+
 /// Nobody.
 const OF_PUBLIC: &str = who_holds_what!(
     "SELECT NULL::uuid AS id, NULL::uuid AS role, 'active' AS status, NULL::varchar AS chain, NULL::timestamptz AS expires"
@@ -159,6 +165,11 @@ pub async fn of_static_token(
 /// A user by his id.
 pub async fn of_user(executor: impl PgExecutor<'_>, user: Uuid) -> Result<Option<Known>, Error> {
     Ok(sqlx::query_as(OF_USER).bind(user).fetch_optional(executor).await?.map(known))
+}
+
+/// Whoever has a role; `None`: there is no such role.
+pub async fn of_role(executor: impl PgExecutor<'_>, role: Uuid) -> Result<Option<Known>, Error> {
+    Ok(sqlx::query_as(OF_ROLE).bind(role).fetch_optional(executor).await?.map(known))
 }
 
 /// The public.

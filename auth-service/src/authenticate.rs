@@ -2,15 +2,18 @@
 //!
 //! One SQL round trip either way. Nothing in an access token but user and session is believed.
 
-use model::{Error as Told, ErrorCode};
+use model::{Accountability, Error as Told, ErrorCode};
 use proto::auth::v1::{AuthenticateRequest, AuthenticateResponse};
+use rpc::convert;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::access::Known;
-use crate::session::Standing;
+use crate::session::{Chain, Standing};
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::{self, Claims};
-use crate::{Error, access};
+use crate::{Error, access, shares};
 
 /// Authenticates a credential.
 pub async fn authenticate(
@@ -22,6 +25,9 @@ pub async fn authenticate(
     }
     let (known, session, valid_until) = if tokens::looks_like_jwt(&request.token) {
         let claims = tokens::read(state, &request.token, state.clock.now())?;
+        if let Some(share) = claims.share {
+            return guest(state, share, &claims).await;
+        }
         (by_session(state, &claims).await?, Some(claims.sid), claims.exp.saturating_mul(1_000))
     } else {
         (by_static_token(state, &request.token).await?, None, 0)
@@ -39,15 +45,36 @@ async fn by_static_token(state: &State, token: &str) -> Result<Option<Known>, Er
 }
 
 async fn by_session(state: &State, claims: &Claims) -> Result<Option<Known>, Error> {
-    let known = access::of_session(&state.db, claims.id, &claims.sid).await?;
-    Ok(known.filter(|known| lives(state, claims, known)))
+    let Some(user) = claims.id else { return Ok(None) };
+    let known = access::of_session(&state.db, user, &claims.sid).await?;
+    Ok(known.filter(|known| lives(state, claims, known.session.as_ref())))
+}
+
+/// The guest of a share has no rights of his own: what the share lets him see is for the engine of permissions to say.
+async fn guest(state: &State, share: Uuid, claims: &Claims) -> Result<AuthenticateResponse, Error> {
+    let found = shares::of_session(state, share, &claims.sid).await?;
+    let found = found.filter(|guest| lives(state, claims, Some(&guest.session)));
+    let guest = found.ok_or_else(|| Told::new(ErrorCode::InvalidCredentials))?;
+    let accountability = Accountability {
+        session: Some(claims.sid.clone()),
+        share: Some(share),
+        share_scope: Some(Box::new(guest.scope)),
+        ..Accountability::default()
+    };
+    // It may end before the token does.
+    let end = claims.exp.saturating_mul(1_000).min(guest.until);
+    Ok(AuthenticateResponse {
+        accountability: Some(convert::to_proto(&accountability)),
+        valid_until: end,
+        held: Vec::new(),
+    })
 }
 
 /// Whether the session of an access token lives; in session mode also whether the refresh token in it is still the
 /// good one or the one just before it.
-fn lives(state: &State, claims: &Claims, known: &Known) -> bool {
+fn lives(state: &State, claims: &Claims, session: Option<&(Option<Chain>, OffsetDateTime)>) -> bool {
     let now = state.clock.now();
-    let Some((Some(chain), expires)) = &known.session else { return false };
+    let Some((Some(chain), expires)) = session else { return false };
     if *expires <= now {
         return false;
     }

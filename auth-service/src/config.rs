@@ -8,6 +8,7 @@ use chassis::{ConfigError, Env};
 
 use secrets::HashCost;
 
+use crate::sso::SsoConfig;
 pub use accounts::{LinkConfig, MailConfig, SmtpConfig};
 
 /// A text that is never printed.
@@ -49,6 +50,8 @@ pub struct Config {
     pub login_stall: Duration,
     /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
     pub hash_cost: HashCost,
+    /// `AUTH_*`: single sign-on.
+    pub sso: SsoConfig,
     /// Links in mails.
     pub links: LinkConfig,
     /// How mail goes out.
@@ -66,6 +69,7 @@ impl Config {
             refresh_grace: Duration::from_secs(10),
             login_stall: Duration::from_millis(500),
             hash_cost: HashCost::default(),
+            sso: SsoConfig::default(),
             links: LinkConfig::default(),
             mail: MailConfig::default(),
         }
@@ -84,6 +88,7 @@ impl Config {
             refresh_grace: env.duration("SESSION_REFRESH_GRACE_PERIOD", default.refresh_grace)?,
             login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
             hash_cost: HashCost::from_env(env)?,
+            sso: SsoConfig::from_env(env)?,
             links: LinkConfig::from_env(env)?,
             mail: MailConfig::from_env(env)?,
             ..default

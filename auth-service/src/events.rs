@@ -43,6 +43,29 @@ pub async fn logout(
     of_user(connection, state, caller, ("logout", user, session.role), &payload).await
 }
 
+/// A share was used once more; its row is locked.
+pub async fn share_used(
+    connection: &mut PgConnection,
+    state: &State,
+    caller: &Caller,
+    share: Uuid,
+    times_used: i32,
+) -> Result<(), Error> {
+    const SHARES: &str = "directus_shares";
+    let key = share.to_string();
+    let version = heads::changed(connection, SHARES, &key).await?;
+    let name = EventName::new("shares", "update");
+    let mut event = NewEvent::new(state.ids.ordered(), name, SHARES, &key, version);
+    let times = |times: i32| to_raw_value(&json!({ "times_used": times })).map_err(Error::Payload);
+    event.payload = Some(times(times_used)?);
+    event.previous = Some(times(times_used - 1)?);
+    event.fields = Some(vec!["times_used".to_owned()]);
+    event.request_id.clone_from(&caller.request_id);
+    event.traceparent = chassis::trace::current();
+    event_store::append(connection, &[event.by(&caller.accountability)]).await?;
+    Ok(())
+}
+
 /// Fields of a user were changed here: their new and their old values, secrets masked.
 pub async fn changed(
     connection: &mut PgConnection,

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use proto::auth::v1::auth_service_server::AuthService;
 use proto::auth::v1::{
-    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
-    LogoutResponse, RefreshRequest, TokensResponse,
+    AuthenticateRequest, AuthenticateResponse, BeginSsoRequest, BeginSsoResponse, ControlRequest,
+    ControlResponse, FinishSsoRequest, FinishSsoResponse, LoginRequest, LoginShareRequest, LogoutRequest,
+    LogoutResponse, ProvidersRequest, ProvidersResponse, ReadShareRequest, ReadShareResponse, RefreshRequest,
+    TokensResponse,
 };
 use tonic::{Request, Response, Status};
 
 use crate::state::State;
-use crate::{Error, authenticate, control, login, logout, refresh};
+use crate::{Error, authenticate, control, login, logout, refresh, shares, sso};
 
 pub use accounts::Accounts;
 
@@ -51,5 +53,39 @@ impl AuthService for Service {
     async fn control(&self, request: Request<ControlRequest>) -> Result<Response<ControlResponse>, Status> {
         rpc::require_process(rpc::caller(&request))?;
         answer(control::control(&self.0).await)
+    }
+
+    async fn providers(&self, _: Request<ProvidersRequest>) -> Result<Response<ProvidersResponse>, Status> {
+        Ok(Response::new(sso::list(&self.0)))
+    }
+
+    async fn begin_sso(
+        &self,
+        request: Request<BeginSsoRequest>,
+    ) -> Result<Response<BeginSsoResponse>, Status> {
+        answer(sso::begin(&self.0, request.into_inner()).await)
+    }
+
+    async fn finish_sso(
+        &self,
+        request: Request<FinishSsoRequest>,
+    ) -> Result<Response<FinishSsoResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        answer(sso::finish(&self.0, &caller, message).await)
+    }
+
+    async fn login_share(
+        &self,
+        request: Request<LoginShareRequest>,
+    ) -> Result<Response<TokensResponse>, Status> {
+        let (caller, message) = rpc::called(request);
+        answer(shares::login(&self.0, &caller, message).await)
+    }
+
+    async fn read_share(
+        &self,
+        request: Request<ReadShareRequest>,
+    ) -> Result<Response<ReadShareResponse>, Status> {
+        answer(shares::read(&self.0, request.into_inner()).await)
     }
 }

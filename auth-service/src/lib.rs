@@ -1,7 +1,7 @@
 //! Credentials -> accountability: logins, sessions, tokens.
 //!
-//! One file per operation (`login`, `refresh`, `logout`, `authenticate`, `control`); `session` holds the rule of
-//! rotation, `access` the one statement that says who holds what, `bootstrap` makes the first admin.
+//! One file per operation (`login`, `refresh`, `logout`, `authenticate`, `control`); `sso` lets providers
+//! vouch for users, `session` holds the rule of rotation, `access` the one statement that says who holds what, `bootstrap` makes the first admin.
 //! Security: SECRET signs access tokens by HS256 and nothing else; refresh and static tokens are stored hashed.
 
 mod access;
@@ -28,6 +28,8 @@ mod register;
 mod second_factor;
 mod session;
 mod setup;
+mod shares;
+mod sso;
 mod state;
 mod token;
 mod tokens;
@@ -47,6 +49,7 @@ pub use error::Error;
 pub use links::Allowed;
 pub use rpc::Face;
 pub use secrets::HashCost;
+pub use sso::SsoConfig;
 use state::State;
 
 /// What the auth service works with.
@@ -136,6 +139,9 @@ async fn write_seen(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
 
 async fn sweep(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
     while !pause(&runtime, SWEEP).await {
+        if let Err(error) = shares::attempts::sweep(&state.db, state.clock.now()).await {
+            tracing::debug!(%error, "old attempts not forgotten");
+        }
         match session::sweep(&state.db, state.clock.now()).await {
             Ok(0) => {}
             Ok(sessions) => tracing::info!(sessions, "ended sessions forgotten"),

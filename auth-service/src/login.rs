@@ -14,24 +14,32 @@ use crate::people::LOCAL;
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::Mode;
-use crate::{Error, access, attempts, events, second_factor, session, tokens};
+use crate::{Error, access, attempts, events, second_factor, session, sso, tokens};
 
 /// Logs somebody in.
 pub async fn login(state: &State, caller: &Caller, request: LoginRequest) -> Result<TokensResponse, Error> {
     let started = Instant::now();
+    if state.config.sso.disable_default {
+        return Err(sso::no_route("/auth/login").into());
+    }
     let done = attempt(state, caller, request).await;
-    let outcome = match &done {
+    if count(state, &done) == "refused" {
+        tracing::info!(ip = caller.accountability.ip, "login refused");
+        attempts::stall(state, started).await;
+    }
+    done
+}
+
+/// Counts a login and gives its outcome.
+pub fn count<T>(state: &State, done: &Result<T, Error>) -> &'static str {
+    let outcome = match done {
         Ok(_) => "success",
         Err(Error::Refused(told)) if told.code.status() == 401 => "refused",
         Err(Error::Refused(told)) if told.code.status() == 400 => "invalid",
         Err(_) => "failed",
     };
     state.logins.with_label_values(&[outcome]).inc();
-    if outcome == "refused" {
-        tracing::info!(ip = caller.accountability.ip, "login refused");
-        attempts::stall(state, started).await;
-    }
-    done
+    outcome
 }
 
 async fn attempt(state: &State, caller: &Caller, request: LoginRequest) -> Result<TokensResponse, Error> {

@@ -3,13 +3,15 @@
 use model::{Error as Told, ErrorCode};
 use proto::auth::v1::{RefreshRequest, TokensResponse};
 use rpc::Caller;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::session::{Locked, Standing};
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::Mode;
-use crate::{Error, access, events, second_factor, session, tokens};
+use crate::{Error, access, events, second_factor, session, shares, tokens};
 
 /// What is done with a session whose token was presented.
 #[derive(Debug, PartialEq)]
@@ -36,11 +38,8 @@ pub async fn refresh(
         return Err(Told::new(ErrorCode::InvalidCredentials).into());
     };
     let verdict = judge(state, &locked, &token, now);
-    let known = match locked.user {
-        Some(user) => access::of_user(&mut *transaction, user).await?,
-        None => None,
-    };
-    let (Some(known), Verdict::Rotate | Verdict::Repeat) = (known, &verdict) else {
+    let holder = Holder::of(&mut transaction, state, &locked).await?;
+    let (Some(holder), Verdict::Rotate | Verdict::Repeat) = (holder, &verdict) else {
         let Verdict::End { reason, told } = verdict else {
             return Err(Told::new(ErrorCode::InvalidCredentials).into());
         };
@@ -55,12 +54,41 @@ pub async fn refresh(
         let lifetime = mode.refresh_lifetime(&state.config);
         session::rotate(&mut transaction, &successor, now, lifetime).await?;
     }
-    let ip = caller.accountability.ip.as_deref();
-    let enforce_tfa = second_factor::is_missing(&mut *transaction, &known, ip).await?;
-    let answer = tokens::issue(state, (&known, ip, enforce_tfa), &successor, mode, now)?;
+    let answer = match &holder {
+        Holder::User(known) => {
+            let ip = caller.accountability.ip.as_deref();
+            let enforce_tfa = second_factor::is_missing(&mut *transaction, known, ip).await?;
+            tokens::issue(state, (known, ip, enforce_tfa), &successor, mode, now)?
+        }
+        Holder::Guest(share) => tokens::issue_guest(state, *share, &successor, mode, now)?,
+    };
     transaction.commit().await?;
-    state.seen.note(known.user, now);
+    if let Holder::User(known) = holder {
+        state.seen.note(known.user, now);
+    }
     Ok(answer)
+}
+
+/// Whose session it is.
+enum Holder {
+    User(access::Known),
+    /// Of a share that may still be used.
+    Guest(Uuid),
+}
+
+impl Holder {
+    async fn of(
+        connection: &mut PgConnection,
+        state: &State,
+        locked: &Locked,
+    ) -> Result<Option<Self>, Error> {
+        if let Some(user) = locked.user {
+            return Ok(access::of_user(connection, user).await?.map(Self::User));
+        }
+        let Some(share) = locked.share else { return Ok(None) };
+        let open = shares::is_open(connection, share, state.clock.now()).await?;
+        Ok(open.then_some(Self::Guest(share)))
+    }
 }
 
 fn judge(state: &State, locked: &Locked, token: &RefreshToken, now: OffsetDateTime) -> Verdict {
@@ -71,6 +99,7 @@ fn judge(state: &State, locked: &Locked, token: &RefreshToken, now: OffsetDateTi
     }
     match locked.status.as_deref() {
         Some("active") => {}
+        None if locked.share.is_some() => {}
         Some("suspended") => return end("suspended", ErrorCode::UserSuspended),
         _ => return end("inactive", ErrorCode::InvalidCredentials),
     }

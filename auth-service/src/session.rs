@@ -83,6 +83,8 @@ pub struct Locked {
     pub id: String,
     /// Whose it is; `None` for a share's.
     pub user: Option<Uuid>,
+    /// The share that its guest came in by.
+    pub share: Option<Uuid>,
     /// Status of that user.
     pub status: Option<String>,
     /// His role.
@@ -104,8 +106,31 @@ pub async fn open(
     lifetime: Duration,
     from: &Accountability,
 ) -> Result<(), Error> {
-    const OPEN: &str = r#"INSERT INTO directus_sessions (token, "user", expires, ip, user_agent, origin, next_token)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)"#;
+    insert(connection, token, (Some(user), None), now, lifetime, from).await
+}
+
+/// Opens a session of a share's guest.
+pub async fn open_guest(
+    connection: &mut PgConnection,
+    token: &RefreshToken,
+    share: Uuid,
+    now: OffsetDateTime,
+    lifetime: Duration,
+    from: &Accountability,
+) -> Result<(), Error> {
+    insert(connection, token, (None, Some(share)), now, lifetime, from).await
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    token: &RefreshToken,
+    (user, share): (Option<Uuid>, Option<Uuid>),
+    now: OffsetDateTime,
+    lifetime: Duration,
+    from: &Accountability,
+) -> Result<(), Error> {
+    const OPEN: &str = r#"INSERT INTO directus_sessions
+        (token, "user", expires, ip, user_agent, origin, next_token, share) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#;
     sqlx::query(OPEN)
         .bind(token.session())
         .bind(user)
@@ -114,6 +139,7 @@ pub async fn open(
         .bind(clip(from.user_agent.as_deref()))
         .bind(clip(from.origin.as_deref()))
         .bind(Chain::at(token, now).to_string())
+        .bind(share)
         .execute(connection)
         .await?;
     Ok(())
@@ -121,16 +147,25 @@ pub async fn open(
 
 /// Locks the session of a token, so that of two refreshes at once the second sees the first one's result.
 pub async fn lock(connection: &mut PgConnection, token: &RefreshToken) -> Result<Option<Locked>, Error> {
-    const LOCK: &str = r#"SELECT s.token, s."user", u.status, u.role, u.provider, s.expires, s.next_token
+    const LOCK: &str = r#"SELECT s.token, s."user", u.status, u.role, u.provider, s.expires, s.next_token, s.share
         FROM directus_sessions s LEFT JOIN directus_users u ON u.id = s."user"
         WHERE s.token = $1 FOR UPDATE OF s"#;
-    type Columns =
-        (String, Option<Uuid>, Option<String>, Option<Uuid>, Option<String>, OffsetDateTime, Option<String>);
+    type Columns = (
+        String,
+        Option<Uuid>,
+        Option<String>,
+        Option<Uuid>,
+        Option<String>,
+        OffsetDateTime,
+        Option<String>,
+        Option<Uuid>,
+    );
     let found: Option<Columns> =
         sqlx::query_as(LOCK).bind(token.session()).fetch_optional(connection).await?;
-    Ok(found.map(|(id, user, status, role, provider, expires, next)| Locked {
+    Ok(found.map(|(id, user, status, role, provider, expires, next, share)| Locked {
         id,
         user,
+        share,
         status,
         role,
         provider,

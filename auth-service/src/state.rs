@@ -6,11 +6,12 @@ use bus::Bus;
 use chassis::metrics::{self, IntCounterVec};
 use db::Db;
 use model::{Clock, Ids};
-use secrets::Hasher;
+use secrets::{Hasher, Sealer};
 
 use crate::last_access::Seen;
 use crate::links::Links as Mailed;
 use crate::mail::{Post, Project};
+use crate::sso::Providers;
 use crate::token::Succession;
 use crate::users::Users;
 use crate::{Config, Error, Links, tokens};
@@ -33,6 +34,10 @@ pub struct State {
     pub access_key: rpc::jws::Key,
     /// Makes successors of refresh tokens.
     pub succession: Succession,
+    /// Who vouches for users.
+    pub providers: Providers,
+    /// Seals what browsers carry.
+    pub sealer: Sealer,
     /// Users seen since the last write of `last_access`.
     pub seen: Seen,
     /// Writes users.
@@ -55,6 +60,8 @@ impl State {
             hasher: Hasher::try_new(config.hash_cost)?,
             access_key: tokens::access_key(config.secret.expose()),
             succession: Succession::new(config.secret.expose()),
+            providers: Providers::new(&config.sso),
+            sealer: Sealer::try_new(config.secret.expose())?,
             users: Users::new(links.items.clone(), links.signer.clone(), links.clock.clone()),
             links: Mailed::new(config.secret.expose()),
             post: Post::try_new(&config)?,

@@ -57,8 +57,9 @@ impl Mode {
 /// Claims of an access token.
 #[derive(Serialize, Deserialize)]
 pub struct Claims {
-    /// User.
-    pub id: Uuid,
+    /// User; absent for the guest of a share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
     /// His role.
     pub role: Option<Uuid>,
     /// Any policy grants the app.
@@ -68,6 +69,9 @@ pub struct Claims {
     /// A policy demands a second factor that he has not got yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub enforce_tfa: bool,
+    /// The share that its guest came in by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Uuid>,
     /// The session's name; the token is good only while it lives.
     pub sid: String,
     /// Session mode: the refresh token.
@@ -89,14 +93,39 @@ pub fn issue(
     mode: Mode,
     now: OffsetDateTime,
 ) -> Result<TokensResponse, Error> {
-    let lifetime = mode.access_lifetime(&state.config);
     let held = known.at(ip)?;
+    let (app, admin) = (held.app || held.admin, held.admin);
+    let flags = (app, admin, enforce_tfa);
+    signed(state, (Some(known.user), known.role, None), flags, refresh, mode, now)
+}
+
+/// Makes the answer to a login or refresh of a share's guest.
+pub fn issue_guest(
+    state: &State,
+    share: Uuid,
+    refresh: &RefreshToken,
+    mode: Mode,
+    now: OffsetDateTime,
+) -> Result<TokensResponse, Error> {
+    signed(state, (None, None, Some(share)), (false, false, false), refresh, mode, now)
+}
+
+fn signed(
+    state: &State,
+    (id, role, share): (Option<Uuid>, Option<Uuid>, Option<Uuid>),
+    (app_access, admin_access, enforce_tfa): (bool, bool, bool),
+    refresh: &RefreshToken,
+    mode: Mode,
+    now: OffsetDateTime,
+) -> Result<TokensResponse, Error> {
+    let lifetime = mode.access_lifetime(&state.config);
     let claims = Claims {
-        id: known.user,
-        role: known.role,
-        app_access: held.app || held.admin,
-        admin_access: held.admin,
+        id,
+        role,
+        app_access,
+        admin_access,
         enforce_tfa,
+        share,
         sid: refresh.session(),
         session: (mode == Mode::Session).then(|| refresh.as_str().to_owned()),
         iat: now.unix_timestamp(),

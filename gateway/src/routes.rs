@@ -15,6 +15,7 @@ mod relations;
 mod reports;
 mod schema;
 pub mod server;
+mod shares;
 mod sort;
 mod system;
 mod users;
@@ -98,8 +99,15 @@ fn people() -> Router<Gateway> {
     Router::new()
         .route("/auth", only(get(auth::providers), "GET,HEAD"))
         .route("/auth/login", only(post(auth::login), "POST"))
+        .route("/auth/login/{provider}", only(get(auth::sso::begin), "GET,HEAD"))
+        .route(
+            "/auth/login/{provider}/callback",
+            only(get(auth::sso::finish).post(auth::sso::posted), "GET,HEAD,POST"),
+        )
         .route("/auth/refresh", only(post(auth::refresh), "POST"))
         .route("/auth/logout", only(post(auth::logout), "POST"))
+        .route("/shares/auth", only(post(shares::login), "POST"))
+        .route("/shares/info/{share}", only(get(shares::read), "GET,HEAD"))
         .route("/users/me", only(get(users::me).patch(users::update_me), "GET,HEAD,PATCH"))
         .route("/roles/me", only(get(users::my_roles), "GET,HEAD"))
         .route("/permissions/me", only(get(permissions::mine), "GET,HEAD"))

@@ -55,18 +55,7 @@ pub(super) fn start(
     let (bus, signer) = (wiring.bus.clone(), wiring.signer.clone());
     let (clock, ids) = (Arc::clone(&wiring.clock), Arc::clone(&wiring.ids));
     if let Some(config) = settings.auth {
-        let links = auth_service::Links {
-            db: wiring.db()?,
-            bus: bus.clone(),
-            items: wiring.channel(Role::Items)?,
-            signer: signer.clone(),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
-        };
-        let slot = wiring.slot(Role::Auth);
-        let face = auth_service::Face { grpc: None, local: slot.clone() };
-        let work = auth_service::run(config, links, face, runtime.child());
-        spawn(runtime, Role::Auth, Some(slot), work);
+        start_auth(config, wiring, runtime)?;
     }
     if let Some(config) = settings.items {
         let links = items_service::Links {
@@ -109,6 +98,21 @@ pub(super) fn start(
         };
         spawn(runtime, Role::Gateway, None, gateway::run(config, links, listener, runtime.child()));
     }
+    Ok(())
+}
+
+fn start_auth(config: auth_service::Config, wiring: &Wiring, runtime: &Runtime) -> Result<(), Error> {
+    let links = auth_service::Links {
+        db: wiring.db()?,
+        bus: wiring.bus.clone(),
+        items: wiring.channel(Role::Items)?,
+        signer: wiring.signer.clone(),
+        clock: Arc::clone(&wiring.clock),
+        ids: Arc::clone(&wiring.ids),
+    };
+    let face = auth_service::Face { grpc: None, local: wiring.slot(Role::Auth) };
+    let work = auth_service::run(config, links, face, runtime.child());
+    spawn(runtime, Role::Auth, Some(wiring.slot(Role::Auth)), work);
     Ok(())
 }
 

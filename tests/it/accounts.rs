@@ -5,7 +5,7 @@ mod limiter;
 mod mails;
 mod passwords;
 mod registrations;
-mod second_factor;
+pub mod second_factor;
 mod timing;
 mod tools;
 

@@ -37,7 +37,7 @@ const PROBES: [(&str, &str); 3] = [
 /// The process that hands mail to servers outside the cluster.
 const MAILING: &str = "auth";
 /// The processes that speak to servers outside the cluster.
-const OUTSIDE: [&str; 2] = ["webhooks", "cdn-purge"];
+const OUTSIDE: [&str; 3] = ["auth", "webhooks", "cdn-purge"];
 /// The processes with an autoscaler and a disruption budget in production.
 const SCALED: [&str; 3] = ["gateway", "items", "auth"];
 /// The Secrets that production brings, with the keys that the pods read; k8s/README.md names them.

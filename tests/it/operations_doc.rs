@@ -50,6 +50,14 @@ fn literals() -> Vec<(String, String)> {
     found
 }
 
+/// Settings of a provider of single sign-on, whose name is a part of theirs.
+fn of_providers() -> Vec<String> {
+    let source = std::fs::read_to_string(root().join("auth-service/src/sso/settings.rs")).unwrap();
+    let listed = source.split("parts! {").nth(1).unwrap().split("\n}").next().unwrap();
+    let names = listed.split('"').skip(1).step_by(2).map(|name| format!("AUTH_<PROVIDER>_{name}"));
+    names.collect()
+}
+
 fn is_key(text: &str) -> bool {
     text.len() > 3 && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
@@ -70,6 +78,7 @@ fn every_setting_is_documented() {
     let keys = literals.iter().filter(|(before, key)| is_key(key) && (ours(key) || asked(before)));
     let mut keys: BTreeSet<String> = keys.map(|(_, key)| key.clone()).collect();
     keys.retain(|key| !PARTS.contains(&key.as_str()) && !FOREIGN.contains(&key.as_str()));
+    keys.extend(of_providers());
     keys.extend(PARTS.iter().flat_map(|part| COOKIES.map(|cookie| format!("{cookie}_{part}"))));
     let missing: Vec<&String> = keys.iter().filter(|key| !documented.contains(key.as_str())).collect();
     assert!(keys.len() > 60 && missing.is_empty(), "{DOCUMENT} does not name {missing:?}");

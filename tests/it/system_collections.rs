@@ -1,5 +1,6 @@
 //! System collections over HTTP: the same forms as user collections, at places of their own.
 
+mod roads;
 mod rules;
 mod samples;
 mod users;

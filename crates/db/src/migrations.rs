@@ -47,6 +47,7 @@ migrations! {
     11 "0011_imports",
     12 "0012_erasure",
     14 "0014_accounts",
+    16 "0016_share_attempts",
 }
 
 const LOCK: i64 = 7_306_085_836;

@@ -31,6 +31,24 @@ pub struct Accountability {
     pub user_agent: Option<String>,
     /// Client's `Origin` header.
     pub origin: Option<String>,
+    /// The share that he came in by: he is a guest, with no rights of his own.
+    pub share: Option<Uuid>,
+    /// What that share lets him see.
+    pub share_scope: Option<Box<ShareScope>>,
+}
+
+/// What a share lets its guests see: of one item, and of what it leads to, what both its role and its creator may read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ShareScope {
+    /// Collection of the item.
+    pub collection: String,
+    /// Its key.
+    pub item: String,
+    /// Whoever has the share's role; without a role nobody, who may do nothing.
+    pub role: Accountability,
+    /// Whoever made the share: its guests never see more than he does.
+    pub creator: Accountability,
 }
 
 impl Accountability {

@@ -51,6 +51,7 @@ codes! {
     TokenExpired "TOKEN_EXPIRED" 401 16 "Token expired.",
     UserSuspended "USER_SUSPENDED" 401 16 "User suspended.",
     Forbidden "FORBIDDEN" 403 7 "You don't have permission to access this.",
+    InvalidProvider "INVALID_PROVIDER" 403 7 "Invalid provider.",
     InvalidToken "INVALID_TOKEN" 403 16 "Invalid token.",
     RouteNotFound "ROUTE_NOT_FOUND" 404 12 "Route doesn't exist.",
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 12 "Method not allowed.",

@@ -14,7 +14,7 @@ mod ledger;
 mod schema;
 mod trace;
 
-pub use accountability::Accountability;
+pub use accountability::{Accountability, ShareScope};
 pub use clock::{Clock, SystemClock, milliseconds};
 pub use error::{Error, ErrorCode, Errors};
 pub use event::{Event, EventName};

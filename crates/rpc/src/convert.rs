@@ -1,6 +1,6 @@
 //! Accountability between its two forms: the noun of `model` and the message of `proto`.
 
-use model::Accountability;
+use model::{Accountability, ShareScope};
 use proto::common::v1 as pb;
 use uuid::Uuid;
 
@@ -21,6 +21,17 @@ pub fn to_proto(from: &Accountability) -> pb::Accountability {
         ip: from.ip.clone(),
         user_agent: from.user_agent.clone(),
         origin: from.origin.clone(),
+        share: from.share.as_ref().map(text),
+        share_scope: from.share_scope.as_deref().map(|scope| Box::new(scope_to_proto(scope))),
+    }
+}
+
+fn scope_to_proto(from: &ShareScope) -> pb::ShareScope {
+    pb::ShareScope {
+        collection: from.collection.clone(),
+        item: from.item.clone(),
+        role: Some(Box::new(to_proto(&from.role))),
+        creator: Some(Box::new(to_proto(&from.creator))),
     }
 }
 
@@ -38,6 +49,18 @@ pub fn from_proto(from: pb::Accountability) -> Result<Accountability, Error> {
         ip: from.ip,
         user_agent: from.user_agent,
         origin: from.origin,
+        share: from.share.map(|text| id(&text, "share")).transpose()?,
+        share_scope: from.share_scope.map(|scope| scope_from_proto(*scope).map(Box::new)).transpose()?,
+    })
+}
+
+fn scope_from_proto(from: pb::ShareScope) -> Result<ShareScope, Error> {
+    let side = |side: Option<Box<pb::Accountability>>| from_proto(side.map(|side| *side).unwrap_or_default());
+    Ok(ShareScope {
+        collection: from.collection,
+        item: from.item,
+        role: side(from.role)?,
+        creator: side(from.creator)?,
     })
 }
 
@@ -47,7 +70,7 @@ pub(crate) fn id(text: &str, field: &'static str) -> Result<Uuid, Error> {
 
 #[cfg(test)]
 mod tests {
-    use model::Accountability;
+    use model::{Accountability, ShareScope};
     use uuid::Uuid;
 
     use super::{from_proto, to_proto};
@@ -66,6 +89,13 @@ mod tests {
             ip: Some("::1".to_owned()),
             user_agent: Some("curl".to_owned()),
             origin: Some("http://a".to_owned()),
+            share: Some(Uuid::from_u128(5)),
+            share_scope: Some(Box::new(ShareScope {
+                collection: "things".to_owned(),
+                item: "1".to_owned(),
+                role: Accountability { role: Some(Uuid::from_u128(6)), ..Accountability::default() },
+                creator: Accountability { admin: true, ..Accountability::default() },
+            })),
         };
         assert_eq!(from_proto(to_proto(&full)).unwrap(), full);
         let public = Accountability::default();

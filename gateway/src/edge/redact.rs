@@ -6,9 +6,13 @@ use http::Uri;
 
 use crate::token;
 
-/// Path and query, with the values of `access_token` and `token` blotted out.
+/// Path and query, with the values of `access_token` and `token` blotted out, and without the query of a login at a
+/// provider.
 pub fn path(uri: &Uri) -> Cow<'_, str> {
     let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
+    if uri.path().starts_with("/auth/login/") {
+        return Cow::Owned(format!("{}?--redacted--", uri.path()));
+    }
     let named = |pair: &str| match pair.split('=').next().unwrap_or_default() {
         // What a link brings along.
         name if name.eq_ignore_ascii_case("token") => "token",
@@ -40,6 +44,7 @@ mod tests {
         assert_eq!(shown("/a/b"), "/a/b");
         assert_eq!(shown("/a?limit=1&x"), "/a?limit=1&x");
         assert_eq!(shown("/a?limit=1&access_token=secret"), "/a?limit=1&access_token=--redacted--");
+        assert_eq!(shown("/auth/login/a/callback?code=x&state=y"), "/auth/login/a/callback?--redacted--");
         assert_eq!(
             shown("/users/register/verify-email?token=a.b.c"),
             "/users/register/verify-email?token=--redacted--"

@@ -1,13 +1,14 @@
 //! `/auth`: logins, in the three modes json, cookie and session.
 
-mod tokens;
+pub mod sso;
+pub mod tokens;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use model::Error;
-use proto::auth::v1::{LoginRequest, LogoutRequest, RefreshRequest};
-use serde::Deserialize;
+use proto::auth::v1::{LoginRequest, LogoutRequest, ProvidersRequest, RefreshRequest};
+use serde::{Deserialize, Serialize};
 
 use crate::answer;
 use crate::body::JsonBody;
@@ -33,9 +34,43 @@ struct Refresh {
     mode: Option<Mode>,
 }
 
-/// GET /auth: the ways to log in beside the local one.
-pub async fn providers(_: Anyone) -> Response {
-    answer::respond(r#"{"data":[],"disableDefault":false}"#)
+#[derive(Serialize)]
+struct Provider<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    driver: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icon: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ways<'a> {
+    data: Vec<Provider<'a>>,
+    disable_default: bool,
+}
+
+/// GET /auth: the ways to log in beside the local one; `?sessionOnly`: only those that bring a session token.
+pub async fn providers(
+    State(gateway): State<Gateway>,
+    Anyone(caller): Anyone,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let all = gateway.auth().providers(gateway.call(&caller, ProvidersRequest {})).await?.into_inner();
+    let only_sessions = sso::parameter(query.as_deref(), "sessionOnly").is_some();
+    let shown = all.providers.iter().filter(|provider| provider.session || !only_sessions);
+    let data = shown
+        .map(|provider| Provider {
+            name: &provider.name,
+            driver: &provider.driver,
+            icon: provider.icon.as_deref(),
+            label: provider.label.as_deref(),
+        })
+        .collect();
+    // Structs of texts: JSON can always be made of them.
+    let ways = Ways { data, disable_default: all.disable_default };
+    Ok(answer::respond(serde_json::to_vec(&ways).unwrap_or_default()))
 }
 
 /// POST /auth/login

@@ -17,12 +17,15 @@ use crate::precaution::{IdempotencyKey, IfMatch};
 use crate::read_query::{ReadQuery, Wanted};
 use crate::state::Gateway;
 
-/// GET /users/me: the caller's own item, or his id alone when he may not read it.
+/// GET /users/me: the caller's own item, or his id alone when he may not read it; of a share's guest the share.
 pub async fn me(
     State(gateway): State<Gateway>,
     caller: Caller,
     Wanted { query, export, .. }: Wanted,
 ) -> Result<Response, Failure> {
+    if let Some(share) = caller.accountability.share {
+        return Ok(answer::value(&json!({ "share": share })));
+    }
     let user = himself(&caller)?;
     let collection = "directus_users".to_owned();
     let request = ReadItemRequest { collection, key: user.clone(), query, tags: false };

@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::world::World;
 
 /// The one-time password of a step of time, counted from the present one.
-fn otp(secret: &str, steps: i64) -> String {
+pub fn otp(secret: &str, steps: i64) -> String {
     let key = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
     let step = SystemClock.now().unix_timestamp() / 30 + steps;

@@ -61,7 +61,7 @@ fn only_the_public_door_and_the_metrics_are_open() {
 }
 
 #[test]
-fn only_webhooks_purges_and_mails_leave_the_cluster() {
+fn only_who_has_somebody_outside_leaves_the_cluster() {
     for folder in FOLDERS {
         let objects = render(folder);
         let policies = of(&objects, "NetworkPolicy");
@@ -74,7 +74,7 @@ fn only_webhooks_purges_and_mails_leave_the_cluster() {
                 stores.extend((name(owner) != "migrate").then_some(NATS));
             }
             let web: &[u64] = match name(owner) {
-                MAILING => &[465, 587],
+                MAILING => &[80, 443, 465, 587],
                 owner if OUTSIDE.contains(&owner) => &[80, 443],
                 _ => &[],
             };

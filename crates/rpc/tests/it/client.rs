@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use model::{Accountability, Error, ErrorCode, SystemClock};
 use proto::auth::v1::auth_service_server::{AuthService, AuthServiceServer};
 use proto::auth::v1::{
-    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
-    LogoutResponse, RefreshRequest, TokensResponse,
+    AuthenticateRequest, AuthenticateResponse, BeginSsoRequest, BeginSsoResponse, ControlRequest,
+    ControlResponse, FinishSsoRequest, FinishSsoResponse, LoginRequest, LoginShareRequest, LogoutRequest,
+    LogoutResponse, ProvidersRequest, ProvidersResponse, ReadShareRequest, ReadShareResponse, RefreshRequest,
+    TokensResponse,
 };
 use rpc::{AuthClient, Authenticator as _, Channel, Guard, LocalSlot, Server};
 use tonic::{Request, Response, Status};
@@ -38,6 +40,22 @@ impl AuthService for Shared {
         Err(Status::unimplemented(""))
     }
     async fn control(&self, _: Request<ControlRequest>) -> Result<Response<ControlResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn providers(&self, _: Request<ProvidersRequest>) -> Result<Response<ProvidersResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn begin_sso(&self, _: Request<BeginSsoRequest>) -> Result<Response<BeginSsoResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn finish_sso(&self, _: Request<FinishSsoRequest>) -> Result<Response<FinishSsoResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn login_share(&self, _: Request<LoginShareRequest>) -> Result<Response<TokensResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn read_share(&self, _: Request<ReadShareRequest>) -> Result<Response<ReadShareResponse>, Status> {
         Err(Status::unimplemented(""))
     }
 

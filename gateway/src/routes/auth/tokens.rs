@@ -52,6 +52,17 @@ pub fn answer(gateway: &Gateway, mode: Mode, tokens: &TokensResponse) -> Respons
     }
 }
 
+/// Hands the tokens out in a cookie with an answer that says nothing of them: all in one (`session`), or the refresh
+/// token.
+pub fn kept(gateway: &Gateway, response: Response, session: bool, tokens: &TokensResponse) -> Response {
+    let config = &gateway.config;
+    if session {
+        return with_cookie(gateway, response, &config.session_cookie, &tokens.access_token, tokens.expires);
+    }
+    let (token, expires) = (&tokens.refresh_token, tokens.refresh_expires);
+    with_cookie(gateway, response, &config.refresh_cookie, token, expires)
+}
+
 /// 204, and the browser forgets the cookies that it sent.
 pub fn forget(gateway: &Gateway, sent: &HeaderMap) -> Response {
     let mut response = answer::empty();

@@ -1,6 +1,6 @@
 //! The last admin stays: a change after which nobody could administer is taken back.
 
-use model::{Error, ErrorCode};
+use model::Error;
 use sqlx::PgConnection;
 
 /// Whether an active user has an admin policy, himself or by his role or one above it. Policies that are bound to
@@ -22,8 +22,5 @@ pub async fn any(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
 
 /// What the client is told who would take the last one away.
 pub fn refused() -> Error {
-    let reason = "You can't remove the last admin user.";
-    Error::new(ErrorCode::UnprocessableContent)
-        .with_message(format!("Can't process content. {reason}"))
-        .with("reason", reason)
+    Error::unprocessable("Cannot remove the last admin user from the system")
 }

@@ -34,6 +34,10 @@ pub struct Rules {
     emails: Vec<String>,
     /// Sessions that end.
     ended: Option<Ended>,
+    /// Shares may let other guests in, or see something else: who remembers sessions is told.
+    shares: bool,
+    /// Shares whose guests are out.
+    closed: Vec<String>,
     /// There was an admin before.
     had_admin: bool,
     /// Roles get parents: none may become its own ancestor.
@@ -71,13 +75,15 @@ impl Rules {
             let ancestry = ancestry(collection, payloads);
             let own_parent = ancestry && own_parent(keys, payloads);
             let translated = Translated::of(&collection.name, keys, payloads);
-            let rest = Self { access, admins, ancestry, own_parent, ..Self::default() };
+            let shares = collection.name == "directus_shares";
+            let closed = if shares { ending(keys, payloads, &["password"]) } else { Vec::new() };
+            let rest = Self { access, admins, ancestry, own_parent, shares, closed, ..Self::default() };
             return Self { version_keys, translated, ..rest };
         }
         let himself = by.user.is_some_and(|user| keys.len() == 1 && keys[0] == user.to_string());
         let only_own = !names(payloads, &ENDING.map(|name| if OWN.contains(&name) { "" } else { name }));
         let except = by.session.clone().filter(|_| himself && only_own);
-        let users = ending(keys, payloads);
+        let users = ending(keys, payloads, &ENDING);
         Self {
             access: names(payloads, &STANDING),
             admins: names(payloads, &["status", "role"]),
@@ -95,6 +101,7 @@ impl Rules {
             access,
             admins: access && collection.name != "directus_permissions",
             ended: users.then(|| Ended { users: keys.to_vec(), except: None }),
+            shares: collection.name == "directus_shares",
             ..Self::default()
         }
     }
@@ -102,6 +109,7 @@ impl Rules {
     /// Adds those of items that go with others.
     pub fn and_gone(&mut self, collection: &str, keys: &[String]) {
         let users = collection == "directus_users";
+        self.shares |= collection == "directus_shares";
         self.access |= users || says_who_may(collection);
         self.admins |= users || (says_who_may(collection) && collection != "directus_permissions");
         if users {
@@ -112,6 +120,7 @@ impl Rules {
     /// Adds those of items that lose a reference in this field.
     pub fn and_changed(&mut self, collection: &str, field: &str, keys: &[String]) {
         if collection != "directus_users" {
+            self.shares |= collection == "directus_shares";
             self.access |= says_who_may(collection);
             self.admins |= says_who_may(collection) && collection != "directus_permissions";
             return;
@@ -131,12 +140,12 @@ impl Rules {
     /// There are none: one statement is a transaction by itself.
     pub fn is_empty(&self) -> bool {
         let given = !self.emails.is_empty() || !self.version_keys.is_empty() || self.translated.is_some();
-        !(self.access || self.admins || self.ended.is_some() || given)
+        !(self.access || self.admins || self.ended.is_some() || self.shares || given)
     }
 
     /// A control row moves: the fleet is told after the commit.
     pub fn moves_control(&self) -> bool {
-        self.access || self.ended.is_some()
+        self.access || self.ended.is_some() || self.shares
     }
 
     /// What comes before the statements. The control row is held from here on, so that changes of access are made one
@@ -162,6 +171,11 @@ impl Rules {
         }
         if let Some(ended) = &self.ended {
             sessions::end(conn, ended).await?;
+        }
+        if !self.closed.is_empty() {
+            sessions::close(conn, &self.closed).await?;
+        }
+        if self.ended.is_some() || self.shares {
             db::control::bump(conn, "sessions").await?;
         }
         Ok(())
@@ -228,11 +242,11 @@ fn names(payloads: &[Payload], fields: &[&str]) -> bool {
     payloads.iter().any(|payload| fields.iter().any(|field| payload.get(field).is_some()))
 }
 
-/// Users whose change ends their sessions; one payload is for all keys, several are one per key.
-fn ending(keys: &[String], payloads: &[Payload]) -> Vec<String> {
+/// Items whose change in these fields ends sessions; one payload is for all keys, several are one per key.
+fn ending(keys: &[String], payloads: &[Payload], fields: &[&str]) -> Vec<String> {
     let own = |index: usize| match payloads {
-        [all] => names(std::slice::from_ref(all), &ENDING),
-        each => each.get(index).is_some_and(|own| names(std::slice::from_ref(own), &ENDING)),
+        [all] => names(std::slice::from_ref(all), fields),
+        each => each.get(index).is_some_and(|own| names(std::slice::from_ref(own), fields)),
     };
     keys.iter().enumerate().filter(|(index, _)| own(*index)).map(|(_, key)| key.clone()).collect()
 }

@@ -21,3 +21,13 @@ pub async fn end(conn: &mut PgConnection, ended: &Ended) -> Result<(), sqlx::Err
     sqlx::query(END).bind(&ended.users).bind(&ended.except).execute(&mut *conn).await?;
     Ok(())
 }
+
+/// Ends those of shares' guests. The shares are locked first, as by who comes in.
+pub async fn close(conn: &mut PgConnection, shares: &[String]) -> Result<(), sqlx::Error> {
+    const LOCK: &str =
+        "SELECT FROM directus_shares WHERE id = ANY($1::text[]::uuid[]) ORDER BY id FOR UPDATE";
+    const END: &str = "DELETE FROM directus_sessions WHERE share = ANY($1::text[]::uuid[])";
+    sqlx::query(LOCK).bind(shares).execute(&mut *conn).await?;
+    sqlx::query(END).bind(shares).execute(&mut *conn).await?;
+    Ok(())
+}
