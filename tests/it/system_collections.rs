@@ -48,6 +48,12 @@ async fn rows_live_in_every_form() {
     }
 }
 
+/// The items of a list that stand in a table: permissions that the app gives do not.
+fn stored(list: Value) -> Value {
+    let Value::Array(list) = list else { return list };
+    list.into_iter().filter(|item| item["system"] != json!(true)).collect()
+}
+
 async fn life(api: &Api, path: &str, [first, second]: [&Value; 2], change: &Value) {
     let made = api.post(path, first.clone()).await.expect(200).data();
     holds(&made, first);
@@ -58,9 +64,9 @@ async fn life(api: &Api, path: &str, [first, second]: [&Value; 2], change: &Valu
     assert_eq!(api.get(&one).await.expect(200).data(), made, "{path}");
     let asked = json!({"query": {"filter": {"id": {"_eq": made["id"]}}, "fields": ["id"]}});
     let found = api.call(Method::from_bytes(b"SEARCH").unwrap(), path, Some(asked)).await.expect(200).data();
-    assert_eq!(found, json!([{"id": made["id"]}]));
+    assert_eq!(stored(found), json!([{"id": made["id"]}]));
     let found = api.get(&format!("{path}?filter[id][_eq]={}&fields=id", text(&also["id"]))).await.expect(200);
-    assert_eq!(found.data(), json!([{"id": also["id"]}]));
+    assert_eq!(stored(found.data()), json!([{"id": also["id"]}]));
     holds(&api.patch(&one, change.clone()).await.expect(200).data(), change);
     let both = json!({"keys": [made["id"], also["id"]], "data": change});
     let both = api.patch(path, both).await.expect(200).data();
