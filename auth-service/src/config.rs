@@ -45,6 +45,8 @@ pub struct Config {
     pub login_stall: Duration,
     /// `HASH_MEMORY_COST`, `HASH_TIME_COST`, `HASH_PARALLELISM`: what new password hashes cost.
     pub hash_cost: HashCost,
+    /// `EVENTUS_LOGIN_LIMITER_*`: how often credentials may be tried.
+    pub limits: limits::Config,
 }
 
 impl Config {
@@ -58,6 +60,7 @@ impl Config {
             refresh_grace: Duration::from_secs(10),
             login_stall: Duration::from_millis(500),
             hash_cost: HashCost::default(),
+            limits: limits::Config::default(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Config {
             refresh_grace: env.duration("SESSION_REFRESH_GRACE_PERIOD", default.refresh_grace)?,
             login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
             hash_cost: HashCost::from_env(env)?,
+            limits: limits::Config::from_env(env)?,
             ..default
         })
     }

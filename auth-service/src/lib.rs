@@ -69,6 +69,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         waited => waited?,
     }
     runtime.tasks.spawn("auth-last-access", write_seen(state.clone(), runtime.clone()));
+    runtime.tasks.spawn("auth-limits", keep_limits(state.clone(), runtime.clone()));
     runtime.tasks.spawn("auth-sweep", sweep(state.clone(), runtime.clone()));
     let own = rpc::AuthClient::new(
         rpc::Channel::local(&face.local),
@@ -98,6 +99,14 @@ async fn write_seen(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
         if stopping {
             return Ok(());
         }
+    }
+}
+
+/// Until the last request is answered.
+async fn keep_limits(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
+    tokio::select! {
+        never = state.attempts.keep() => match never {},
+        () = runtime.shutdown.soft().cancelled() => Ok(()),
     }
 }
 

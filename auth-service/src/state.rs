@@ -26,6 +26,8 @@ pub struct State {
     pub ids: Arc<dyn Ids>,
     /// Password hashes.
     pub hasher: Hasher,
+    /// How often credentials may be tried.
+    pub attempts: limits::Attempts,
     /// Signs access tokens.
     pub access_key: rpc::jws::Key,
     /// Makes successors of refresh tokens.
@@ -46,6 +48,7 @@ impl State {
             hasher: Hasher::try_new(config.hash_cost)?,
             access_key: tokens::access_key(config.secret.expose()),
             succession: Succession::new(config.secret.expose()),
+            attempts: limits::Attempts::new(&config.limits),
             config,
             db: links.db.clone(),
             bus: links.bus.clone(),
@@ -54,7 +57,7 @@ impl State {
             seen: Seen::default(),
             logins: metrics::counter(
                 "eventus_logins_total",
-                "Logins by outcome: success, refused, invalid (request), failed (not decided).",
+                "Logins by outcome: success, refused, limited, invalid (request), failed (not decided).",
                 &["outcome"],
             ),
         })

@@ -70,6 +70,9 @@ impl FromRequestParts<Gateway> for Caller {
                 })?
             }
         };
+        if let (Some(limits), Some(user)) = (&gateway.limits, accountability.user) {
+            limits.user(user, &*gateway.clock).await?;
+        }
         Ok(describe(accountability, parts, gateway))
     }
 }

@@ -22,9 +22,14 @@ pub fn describe(
     peer: Option<&Peer>,
     trust: TrustProxy,
 ) {
-    accountability.ip = peer.map(|peer| address(headers, peer.0.ip(), trust).to_string());
+    accountability.ip = address_of(headers, peer, trust).map(|address| address.to_string());
     accountability.user_agent = headers.get(USER_AGENT).map(|value| cut(value.as_bytes()));
     accountability.origin = headers.get(ORIGIN).map(|value| cut(value.as_bytes()));
+}
+
+/// The client's address, as far as it is known.
+pub fn address_of(headers: &HeaderMap, peer: Option<&Peer>, trust: TrustProxy) -> Option<IpAddr> {
+    peer.map(|peer| address(headers, peer.0.ip(), trust))
 }
 
 /// The client's address: the socket's, unless proxies are trusted to know better.

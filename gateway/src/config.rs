@@ -37,6 +37,8 @@ pub struct Config {
     pub streams: usize,
     /// `QUERY_LIMIT_DEFAULT`, 100, and `QUERY_LIMIT_MAX`, -1: what `/server/info` says of them; items keeps to them.
     pub query_limits: (i64, i64),
+    /// `RATE_LIMITER_*`, `EVENTUS_RATE_LIMITER_*`: nothing is limited by default.
+    pub limits: ::limits::Config,
     /// `EVENTUS_TOKEN_CACHE_SIZE`, 10000: tokens whose accountability is remembered.
     pub tokens: usize,
 }
@@ -81,6 +83,7 @@ impl Config {
             connections: positive(env, "EVENTUS_HTTP_CONNECTIONS", 8_192)?,
             streams: env.parse("EVENTUS_SSE_CONNECTIONS", 256)?,
             query_limits: (env.parse("QUERY_LIMIT_DEFAULT", 100)?, env.parse("QUERY_LIMIT_MAX", -1)?),
+            limits: ::limits::Config::from_env(env)?,
             tokens: positive(env, "EVENTUS_TOKEN_CACHE_SIZE", 10_000)?,
             public_url,
         })

@@ -26,6 +26,7 @@ use crate::authenticate::Authenticator;
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::cors::Cors;
+use crate::limits::Limits;
 use crate::queries::Queries;
 use crate::routes::server::{Health, Project};
 use crate::{Links, origin};
@@ -41,6 +42,8 @@ pub struct Gateway {
 pub struct Inner {
     pub config: Config,
     pub cors: Cors,
+    /// `None`: requests are not limited.
+    pub limits: Option<Limits>,
     /// Origin of `PUBLIC_URL`, when it is a whole URL.
     pub public_origin: Option<String>,
     pub bus: bus::Bus,
@@ -121,6 +124,7 @@ impl Gateway {
         let authenticator = Authenticator::new(auth.clone(), signer.clone(), clock.clone(), config.tokens);
         let inner = Inner {
             cors: Cors::new(config.cors.clone()),
+            limits: Limits::of(&config.limits),
             public_origin: origin::of_url(&config.public_url),
             streams: Arc::new(Semaphore::new(config.streams)),
             metrics: Metrics::new(),
@@ -137,6 +141,14 @@ impl Gateway {
             signer,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Holds what limits are kept in, for as long as it is polled.
+    pub async fn keep_limits(&self) -> std::convert::Infallible {
+        match &self.limits {
+            Some(limits) => limits.keep().await,
+            None => std::future::pending().await,
+        }
     }
 
     clients! {

@@ -18,6 +18,7 @@ mod http_errors;
 mod http_wire;
 mod imports;
 mod items;
+mod limits;
 mod lives;
 mod lost_updates;
 mod nested;

@@ -177,7 +177,8 @@ impl World {
         process.child = Some(child);
     }
 
-    /// One more process beside the others, with all roles; gives its HTTP door, without waiting for it.
+    /// One more process that does what the first one does (all roles, or the gateway); gives its HTTP door, without
+    /// waiting for it.
     pub fn replica(&mut self) -> Api {
         let mut ports = Ports::new();
         let (http, admin, grpc) = (ports.next(), ports.next(), ports.next());
@@ -190,9 +191,17 @@ impl World {
             env.retain(|(name, _)| name != key);
             env.push((key.to_owned(), value));
         }
-        self.processes.push(Process { roles: "all".to_owned(), admin, env, child: None });
+        let roles = self.processes[0].roles.clone();
+        self.processes.push(Process { roles, admin, env, child: None });
         self.spawn(self.processes.len() - 1);
         Api::new(format!("http://{http}"), Some(TOKEN))
+    }
+
+    /// What a process is told from its next start on.
+    pub fn set(&mut self, index: usize, key: &str, value: impl Into<String>) {
+        let env = &mut self.processes[index].env;
+        env.retain(|(name, _)| name != key);
+        env.push((key.to_owned(), value.into()));
     }
 
     /// kill -9 of a process.
