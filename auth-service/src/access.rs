@@ -81,6 +81,16 @@ pub struct Known {
 }
 
 impl Known {
+    /// His policies.
+    pub fn policies(&self) -> &[Uuid] {
+        &self.policies
+    }
+
+    /// The same user with these of his policies, and the flags that they give.
+    pub fn narrowed(self, policies: Vec<Uuid>, admin: bool, app: bool) -> Self {
+        Self { policies, admin, app, ..self }
+    }
+
     /// Who acts when he does.
     pub fn accountability(self, session: Option<String>) -> Accountability {
         Accountability {

@@ -1,12 +1,13 @@
-//! Authenticate: an access token or a static token -> who acts, from the database as it is now.
+//! Authenticate: an access token, an API key or a static token -> who acts, from the database as it is now.
 //!
-//! One SQL round trip either way. Nothing in an access token but user and session is believed.
+//! One SQL round trip, two for API keys. Nothing in an access token but user and session is believed.
 
-use model::{Error as Told, ErrorCode};
+use model::{Accountability, Error as Told, ErrorCode};
 use proto::auth::v1::{AuthenticateRequest, AuthenticateResponse};
 use rpc::convert;
 
 use crate::access::Known;
+use crate::api_keys::{self, Held};
 use crate::session::Standing;
 use crate::state::State;
 use crate::token::RefreshToken;
@@ -18,18 +19,37 @@ pub async fn authenticate(
     state: &State,
     request: AuthenticateRequest,
 ) -> Result<AuthenticateResponse, Error> {
+    if api_keys::looks_like(&request.token)
+        && let Some(held) = api_keys::held(state, &request.token).await?
+    {
+        return by_api_key(state, held);
+    }
     let (known, session, valid_until) = if tokens::looks_like_jwt(&request.token) {
         let claims = tokens::read(state, &request.token, state.clock.now())?;
         (by_session(state, &claims).await?, Some(claims.sid), claims.exp.saturating_mul(1_000))
     } else {
         (by_static_token(state, &request.token).await?, None, 0)
     };
-    let known = known
-        .filter(|known| known.status == "active")
-        .ok_or_else(|| Told::new(ErrorCode::InvalidCredentials))?;
+    let known = active(known)?;
     state.seen.note(known.user, state.clock.now());
     let accountability = convert::to_proto(&known.accountability(session));
     Ok(AuthenticateResponse { accountability: Some(accountability), valid_until })
+}
+
+fn active(known: Option<Known>) -> Result<Known, Told> {
+    let active = known.filter(|known| known.status == "active");
+    active.ok_or_else(|| Told::new(ErrorCode::InvalidCredentials))
+}
+
+fn by_api_key(state: &State, held: Held) -> Result<AuthenticateResponse, Error> {
+    let known = active(held.known)?;
+    state.seen.note(known.user, state.clock.now());
+    state.keys_seen.note(held.id, state.clock.now());
+    let accountability =
+        Accountability { api_key: Some(held.id), read_only: held.read_only, ..known.accountability(None) };
+    let ends = held.expires.map_or(0, |end| end.unix_timestamp_nanos() / 1_000_000);
+    let valid_until = i64::try_from(ends).unwrap_or(i64::MAX);
+    Ok(AuthenticateResponse { accountability: Some(convert::to_proto(&accountability)), valid_until })
 }
 
 async fn by_static_token(state: &State, token: &str) -> Result<Option<Known>, Error> {

@@ -1,5 +1,7 @@
 //! The gRPC face: one line per operation.
 
+mod api_keys;
+
 use std::sync::Arc;
 
 use proto::auth::v1::auth_service_server::AuthService;
@@ -11,6 +13,8 @@ use tonic::{Request, Response, Status};
 
 use crate::state::State;
 use crate::{Error, authenticate, control, login, logout, refresh};
+
+pub use api_keys::ApiKeys;
 
 /// The service over the state.
 pub struct Service(pub Arc<State>);

@@ -5,6 +5,7 @@
 //! Security: SECRET signs access tokens by HS256 and nothing else; refresh and static tokens are stored hashed.
 
 mod access;
+mod api_keys;
 mod authenticate;
 mod bootstrap;
 mod config;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use chassis::Runtime;
 use model::{Clock, Ids};
+use proto::auth::v1::api_key_service_server::ApiKeyServiceServer;
 use proto::auth::v1::auth_service_server::AuthServiceServer;
 
 pub use bootstrap::{Bootstrapped, FirstAdmin, Given, PUBLIC_POLICY, bootstrap};
@@ -78,8 +80,10 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         "auth",
     );
     let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(own)));
-    let server =
-        rpc::Server::new(guard).service(AuthServiceServer::new(grpc::Service(state.clone()))).face(face);
+    let server = rpc::Server::new(guard)
+        .service(AuthServiceServer::new(grpc::Service(state.clone())))
+        .service(ApiKeyServiceServer::new(grpc::ApiKeys(state.clone())))
+        .face(face);
     ready.up();
     rpc::serve(server, &runtime).await?;
     runtime.tasks.drain().await;
@@ -93,8 +97,10 @@ fn config_is_weak(config: &Config) -> bool {
 async fn write_seen(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
     loop {
         let stopping = pause(&runtime, WRITE_SEEN).await;
-        if let Err(error) = state.seen.write(&state.db).await {
-            tracing::debug!(%error, "last access not written");
+        for seen in [&state.seen, &state.keys_seen] {
+            if let Err(error) = seen.write(&state.db).await {
+                tracing::debug!(%error, "last access not written");
+            }
         }
         if stopping {
             return Ok(());

@@ -36,11 +36,7 @@ pub async fn refresh(
     done
 }
 
-async fn exchanged(
-    state: &State,
-    caller: &Caller,
-    request: RefreshRequest,
-) -> Result<TokensResponse, Error> {
+async fn exchanged(state: &State, caller: &Caller, request: RefreshRequest) -> Result<TokensResponse, Error> {
     let now = state.clock.now();
     let mode = Mode::of(request.session_token);
     let token = presented(&request.refresh_token)?;

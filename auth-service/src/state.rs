@@ -34,6 +34,8 @@ pub struct State {
     pub succession: Succession,
     /// Users seen since the last write of `last_access`.
     pub seen: Seen,
+    /// API keys seen since the last write of `last_used`.
+    pub keys_seen: Seen,
     /// `eventus_logins_total{outcome}`.
     pub logins: IntCounterVec,
 }
@@ -54,7 +56,8 @@ impl State {
             bus: links.bus.clone(),
             clock: links.clock.clone(),
             ids: links.ids.clone(),
-            seen: Seen::default(),
+            seen: Seen::of_users(),
+            keys_seen: Seen::of_keys(),
             logins: metrics::counter(
                 "eventus_logins_total",
                 "Logins by outcome: success, refused, limited, invalid (request), failed (not decided).",

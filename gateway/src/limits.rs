@@ -41,7 +41,8 @@ impl Limits {
             let address = address.map(|address| of_address(&address.to_string())).unwrap_or_default();
             Bucket { name: "ip", key: Key::new("requests ip", &address), rate }
         });
-        let of_all = self.global.map(|rate| Bucket { name: "global", key: Key::new("requests", "all"), rate });
+        let of_all =
+            self.global.map(|rate| Bucket { name: "global", key: Key::new("requests", "all"), rate });
         let buckets: Vec<Bucket> = of_client.into_iter().chain(of_all).collect();
         if buckets.is_empty() {
             return None;

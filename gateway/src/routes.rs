@@ -1,6 +1,7 @@
 //! The routes: which path and method is which handler. What is not here is 404 `ROUTE_NOT_FOUND`.
 
 mod analytics;
+mod api_keys;
 mod auth;
 mod collections;
 mod events;
@@ -92,7 +93,10 @@ fn definitions() -> Router<Gateway> {
 }
 
 fn people() -> Router<Gateway> {
+    let api_key = get(api_keys::read).patch(api_keys::update).delete(api_keys::delete);
     Router::new()
+        .route("/api-keys", only(get(api_keys::list).post(api_keys::create), "GET,HEAD,POST"))
+        .route("/api-keys/{id}", only(api_key, "GET,HEAD,PATCH,DELETE"))
         .route("/auth", only(get(auth::providers), "GET,HEAD"))
         .route("/auth/login", only(post(auth::login), "POST"))
         .route("/auth/refresh", only(post(auth::refresh), "POST"))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chassis::metrics::{self, HistogramVec, IntCounterVec, IntGauge};
 use model::{Clock, Ids};
 use proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
+use proto::auth::v1::api_key_service_client::ApiKeyServiceClient;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::events::v1::events_service_client::EventsServiceClient;
 use proto::history::v1::history_service_client::HistoryServiceClient;
@@ -164,6 +165,8 @@ impl Gateway {
         imports ImportsServiceClient items,
         /// Logins.
         auth AuthServiceClient auth,
+        /// Keys for programs.
+        api_keys ApiKeyServiceClient auth,
         /// Runs of hooks.
         hooks HooksServiceClient hooks,
         /// Reports.

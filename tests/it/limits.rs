@@ -147,7 +147,8 @@ async fn logins_are_limited_per_account_and_per_address() {
         answer.expect(200);
     }
     for account in ["admin", "nobody"] {
-        let spellings = [account.to_owned(), account.to_uppercase(), format!("{}{}", &account[..1], &account[1..])];
+        let spellings =
+            [account.to_owned(), account.to_uppercase(), format!("{}{}", &account[..1], &account[1..])];
         for turn in 0..4 {
             let email = format!("{}@example.com", spellings[turn % 3]);
             let address = format!("10.0.{}.{turn}", account.len());

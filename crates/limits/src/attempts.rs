@@ -113,7 +113,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_fails_counts_per_account_and_per_address() {
-        let attempts = attempts(&[("EVENTUS_LOGIN_LIMITER_POINTS", "2"), ("EVENTUS_LOGIN_LIMITER_IP_POINTS", "3")]);
+        let attempts =
+            attempts(&[("EVENTUS_LOGIN_LIMITER_POINTS", "2"), ("EVENTUS_LOGIN_LIMITER_IP_POINTS", "3")]);
         let begin = |ip, account| attempts.begin(Some(ip), Some(account), &SystemClock);
         for _ in 0..50 {
             drop(begin("10.0.0.1", "a").await.unwrap());

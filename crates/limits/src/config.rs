@@ -52,11 +52,8 @@ impl Config {
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let requests = rate(env, ("RATE_LIMITER_POINTS", 50), ("RATE_LIMITER_DURATION", 1))?;
         let global = rate(env, ("RATE_LIMITER_GLOBAL_POINTS", 1_000), ("RATE_LIMITER_GLOBAL_DURATION", 1))?;
-        let user = rate(
-            env,
-            ("EVENTUS_RATE_LIMITER_USER_POINTS", 50),
-            ("EVENTUS_RATE_LIMITER_USER_DURATION", 1),
-        )?;
+        let user =
+            rate(env, ("EVENTUS_RATE_LIMITER_USER_POINTS", 50), ("EVENTUS_RATE_LIMITER_USER_DURATION", 1))?;
         let span = ("EVENTUS_LOGIN_LIMITER_DURATION", 300);
         let account = rate(env, ("EVENTUS_LOGIN_LIMITER_POINTS", 20), span)?;
         let address = rate(env, ("EVENTUS_LOGIN_LIMITER_IP_POINTS", 100), span)?;

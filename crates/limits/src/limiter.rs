@@ -122,14 +122,15 @@ impl Limiter {
 
 /// Speaks of the bucket whose token is farthest away, or of which least is left.
 fn verdict(buckets: &[Bucket], outcome: &Outcome) -> Verdict {
-    let standings = buckets.iter().zip(&outcome.backlogs).map(|(Bucket { name, rate, .. }, backlog)| Verdict {
-        allowed: outcome.allowed,
-        name,
-        rate: *rate,
-        remaining: rate.remaining(*backlog),
-        full_in: micros(*backlog),
-        wait: rate.wait(*backlog),
-    });
+    let standings =
+        buckets.iter().zip(&outcome.backlogs).map(|(Bucket { name, rate, .. }, backlog)| Verdict {
+            allowed: outcome.allowed,
+            name,
+            rate: *rate,
+            remaining: rate.remaining(*backlog),
+            full_in: micros(*backlog),
+            wait: rate.wait(*backlog),
+        });
     let tightest = standings.min_by_key(|standing| (std::cmp::Reverse(standing.wait), standing.remaining));
     // Nothing to ask allows everything.
     let rate = Rate { points: 1, duration: Duration::ZERO };

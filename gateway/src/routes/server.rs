@@ -45,9 +45,10 @@ pub async fn info(State(gateway): State<Gateway>, caller: Caller) -> Result<Resp
 
 /// A limit as the original tells it.
 fn limit(rate: Option<limits::Rate>) -> Value {
-    rate.map_or(Value::Bool(false), |rate| {
-        json!({ "points": rate.points, "duration": rate.duration.as_secs() })
-    })
+    rate.map_or(
+        Value::Bool(false),
+        |rate| json!({ "points": rate.points, "duration": rate.duration.as_secs() }),
+    )
 }
 
 /// GET /server/health: for users; only admins see which parts are how.
