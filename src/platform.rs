@@ -154,7 +154,7 @@ async fn wire(settings: &Settings) -> Result<Wiring, Error> {
     Ok(Wiring {
         db,
         bus,
-        signer: Signer::new(&settings.secret),
+        signer: Signer::of(&settings.fleet_secrets),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         slots,

@@ -24,6 +24,9 @@ pub enum Error {
     /// Passwords and randomness.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
+    /// The keys of access tokens can't be read.
+    #[error("EVENTUS_ACCESS_TOKEN_KEYS holds no keys that can be used")]
+    AccessKeys,
     /// The first admin can't be made.
     #[error("the e-mail address of the first admin belongs to a user who is no admin")]
     EmailTaken,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use proto::auth::v1::auth_service_server::AuthService;
 use proto::auth::v1::{
-    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
-    LogoutResponse, RefreshRequest, TokensResponse,
+    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, GetPublicKeysRequest,
+    GetPublicKeysResponse, LoginRequest, LogoutRequest, LogoutResponse, RefreshRequest, TokensResponse,
 };
 use tonic::{Request, Response, Status};
 
 use crate::state::State;
-use crate::{Error, authenticate, control, login, logout, refresh};
+use crate::{Error, authenticate, control, login, logout, refresh, tokens};
 
 pub use api_keys::ApiKeys;
 
@@ -46,6 +46,13 @@ impl AuthService for Service {
     ) -> Result<Response<AuthenticateResponse>, Status> {
         rpc::require_process(rpc::caller(&request))?;
         answer(authenticate::authenticate(&self.0, request.into_inner()).await)
+    }
+
+    async fn get_public_keys(
+        &self,
+        _: Request<GetPublicKeysRequest>,
+    ) -> Result<Response<GetPublicKeysResponse>, Status> {
+        Ok(Response::new(GetPublicKeysResponse { json: tokens::public_keys(&self.0) }))
     }
 
     async fn control(&self, request: Request<ControlRequest>) -> Result<Response<ControlResponse>, Status> {

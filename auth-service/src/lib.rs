@@ -2,7 +2,7 @@
 //!
 //! One file per operation (`login`, `refresh`, `logout`, `authenticate`, `control`); `session` holds the rule of
 //! rotation, `access` the one statement that says who holds what, `bootstrap` makes the first admin.
-//! Security: SECRET signs access tokens by HS256 and nothing else; refresh and static tokens are stored hashed.
+//! Security: SECRET signs access tokens by HS256, unless private keys are given; refresh and static tokens are stored hashed.
 
 mod access;
 mod api_keys;

@@ -28,8 +28,8 @@ pub struct State {
     pub hasher: Hasher,
     /// How often credentials may be tried.
     pub attempts: limits::Attempts,
-    /// Signs access tokens.
-    pub access_key: rpc::jws::Key,
+    /// The first signs access tokens, all verify them.
+    pub access_keys: Vec<rpc::jws::Key>,
     /// Makes successors of refresh tokens.
     pub succession: Succession,
     /// Users seen since the last write of `last_access`.
@@ -48,7 +48,7 @@ impl State {
     pub fn try_new(config: Config, links: &Links) -> Result<Self, Error> {
         Ok(Self {
             hasher: Hasher::try_new(config.hash_cost)?,
-            access_key: tokens::access_key(config.secret.expose()),
+            access_keys: tokens::access_keys(&config)?,
             succession: Succession::new(config.secret.expose()),
             attempts: limits::Attempts::new(&config.limits),
             config,

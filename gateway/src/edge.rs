@@ -3,6 +3,7 @@
 mod conditional;
 mod redact;
 mod request_id;
+mod shield;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -119,6 +120,7 @@ fn finish(gateway: &Gateway, seen: &Seen, span: &Span, response: &mut Response) 
     seen.asked.answer(response);
     let status = response.status();
     let headers = response.headers_mut();
+    shield::put(gateway.config.transport.as_ref(), headers);
     headers.insert(&X_POWERED_BY, HeaderValue::from_static("Eventus"));
     if let Ok(id) = HeaderValue::from_str(&seen.id.0) {
         headers.insert(&X_REQUEST_ID, id);

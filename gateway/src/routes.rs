@@ -97,6 +97,7 @@ fn people() -> Router<Gateway> {
     Router::new()
         .route("/api-keys", only(get(api_keys::list).post(api_keys::create), "GET,HEAD,POST"))
         .route("/api-keys/{id}", only(api_key, "GET,HEAD,PATCH,DELETE"))
+        .route("/.well-known/jwks.json", only(get(auth::public_keys), "GET,HEAD"))
         .route("/auth", only(get(auth::providers), "GET,HEAD"))
         .route("/auth/login", only(post(auth::login), "POST"))
         .route("/auth/refresh", only(post(auth::refresh), "POST"))

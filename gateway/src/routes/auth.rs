@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use model::Error;
-use proto::auth::v1::{LoginRequest, LogoutRequest, RefreshRequest};
+use proto::auth::v1::{GetPublicKeysRequest, LoginRequest, LogoutRequest, RefreshRequest};
 use serde::Deserialize;
 
 use crate::answer;
@@ -36,6 +36,15 @@ struct Refresh {
 /// GET /auth: the ways to log in beside the local one.
 pub async fn providers(_: Anyone) -> Response {
     answer::respond(r#"{"data":[],"disableDefault":false}"#)
+}
+
+/// GET /.well-known/jwks.json: the public keys of access tokens, for others who verify them.
+pub async fn public_keys(
+    State(gateway): State<Gateway>,
+    Anyone(caller): Anyone,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, GetPublicKeysRequest {});
+    Ok(answer::respond(gateway.auth().get_public_keys(request).await?.into_inner().json))
 }
 
 /// POST /auth/login

@@ -34,8 +34,17 @@ const READS: [&str; 9] =
 const MINTING: [&str; 2] = ["eventus.auth.v1.AuthService", "eventus.auth.v1.ApiKeyService"];
 
 /// Of their methods those that API keys may call, because they make none for whom the key stands.
-const OF_KEYS: [&str; 8] =
-    ["ListApiKeys", "GetApiKey", "DeleteApiKey", "Login", "Refresh", "Logout", "Invite", "Register"];
+const OF_KEYS: [&str; 9] = [
+    "GetPublicKeys",
+    "ListApiKeys",
+    "GetApiKey",
+    "DeleteApiKey",
+    "Login",
+    "Refresh",
+    "Logout",
+    "Invite",
+    "Register",
+];
 
 static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter("eventus_rpc_requests_total", "Calls answered.", &["service", "method", "code"])
