@@ -1,10 +1,11 @@
 //! Who somebody is and what he holds: user, role, role tree, policies and flags, in one statement.
 //!
-//! Effective policies are the user's own, those of his role and its ancestors, and the public's when he has no role.
-//! A policy that is bound to addresses (`ip_access`) is left out: it may only add rights, and the address is not known
-//! here.
+//! Effective policies are the public's when he has no role, those of his role's ancestors, of his role, and his own, in
+//! this order. A policy that is bound to addresses (`ip_access`) is told apart: the address is not known here.
 
 use model::Accountability;
+use proto::auth::v1::{AuthenticateResponse, HeldPolicy};
+use rpc::convert;
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -23,18 +24,24 @@ macro_rules! who_holds_what {
                 UNION ALL
                 SELECT r.id, r.parent, tree.depth + 1 FROM tree JOIN directus_roles r ON r.id = tree.parent
             ) CYCLE id SET looped USING path,
+            given AS (
+                SELECT a.policy, coalesce(a.sort, 0) AS sort,
+                    CASE WHEN a."user" IS NOT NULL THEN 1 WHEN a.role IS NOT NULL THEN -tree.depth ELSE -1000 END AS rank
+                FROM who CROSS JOIN directus_access a LEFT JOIN tree ON tree.id = a.role AND NOT tree.looped
+                WHERE a."user" = who.id OR tree.id IS NOT NULL
+                    OR (a.role IS NULL AND a."user" IS NULL AND NOT EXISTS (SELECT FROM tree))
+            ),
             held AS (
-                SELECT p.id, p.admin_access, p.app_access
-                FROM who CROSS JOIN directus_access a JOIN directus_policies p ON p.id = a.policy
-                WHERE coalesce(p.ip_access, '') = ''
-                AND (a."user" = who.id OR a.role IN (SELECT id FROM tree)
-                    OR (a.role IS NULL AND a."user" IS NULL AND NOT EXISTS (SELECT FROM tree)))
+                SELECT p.id, p.admin_access, p.app_access, coalesce(p.ip_access, '') AS ip_access,
+                    row_number() OVER (ORDER BY min(given.rank), min(given.sort), p.id) AS place
+                FROM given JOIN directus_policies p ON p.id = given.policy GROUP BY p.id
             )
             SELECT who.id, who.role, who.status,
                 ARRAY(SELECT id FROM tree WHERE NOT looped ORDER BY depth),
-                ARRAY(SELECT DISTINCT id FROM held),
-                EXISTS (SELECT FROM held WHERE admin_access),
-                EXISTS (SELECT FROM held WHERE app_access),
+                ARRAY(SELECT id FROM held ORDER BY place),
+                ARRAY(SELECT admin_access FROM held ORDER BY place),
+                ARRAY(SELECT app_access FROM held ORDER BY place),
+                ARRAY(SELECT ip_access FROM held ORDER BY place),
                 who.chain, who.expires
             FROM who"#
         )
@@ -59,50 +66,87 @@ const OF_USER: &str = who_holds_what!(
      FROM directus_users u WHERE u.id = $1"
 );
 
-type Columns =
-    (Uuid, Option<Uuid>, String, Vec<Uuid>, Vec<Uuid>, bool, bool, Option<String>, Option<OffsetDateTime>);
+/// Nobody.
+const OF_PUBLIC: &str = who_holds_what!(
+    "SELECT NULL::uuid AS id, NULL::uuid AS role, 'active' AS status, NULL::varchar AS chain, NULL::timestamptz AS expires"
+);
+
+type Columns = (
+    Option<Uuid>,
+    Option<Uuid>,
+    String,
+    Vec<Uuid>,
+    Vec<Uuid>,
+    Vec<bool>,
+    Vec<bool>,
+    Vec<String>,
+    Option<String>,
+    Option<OffsetDateTime>,
+);
 
 /// Somebody as the database knows him now.
 pub struct Known {
-    /// His id.
+    /// His id; nil for the public.
     pub user: Uuid,
     /// His role.
     pub role: Option<Uuid>,
     /// `active`, `suspended` ...
     pub status: String,
     roles: Vec<Uuid>,
-    policies: Vec<Uuid>,
-    /// A policy grants everything.
-    pub admin: bool,
-    /// A policy grants the app's minimal permissions.
-    pub app: bool,
+    held: Vec<Held>,
     /// The session that was asked for: its chain and end.
     pub session: Option<(Option<Chain>, OffsetDateTime)>,
 }
 
+/// A policy that somebody holds.
+struct Held {
+    policy: Uuid,
+    admin: bool,
+    app: bool,
+    /// Addresses that it is bound to; none: it holds everywhere.
+    ip_access: Vec<String>,
+}
+
 impl Known {
-    /// His policies.
-    pub fn policies(&self) -> &[Uuid] {
-        &self.policies
+    /// He holds this policy, if only at some addresses.
+    pub fn holds(&self, policy: &Uuid) -> bool {
+        self.held.iter().any(|held| held.policy == *policy)
     }
 
-    /// The same user with these of his policies, and the flags that they give.
-    pub fn narrowed(self, policies: Vec<Uuid>, admin: bool, app: bool) -> Self {
-        Self { policies, admin, app, ..self }
+    /// The same user with no more than these of his policies.
+    pub fn narrowed(mut self, policies: &[Uuid]) -> Self {
+        self.held.retain(|held| policies.contains(&held.policy));
+        self
     }
 
-    /// Who acts when he does.
-    pub fn accountability(self, session: Option<String>) -> Accountability {
-        Accountability {
-            user: Some(self.user),
+    /// Who acts when he does, in a session or without.
+    pub fn answer(&self, session: Option<String>, valid_until: i64) -> AuthenticateResponse {
+        let everywhere = || self.held.iter().filter(|held| held.ip_access.is_empty());
+        let accountability = Accountability {
+            user: Some(self.user).filter(|user| !user.is_nil()),
             role: self.role,
-            roles: self.roles,
-            policies: self.policies,
-            admin: self.admin,
-            app: self.app,
+            roles: self.roles.clone(),
+            policies: everywhere().map(|held| held.policy).collect(),
+            admin: everywhere().any(|held| held.admin),
+            app: everywhere().any(|held| held.app),
             session,
             ..Accountability::default()
-        }
+        };
+        let bound = self.held.iter().any(|held| !held.ip_access.is_empty());
+        let held = self.held.iter().filter(|_| bound).map(|held| HeldPolicy {
+            policy: held.policy.to_string(),
+            admin: held.admin,
+            app: held.app,
+            ip_access: held.ip_access.clone(),
+        });
+        let held = held.collect();
+        AuthenticateResponse { accountability: Some(convert::to_proto(&accountability)), valid_until, held }
+    }
+
+    /// Who acts when he does from this address.
+    pub fn at(&self, ip: Option<&str>) -> Result<Accountability, Error> {
+        let identity = rpc::Identity::try_new(self.answer(None, 0))?;
+        Ok(identity.at(ip.and_then(|ip| ip.parse().ok())))
     }
 }
 
@@ -128,7 +172,18 @@ pub async fn of_user(executor: impl PgExecutor<'_>, user: Uuid) -> Result<Option
     Ok(sqlx::query_as(OF_USER).bind(user).fetch_optional(executor).await?.map(known))
 }
 
-fn known((user, role, status, roles, policies, admin, app, chain, expires): Columns) -> Known {
+/// The public.
+pub async fn of_public(executor: impl PgExecutor<'_>) -> Result<Known, Error> {
+    Ok(known(sqlx::query_as(OF_PUBLIC).fetch_one(executor).await?))
+}
+
+fn known(columns: Columns) -> Known {
+    let (user, role, status, roles, policies, admins, apps, addresses, chain, expires) = columns;
     let session = expires.map(|expires| (chain.as_deref().and_then(Chain::parse), expires));
-    Known { user, role, status, roles, policies, admin, app, session }
+    let flags = admins.into_iter().zip(apps).zip(addresses);
+    let held = policies.into_iter().zip(flags).map(|(policy, ((admin, app), addresses))| {
+        let ip_access = addresses.split(',').map(str::trim).filter(|text| !text.is_empty());
+        Held { policy, admin, app, ip_access: ip_access.map(str::to_owned).collect() }
+    });
+    Known { user: user.unwrap_or_default(), role, status, roles, held: held.collect(), session }
 }

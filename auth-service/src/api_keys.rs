@@ -10,7 +10,6 @@ use model::{Error as Told, parse_instant};
 use proto::auth::v1::{ApiKey, ApiKeyPolicies};
 use ring::digest;
 use rpc::Caller;
-use sqlx::PgExecutor;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
@@ -69,19 +68,10 @@ pub async fn held(state: &State, token: &str) -> Result<Option<Held>, Error> {
     let Some((id, user, policies, read_only, expires)) = found else { return Ok(None) };
     let known = access::of_user(&state.db, user).await?;
     let known = match (known, policies) {
-        (Some(known), Some(subset)) => Some(narrowed(&state.db, known, &subset).await?),
+        (Some(known), Some(subset)) => Some(known.narrowed(&subset)),
         (known, _) => known,
     };
     Ok(Some(Held { known, id, read_only, expires }))
-}
-
-/// Less of the same user: of his policies those of the key, and flags from these alone.
-async fn narrowed(executor: impl PgExecutor<'_>, known: Known, subset: &[Uuid]) -> Result<Known, Error> {
-    const FLAGS: &str = "SELECT coalesce(bool_or(admin_access), false), coalesce(bool_or(app_access), false)
-        FROM directus_policies WHERE id = ANY($1)";
-    let kept: Vec<Uuid> = known.policies().iter().copied().filter(|id| subset.contains(id)).collect();
-    let (admin, app): (bool, bool) = sqlx::query_as(FLAGS).bind(&kept).fetch_one(executor).await?;
-    Ok(known.narrowed(kept, admin, app))
 }
 
 /// Who may see or change keys: everybody's, or one user's.
@@ -127,7 +117,7 @@ async fn checked_policies(
     let ids: Option<Vec<Uuid>> = wanted.ids.iter().map(|text| Uuid::try_parse(text).ok()).collect();
     let ids = ids.ok_or_else(refused)?;
     let known = of_user(connection, user).await?.ok_or_else(Told::forbidden)?;
-    if ids.iter().all(|id| known.policies().contains(id)) { Ok(Some(ids)) } else { Err(refused().into()) }
+    if ids.iter().all(|id| known.holds(id)) { Ok(Some(ids)) } else { Err(refused().into()) }
 }
 
 /// One row as the caller sees it.

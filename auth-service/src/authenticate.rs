@@ -1,10 +1,9 @@
-//! Authenticate: an access token, an API key or a static token -> who acts, from the database as it is now.
+//! Authenticate: an access token, an API key, a static token or none -> who acts, from the database as it is now.
 //!
 //! One SQL round trip, two for API keys. Nothing in an access token but user and session is believed.
 
-use model::{Accountability, Error as Told, ErrorCode};
+use model::{Error as Told, ErrorCode};
 use proto::auth::v1::{AuthenticateRequest, AuthenticateResponse};
-use rpc::convert;
 
 use crate::access::Known;
 use crate::api_keys::{self, Held};
@@ -24,6 +23,9 @@ pub async fn authenticate(
     {
         return by_api_key(state, held);
     }
+    if request.token.is_empty() {
+        return Ok(access::of_public(&state.db).await?.answer(None, 0));
+    }
     let (known, session, valid_until) = if tokens::looks_like_jwt(&request.token) {
         let claims = tokens::read(state, &request.token, state.clock.now())?;
         (by_session(state, &claims).await?, Some(claims.sid), claims.exp.saturating_mul(1_000))
@@ -32,8 +34,7 @@ pub async fn authenticate(
     };
     let known = active(known)?;
     state.seen.note(known.user, state.clock.now());
-    let accountability = convert::to_proto(&known.accountability(session));
-    Ok(AuthenticateResponse { accountability: Some(accountability), valid_until })
+    Ok(known.answer(session, valid_until))
 }
 
 fn active(known: Option<Known>) -> Result<Known, Told> {
@@ -45,11 +46,13 @@ fn by_api_key(state: &State, held: Held) -> Result<AuthenticateResponse, Error> 
     let known = active(held.known)?;
     state.seen.note(known.user, state.clock.now());
     state.keys_seen.note(held.id, state.clock.now());
-    let accountability =
-        Accountability { api_key: Some(held.id), read_only: held.read_only, ..known.accountability(None) };
     let ends = held.expires.map_or(0, |end| end.unix_timestamp_nanos() / 1_000_000);
-    let valid_until = i64::try_from(ends).unwrap_or(i64::MAX);
-    Ok(AuthenticateResponse { accountability: Some(convert::to_proto(&accountability)), valid_until })
+    let mut answer = known.answer(None, i64::try_from(ends).unwrap_or(i64::MAX));
+    if let Some(accountability) = &mut answer.accountability {
+        accountability.api_key = Some(held.id.to_string());
+        accountability.read_only = held.read_only;
+    }
+    Ok(answer)
 }
 
 async fn by_static_token(state: &State, token: &str) -> Result<Option<Known>, Error> {

@@ -95,7 +95,7 @@ async fn open(
     let Some(known) = access::of_user(&mut *transaction, user).await? else {
         return Err(Told::new(ErrorCode::InvalidCredentials).into());
     };
-    let answer = tokens::issue(state, &known, &refresh, mode, now)?;
+    let answer = tokens::issue(state, (&known, from.ip.as_deref()), &refresh, mode, now)?;
     session::open(&mut transaction, &refresh, user, now, mode.refresh_lifetime(&state.config), from).await?;
     events::login(&mut transaction, state, caller, &known, LOCAL).await?;
     transaction.commit().await?;

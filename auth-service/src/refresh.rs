@@ -64,7 +64,7 @@ async fn exchanged(state: &State, caller: &Caller, request: RefreshRequest) -> R
         let lifetime = mode.refresh_lifetime(&state.config);
         session::rotate(&mut transaction, &successor, now, lifetime).await?;
     }
-    let answer = tokens::issue(state, &known, &successor, mode, now)?;
+    let answer = tokens::issue(state, (&known, caller.accountability.ip.as_deref()), &successor, mode, now)?;
     transaction.commit().await?;
     state.seen.note(known.user, now);
     Ok(answer)

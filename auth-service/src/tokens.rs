@@ -79,20 +79,21 @@ pub struct Claims {
     pub iss: String,
 }
 
-/// Makes the answer to a login or refresh.
+/// Makes the answer to a login or refresh of somebody at an address.
 pub fn issue(
     state: &State,
-    known: &Known,
+    (known, ip): (&Known, Option<&str>),
     refresh: &RefreshToken,
     mode: Mode,
     now: OffsetDateTime,
 ) -> Result<TokensResponse, Error> {
     let lifetime = mode.access_lifetime(&state.config);
+    let held = known.at(ip)?;
     let claims = Claims {
         id: known.user,
         role: known.role,
-        app_access: known.app || known.admin,
-        admin_access: known.admin,
+        app_access: held.app || held.admin,
+        admin_access: held.admin,
         sid: refresh.session(),
         session: (mode == Mode::Session).then(|| refresh.as_str().to_owned()),
         iat: now.unix_timestamp(),

@@ -105,7 +105,8 @@ class Beside:
         answers = {}
         for side in self.sides:
             answers[side.name] = call(side.base, side.token, shape.path.replace("{key}", KEY))["data"]
-        answers["plan"] = json.loads(self.database.psql(for_psql(*plan)))
+        # Beside the answer the plan may give its item's version.
+        answers["plan"], _ = json.JSONDecoder().raw_decode(self.database.psql(for_psql(*plan)))
         if shape.sql:
             answers["hand"] = json.loads(self.database.psql(for_psql(hand_written(shape), {})))
         ours = answers["all in one"]

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use bus::Bus;
 use chassis::Component;
-use model::{Accountability, Clock, Error, Errors};
+use model::{Clock, Error, Errors};
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::auth::v1::{AuthenticateRequest, ControlRequest};
 use ring::digest;
-use rpc::{Channel, Signer};
+use rpc::{Channel, Identity, Signer};
 use tokio::sync::watch;
 
 use cache::{Cache, Entry};
@@ -53,11 +53,11 @@ impl Authenticator {
         }
     }
 
-    /// The accountability of a token, without what the request says of the client.
+    /// Who acts by a token; by none the public.
     ///
     /// # Errors
     /// INVALID_CREDENTIALS, TOKEN_EXPIRED, INVALID_TOKEN; SERVICE_UNAVAILABLE when it can't be found out now.
-    pub async fn authenticate(&self, token: &str) -> Result<Accountability, Errors> {
+    pub async fn authenticate(&self, token: &str) -> Result<Identity, Errors> {
         let mut key = [0; 32];
         key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
         // Taken before asking: what changes meanwhile makes the answer old.
@@ -66,13 +66,13 @@ impl Authenticator {
         if let Some(known) = generation.and_then(|generation| self.cache.get(&key, generation, now)) {
             return Ok(known);
         }
-        let (accountability, valid_until) = self.ask(token).await?;
+        let (identity, valid_until) = self.ask(token).await?;
         if let Some(generation) = generation {
             let known_until = now + REMEMBERED;
             let valid_until = if valid_until == 0 { known_until } else { valid_until.min(known_until) };
-            self.cache.put(key, Entry { accountability: accountability.clone(), valid_until, generation });
+            self.cache.put(key, Entry { identity: identity.clone(), valid_until, generation });
         }
-        Ok(accountability)
+        Ok(identity)
     }
 
     /// Says so when tokens may have changed their meaning: long-lived streams ask again.
@@ -94,17 +94,17 @@ impl Authenticator {
         self.freshness.keep(bus, ask).await
     }
 
-    async fn ask(&self, token: &str) -> Result<(Accountability, i64), Errors> {
+    async fn ask(&self, token: &str) -> Result<(Identity, i64), Errors> {
         let message = AuthenticateRequest { token: token.to_owned() };
         let mut request = rpc::outgoing(&self.signer, &*self.clock, &self.process, message);
         request.set_timeout(PATIENCE);
         let answer = self.client.clone().authenticate(request).await.map_err(rpc::errors)?.into_inner();
-        let accountability = rpc::convert::from_proto(answer.accountability.unwrap_or_default());
-        let accountability = accountability.map_err(|error| {
+        let valid_until = answer.valid_until;
+        let identity = Identity::try_new(answer).map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "the auth service's answer");
             Error::internal()
         })?;
-        Ok((accountability, answer.valid_until))
+        Ok((identity, valid_until))
     }
 
     fn now(&self) -> i64 {

@@ -5,7 +5,8 @@ use std::ops::Deref;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use model::{Accountability, Error, ErrorCode};
+use model::{Error, ErrorCode};
+use rpc::Identity;
 
 use crate::client::{self, Peer};
 use crate::edge::RequestId;
@@ -55,8 +56,8 @@ impl FromRequestParts<Gateway> for Caller {
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
         let config = &gateway.config;
         let credential = token::find(&parts.headers, parts.uri.query(), &config.session_cookie.name)?;
-        let accountability = match credential {
-            None => Accountability::default(),
+        let identity = match credential {
+            None => gateway.authenticator.authenticate("").await?,
             Some(credential) => {
                 if credential.from_cookie && changes_something(&parts.method) {
                     require_home(&parts.headers, gateway)?;
@@ -70,10 +71,11 @@ impl FromRequestParts<Gateway> for Caller {
                 })?
             }
         };
-        if let (Some(limits), Some(user)) = (&gateway.limits, accountability.user) {
+        let caller = describe(&identity, parts, gateway);
+        if let (Some(limits), Some(user)) = (&gateway.limits, caller.accountability.user) {
             limits.user(user, &*gateway.clock).await?;
         }
-        Ok(describe(accountability, parts, gateway))
+        Ok(caller)
     }
 }
 
@@ -81,7 +83,7 @@ impl FromRequestParts<Gateway> for Anyone {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Failure> {
-        Ok(Self(describe(Accountability::default(), parts, gateway)))
+        Ok(Self(describe(&Identity::default(), parts, gateway)))
     }
 }
 
@@ -96,9 +98,11 @@ pub fn require_home(headers: &HeaderMap, gateway: &Gateway) -> Result<(), Error>
     Err(Error::forbidden())
 }
 
-fn describe(mut accountability: Accountability, parts: &Parts, gateway: &Gateway) -> Caller {
+fn describe(identity: &Identity, parts: &Parts, gateway: &Gateway) -> Caller {
     let peer = parts.extensions.get::<Peer>();
-    client::describe(&mut accountability, &parts.headers, peer, gateway.config.trust_proxy);
+    let address = client::address_of(&parts.headers, peer, gateway.config.trust_proxy);
+    let mut accountability = identity.at(address);
+    client::describe(&mut accountability, &parts.headers, address);
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
     Caller(rpc::Caller { request_id, accountability, silent: false })
 }

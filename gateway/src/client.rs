@@ -16,18 +16,13 @@ pub struct Peer(pub SocketAddr);
 const LONGEST: usize = 512;
 
 /// Fills in what the request says of the client.
-pub fn describe(
-    accountability: &mut Accountability,
-    headers: &HeaderMap,
-    peer: Option<&Peer>,
-    trust: TrustProxy,
-) {
-    accountability.ip = address_of(headers, peer, trust).map(|address| address.to_string());
+pub fn describe(accountability: &mut Accountability, headers: &HeaderMap, address: Option<IpAddr>) {
+    accountability.ip = address.map(|address| address.to_string());
     accountability.user_agent = headers.get(USER_AGENT).map(|value| cut(value.as_bytes()));
     accountability.origin = headers.get(ORIGIN).map(|value| cut(value.as_bytes()));
 }
 
-/// The client's address, as far as it is known.
+/// The address of the client behind a connection.
 pub fn address_of(headers: &HeaderMap, peer: Option<&Peer>, trust: TrustProxy) -> Option<IpAddr> {
     peer.map(|peer| address(headers, peer.0.ip(), trust))
 }

@@ -10,6 +10,7 @@ mod history;
 mod hooks;
 pub mod imports;
 mod items;
+mod permissions;
 mod relations;
 mod reports;
 mod schema;
@@ -104,6 +105,10 @@ fn people() -> Router<Gateway> {
         .route("/auth/logout", only(post(auth::logout), "POST"))
         .route("/users/me", only(get(users::me).patch(users::update_me), "GET,HEAD,PATCH"))
         .route("/roles/me", only(get(users::my_roles), "GET,HEAD"))
+        .route("/permissions/me", only(get(permissions::mine), "GET,HEAD"))
+        .route("/permissions/me/{collection}", only(get(permissions::of_singleton), "GET,HEAD"))
+        .route("/permissions/me/{collection}/{key}", only(get(permissions::of_item), "GET,HEAD"))
+        .route("/policies/me/globals", only(get(permissions::globals), "GET,HEAD"))
 }
 
 fn operations() -> Router<Gateway> {

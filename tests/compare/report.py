@@ -24,8 +24,8 @@ def cut(answer):
 
 
 class Tally:
-    def __init__(self, sides, left_out, seed):
-        self.sides, self.left_out, self.seed = sides, left_out, seed
+    def __init__(self, sides, left_out, seed, why=explained):
+        self.sides, self.left_out, self.seed, self.why = sides, left_out, seed, why
         self.families = collections.defaultdict(collections.Counter)
         self.total = collections.Counter()
         self.covered = collections.Counter()
@@ -46,7 +46,7 @@ class Tally:
             self.covered[tuple(cover)] += 1
         if verdict is not None:
             name, said = class_of(request, verdict, left, right)
-            self.classes[name].append((request, cut(left), cut(right), verdict, explained(said)))
+            self.classes[name].append((request, cut(left), cut(right), verdict, self.why(said)))
             self.differing.append((request, cut(left), cut(right), verdict))
 
     def share(self, name, of="asked"):

@@ -26,6 +26,7 @@ mod lives;
 mod lost_updates;
 mod nested;
 mod operations_doc;
+mod permissions;
 mod reading;
 mod relay;
 mod reports;

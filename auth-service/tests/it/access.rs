@@ -45,11 +45,14 @@ async fn policies_come_from_the_user_and_his_role_tree() {
     let texts = |ids: &[Uuid]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(held.role, Some(role.to_string()));
     assert_eq!(held.roles, texts(&[role, parent, grand]));
-    let mut policies = held.policies.clone();
-    policies.sort();
-    // A policy bound to addresses is not held: the address is not known here.
-    assert_eq!(policies, texts(&[of_grand, of_user]));
+    // Those of the tree come before his own. A policy bound to addresses is told apart: the address is not known here.
+    assert_eq!(held.policies, texts(&[of_grand, of_user]));
     assert!(held.app && !held.admin);
+    let answer = world.authenticate("editor").await.unwrap();
+    let told: Vec<&str> = answer.held.iter().map(|held| held.policy.as_str()).collect();
+    assert_eq!(told, texts(&[of_grand, of_user, bound]));
+    assert_eq!(answer.held[2].ip_access, ["10.0.0.0/8"]);
+    assert!(answer.held[2].admin && !answer.held[0].admin);
 
     // Roles in a circle end the walk.
     sqlx::query("UPDATE directus_roles SET parent = $1 WHERE id = $2")

@@ -1,12 +1,11 @@
 //! Which fields and items an accountability may touch.
 //!
 //! An [`Access`] is a value that the planner compiles into its plans: an administrator's, who may do everything, or a
-//! list of [`Rule`]s, of which one that fits is enough. Until policies are evaluated everybody who is no administrator
-//! has none. A user who is not an administrator is never served as one, nor as the public.
+//! list of [`Rule`]s, of which one that fits is enough: those of the policies that he holds.
 
 mod rules;
 
-use model::{Accountability, Filter};
+use model::Filter;
 use serde_json::{Map, Value};
 
 use rules::Rules;
@@ -23,6 +22,29 @@ pub enum Action {
     Update,
     /// Remove items.
     Delete,
+    /// Let others see items.
+    Share,
+}
+
+impl Action {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Create, Self::Read, Self::Update, Self::Delete, Self::Share];
+
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Share => "share",
+        }
+    }
+
+    /// The action of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
 }
 
 /// What one accountability may do. Cheap to clone.
@@ -42,11 +64,6 @@ pub enum Reach<'a> {
 }
 
 impl Access {
-    /// What one who acts may do.
-    pub fn of(accountability: &Accountability) -> Self {
-        if accountability.admin { Self::admin() } else { Self::none() }
-    }
-
     /// Everything.
     pub const fn admin() -> Self {
         Self { rules: None }
@@ -60,6 +77,11 @@ impl Access {
     /// What these rules give together.
     pub fn by(rules: impl IntoIterator<Item = Rule>) -> Self {
         Self { rules: Some(rules.into_iter().collect()) }
+    }
+
+    /// Everything.
+    pub fn is_admin(&self) -> bool {
+        self.rules.is_none()
     }
 
     /// May he do this to any item of the collection at all?
@@ -87,6 +109,13 @@ impl Access {
             return Reach::All;
         }
         reach(all.iter().filter(|rule| rule.fields.hold(field)))
+    }
+
+    /// The items that the action reaches by rules that hold any of these fields.
+    pub fn items_with_any(&self, collection: &str, fields: &[String], action: Action) -> Reach<'_> {
+        let Some(rules) = &self.rules else { return Reach::All };
+        let any = |rule: &&Rule| fields.iter().any(|field| rule.fields.hold(field));
+        reach(rules.of(collection, action).iter().filter(any))
     }
 
     /// Values of fields that are not sent: of two rules that give one, the later one's.

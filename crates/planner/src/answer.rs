@@ -21,6 +21,7 @@ use crate::page::{Page, filtered, fitting, page};
 use crate::read::{check_now, key_field, table};
 use crate::reader::Reader;
 use crate::search::{Sought, is_excerpt};
+use crate::shown::{shown, shown_of};
 use crate::statement::{Binding, Builder};
 
 /// Sub-selects of one answer.
@@ -63,7 +64,7 @@ pub(crate) fn answer_written(
         return Ok("NULL::json".to_owned());
     }
     let item = answer(query, collection, reader, source, b)?;
-    Ok(match reader.reach(collection, Action::Read, source, b) {
+    Ok(match reader.reach_shown(collection, &shown(query)?, source, b) {
         Some(condition) => format!("CASE WHEN {condition} THEN {item} END"),
         None => item.to_string(),
     })
@@ -218,7 +219,14 @@ impl Answers<'_> {
             return Err(Error::invalid_query(reason));
         }
         let below = wish.below(fields, asked);
-        let fits = fitting(asked.unwrap_or(&Query::default()), one, self.reader, &alias, b)?;
+        let fits = fitting(
+            asked.unwrap_or(&Query::default()),
+            &shown_of(fields, below.alias),
+            one,
+            self.reader,
+            &alias,
+            b,
+        )?;
         let way = Some((source.collection.name.as_str(), column.field.name.as_str()));
         let object = self.object(below, Source { collection: one, alias: &alias }, way, b)?;
         let own = format!("{} = {held}", target_key(one, &alias));
@@ -241,7 +249,7 @@ impl Answers<'_> {
         for name in allowed {
             let fields = column.fields(Some(name));
             let seen = self.reader.related(name);
-            if fields.is_empty() || column.wild && seen.is_err() {
+            if fields.is_empty() || seen.is_err() && (column.wild || !self.reader.access.is_admin()) {
                 // Its key, which is a number only where that is what the key is.
                 if let Ok(key @ Field { kind: FieldType::Integer, .. }) = seen.and_then(key_field) {
                     let (key, bound) = (to_any(key, &held), b.bind(Binding::Text(Some(name.clone()))));
@@ -283,7 +291,14 @@ impl Answers<'_> {
             quote_identifier(field),
             target_key(source.collection, source.alias)
         )];
-        conditions.extend(fitting(query, many, self.reader, &alias, b)?);
+        let shown = if !query.aggregate.is_empty() {
+            shown(query)?
+        } else if column.below.is_empty() {
+            Some(vec![many.primary_key.clone()])
+        } else {
+            shown_of(&column.fields(None), &query.alias)
+        };
+        conditions.extend(fitting(query, &shown, many, self.reader, &alias, b)?);
         let filtered = filtered(&conditions);
         let rows = if query.aggregate.is_empty() {
             let (columns, sort_field) = (format!("{alias}.*"), sort_field.as_deref());

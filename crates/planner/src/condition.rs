@@ -4,7 +4,7 @@ mod compare;
 mod json;
 mod nothing;
 
-use access::Action;
+use access::{Access, Action};
 use model::{Collection, Error, Field, Filter, Link, Operator, Quantifier, quote_identifier};
 use serde_json::Value;
 
@@ -28,6 +28,10 @@ pub(crate) struct Conditions<'a> {
     pub(crate) depth: usize,
     /// Whose filter it is.
     pub(crate) whose: Whose,
+    /// Of a rule: what he may see whose rule it is, as far as it counts.
+    pub(crate) owner: Option<&'a Access>,
+    /// It is one of several of which any will do.
+    pub(crate) alternative: bool,
 }
 
 /// Whose filter it is, which says what a variable means that stands for nothing.
@@ -68,7 +72,15 @@ pub(crate) fn still_fits(
     reader: Reader<'_>,
     builder: &mut Builder,
 ) -> Result<String, Error> {
-    let conditions = Conditions { reader, collection, source: "t", depth: 0, whose: Whose::Client };
+    let conditions = Conditions {
+        reader,
+        collection,
+        source: "t",
+        depth: 0,
+        whose: Whose::Client,
+        owner: None,
+        alternative: false,
+    };
     let asked = filter.map(|filter| conditions.write(filter, builder)).transpose()?;
     Ok(and(asked) + &and(reader.reach(collection, action, "t", builder)))
 }
@@ -78,7 +90,10 @@ impl Conditions<'_> {
     pub(crate) fn write(&self, filter: &Filter, b: &mut Builder) -> Result<String, Error> {
         match filter {
             Filter::And(parts) => self.combine(&together(parts), " AND ", b),
-            Filter::Or(parts) => self.combine(parts, " OR ", b),
+            Filter::Or(parts) => {
+                let alternative = self.alternative || parts.len() > 1;
+                Conditions { alternative, ..*self }.combine(parts, " OR ", b)
+            }
             Filter::Compare { field: name, function, operator, value } => {
                 let field = readable_field(name, self.collection, self.reader.access)?;
                 match (&field.link, function) {
@@ -171,6 +186,19 @@ impl Conditions<'_> {
         Error::forbidden_field(&self.collection.name, name)
     }
 
+    /// A rule by which some related item must be there counts those only that its owner sees, as in the original. One by
+    /// which none may be there, or that looks at the fields of a related item, looks at all.
+    fn counted(
+        &self,
+        related: &Collection,
+        alias: &str,
+        quantifier: Quantifier,
+        b: &mut Builder,
+    ) -> Option<String> {
+        let access = self.owner.filter(|_| quantifier == Quantifier::Some && self.whose == Whose::Rule)?;
+        Reader { access, ..self.reader }.reach_of_owner(related, alias, b)
+    }
+
     fn exists(
         &self,
         related: &Collection,
@@ -185,8 +213,12 @@ impl Conditions<'_> {
         let below = Conditions { collection: related, source: alias, depth: self.depth + 1, whose, ..*self };
         let condition = below.write(filter, b)?;
         let own = format!("{own}{}", and(self.reader.reach(related, Action::Read, alias, b)));
+        let own = format!("{own}{}", and(self.counted(related, alias, quantifier, b)));
         let table = table(related);
-        let found = format!("EXISTS (SELECT FROM {table} {alias} WHERE {own} AND {condition})");
+        // A wall: of rules that are alternatives PostgreSQL would make tables of all related items beforehand, for the
+        // few items of a page.
+        let wall = if self.whose != Whose::Client && self.alternative { " OFFSET 0" } else { "" };
+        let found = format!("EXISTS (SELECT FROM {table} {alias} WHERE {own} AND {condition}{wall})");
         Ok(match quantifier {
             Quantifier::None => format!("NOT {found}"),
             // An outer join gives a row of nulls where there is nothing.

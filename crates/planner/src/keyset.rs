@@ -17,6 +17,7 @@ use crate::reader::Reader;
 use crate::rights::check_collection;
 use crate::search::is_relevance;
 use crate::shape::readable_field;
+use crate::shown::shown;
 use crate::statement::{Binding, Builder};
 
 /// Where an item stands in an order: the value of each thing that the order goes by, as PostgreSQL's text, nothing lost.
@@ -49,8 +50,8 @@ pub fn plan_page(
     let limit = limit(query, collection, reader.limits)?;
     let mut b = Builder::default();
     visible_key(collection, reader, &mut b)?;
-    let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
-    let counts = counts(query, collection, reader, &filtered(&conditions), &mut b);
+    let conditions = fitting(query, &shown(query)?, collection, reader, SOURCE, &mut b)?;
+    let counts = counts(query, collection, reader, &filtered(&conditions), &mut b)?;
     let mut order = order_by(query, collection, reader, (SOURCE, None), &mut b)?;
     turn_the_key(&mut order);
     let keys = keys(&order, collection, reader)?;

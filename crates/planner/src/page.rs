@@ -1,6 +1,5 @@
 //! A page of items: which, in what order, how many.
 
-use access::Action;
 use model::{Collection, Error};
 use query::Query;
 
@@ -10,6 +9,7 @@ use crate::order::order_by;
 use crate::read::table;
 use crate::reader::Reader;
 use crate::search;
+use crate::shown::Shown;
 use crate::statement::Builder;
 
 /// What a page is of.
@@ -58,19 +58,28 @@ pub(crate) fn filtered(conditions: &[String]) -> String {
     }
 }
 
-/// The conditions of a query: what may be seen, filter and search.
+/// The conditions of a query: what may be seen by who is shown these fields, filter and search.
 pub(crate) fn fitting(
     query: &Query,
+    shown: &Shown,
     collection: &Collection,
     reader: Reader<'_>,
     alias: &str,
     b: &mut Builder,
 ) -> Result<Vec<String>, Error> {
     let mut all = Vec::new();
-    all.extend(reader.reach(collection, Action::Read, alias, b));
+    all.extend(reader.reach_shown(collection, shown, alias, b));
     if let Some(filter) = &query.filter {
         check_depth(filter, reader.limits)?;
-        let conditions = Conditions { reader, collection, source: alias, depth: 0, whose: Whose::Client };
+        let conditions = Conditions {
+            reader,
+            collection,
+            source: alias,
+            depth: 0,
+            whose: Whose::Client,
+            owner: None,
+            alternative: false,
+        };
         all.push(conditions.write(filter, b)?);
     }
     if let Some(text) = &query.search {

@@ -1,5 +1,7 @@
 //! Reading: a query -> one statement whose answer is JSON text.
 
+use std::borrow::Cow;
+
 use access::{Access, Action};
 use model::{Collection, Error, Field, Filter, quote_identifier};
 use query::Query;
@@ -11,6 +13,7 @@ use crate::order::place;
 use crate::page::{Page, filtered, fitting, page};
 use crate::reader::Reader;
 use crate::rights::{and, check_collection};
+use crate::shown::shown;
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::parse_key;
 
@@ -61,9 +64,8 @@ pub fn plan_read(query: &Query, collection: &Collection, reader: Reader<'_>) -> 
     check_collection(collection, reader.access, Action::Read)?;
     reader.limits.check(query)?;
     let mut b = Builder::of(reader);
-    let conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
-    let fits = filtered(&conditions);
-    let counts = counts(query, collection, reader, &fits, &mut b);
+    let fits = filtered(&fitting(query, &shown(query)?, collection, reader, SOURCE, &mut b)?);
+    let counts = counts(query, collection, reader, &fits, &mut b)?;
     let all = |b: &mut Builder, rows: &str| {
         b.push("SELECT '[' || coalesce(string_agg(j::text, ','), '') || ']' AS items");
         b.push(&format!("{counts} FROM ({rows}) p"));
@@ -103,22 +105,27 @@ pub(crate) fn counts(
     reader: Reader<'_>,
     fits: &str,
     b: &mut Builder,
-) -> String {
+) -> Result<String, Error> {
     let table = table(collection);
+    // They count what is seen, whatever is shown of it.
+    let fits = match query.meta.filter_count && reader.sees_less(collection, &shown(query)?) {
+        true => Cow::Owned(filtered(&fitting(query, &None, collection, reader, SOURCE, b)?)),
+        false => Cow::Borrowed(fits),
+    };
     let all_seen: Vec<String> = reader.reach(collection, Action::Read, SOURCE, b).into_iter().collect();
     let count = |wanted: bool, condition: &str, name: &str| match wanted {
         true => format!(", (SELECT count(*) FROM {table} {SOURCE}{condition}) AS {name}"),
         false => String::new(),
     };
-    count(query.meta.total_count, &filtered(&all_seen), "total_count")
-        + &count(query.meta.filter_count, fits, "filter_count")
+    Ok(count(query.meta.total_count, &filtered(&all_seen), "total_count")
+        + &count(query.meta.filter_count, &fits, "filter_count"))
 }
 
 /// Plans the look at how many items PostgreSQL expects to fit a query: one row, one column of JSON, its plan.
 pub fn plan_estimate(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<Statement, Error> {
     check_collection(collection, reader.access, Action::Read)?;
     let mut b = Builder::of(reader);
-    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
+    let filtered = filtered(&fitting(query, &None, collection, reader, SOURCE, &mut b)?);
     b.push(&format!("EXPLAIN (FORMAT JSON) SELECT FROM {} {SOURCE}{filtered}", table(collection)));
     Ok(b.finish("items.estimate"))
 }
@@ -222,7 +229,7 @@ pub(crate) fn read_one(
     let item = answer(query, collection, reader, SOURCE, &mut builder)?;
     let key = builder.bound();
     let bound = builder.bind(Binding::Text(None));
-    let seen = and(reader.reach(collection, Action::Read, SOURCE, &mut builder));
+    let seen = and(reader.reach_shown(collection, &shown(query)?, SOURCE, &mut builder));
     let own =
         format!("{SOURCE}.{} = {bound}::text::{}", quote_identifier(&key_field.name), sql_type(key_field));
     let found = item.of_each(&format!("{} {SOURCE} WHERE {own}{seen}", table(collection)));
@@ -265,7 +272,7 @@ fn chosen_one(
     let mut conditions = vec![format!("{SOURCE}.{} = {asked}", quote_identifier(&key_field.name))];
     let query =
         Query { filter: query.filter.as_ref().map(|filter| but_key(filter, collection)), ..query.clone() };
-    conditions.extend(fitting(&query, collection, reader, SOURCE, &mut b)?);
+    conditions.extend(fitting(&query, &shown(&query)?, collection, reader, SOURCE, &mut b)?);
     let fits = filtered(&conditions);
     let mut own = "NULL::bigint".to_owned();
     let rows = if asks_figures(&query) {
@@ -317,7 +324,7 @@ pub fn plan_read_keys(
         table(collection)
     ));
     builder.push_bind(Binding::Texts(keys.iter().cloned().map(Some).collect()));
-    let seen = and(reader.reach(collection, Action::Read, SOURCE, &mut builder));
+    let seen = and(reader.reach_shown(collection, &shown(query)?, SOURCE, &mut builder));
     builder.push(&format!("::text[]::{}[]){seen}) p", sql_type(key_field)));
     Ok(ReadPlan { statement: builder.finish("items.read_keys") })
 }
@@ -337,7 +344,7 @@ pub fn plan_keys(
     check_now(query)?;
     let key_field = key_field(collection)?;
     let mut b = Builder::of(reader);
-    let mut conditions = fitting(query, collection, reader, SOURCE, &mut b)?;
+    let mut conditions = fitting(query, &None, collection, reader, SOURCE, &mut b)?;
     conditions.extend(reader.reach(collection, action, SOURCE, &mut b));
     let filtered = filtered(&conditions);
     let key = format!("{} AS key", answer_key(key_field, SOURCE));

@@ -6,6 +6,7 @@ use model::{Collection, Error, Field, Filter, quote_identifier};
 use crate::condition::{Conditions, Whose};
 use crate::limits::Limits;
 use crate::reader::Reader;
+use crate::shown::Shown;
 use crate::statement::Builder;
 
 /// Rules are read with every right.
@@ -22,7 +23,33 @@ impl Reader<'_> {
     ) -> Option<String> {
         match self.access.items(&collection.name, action) {
             Reach::All => None,
-            Reach::Fitting(filters) => Some(self.any(&filters, collection, source, b)),
+            Reach::Fitting(filters) => Some(self.any(&filters, collection, (source, Some(self.access)), b)),
+        }
+    }
+
+    /// Of items of which only these fields are shown he sees fewer.
+    pub(crate) fn sees_less(&self, collection: &Collection, shown: &Shown) -> bool {
+        let (name, access) = (&collection.name, self.access);
+        shown.as_ref().is_some_and(|names| {
+            access.items_with_any(name, names, Action::Read) != access.items(name, Action::Read)
+        })
+    }
+
+    /// The condition under which he sees an item of which these fields are shown; nothing where he sees every one.
+    pub(crate) fn reach_shown(
+        &self,
+        collection: &Collection,
+        shown: &Shown,
+        source: &str,
+        b: &mut Builder,
+    ) -> Option<String> {
+        let reach = match shown {
+            Some(names) => self.access.items_with_any(&collection.name, names, Action::Read),
+            None => self.access.items(&collection.name, Action::Read),
+        };
+        match reach {
+            Reach::All => None,
+            Reach::Fitting(filters) => Some(self.any(&filters, collection, (source, Some(self.access)), b)),
         }
     }
 
@@ -38,7 +65,21 @@ impl Reader<'_> {
     ) -> Option<String> {
         match self.access.items_with(&collection.name, field, action) {
             Reach::All => None,
-            Reach::Fitting(filters) => Some(self.any(&filters, collection, source, b)),
+            Reach::Fitting(filters) => Some(self.any(&filters, collection, (source, Some(self.access)), b)),
+        }
+    }
+
+    /// The condition under which the owner of a rule sees an item that the rule counts. What he sees of others counts no
+    /// further: two rules may look at each other.
+    pub(crate) fn reach_of_owner(
+        &self,
+        collection: &Collection,
+        source: &str,
+        b: &mut Builder,
+    ) -> Option<String> {
+        match self.access.items(&collection.name, Action::Read) {
+            Reach::All => None,
+            Reach::Fitting(filters) => Some(self.any(&filters, collection, (source, None), b)),
         }
     }
 
@@ -73,7 +114,14 @@ impl Reader<'_> {
     }
 
     /// One of these filters of rules fits. A statement has each text once, with its bindings.
-    fn any(&self, filters: &[&Filter], collection: &Collection, source: &str, b: &mut Builder) -> String {
+    /// `owner` is he whose rules they are, as far as what he sees counts in them.
+    fn any(
+        &self,
+        filters: &[&Filter],
+        collection: &Collection,
+        (source, owner): (&str, Option<&Access>),
+        b: &mut Builder,
+    ) -> String {
         let rules: Vec<usize> = filters.iter().map(|filter| std::ptr::from_ref(*filter).addr()).collect();
         let known = (source.to_owned(), rules);
         if let Some(condition) = b.rules.get(&known) {
@@ -81,7 +129,15 @@ impl Reader<'_> {
         }
         // The limits are about what callers ask for.
         let reader = Reader { access: &EVERYTHING, limits: Limits::default(), ..*self };
-        let conditions = Conditions { reader, collection, source, depth: 0, whose: Whose::Rule };
+        let conditions = Conditions {
+            reader,
+            collection,
+            source,
+            depth: 0,
+            whose: Whose::Rule,
+            owner,
+            alternative: filters.len() > 1,
+        };
         let one = |filter: &&Filter| match conditions.write(filter, b) {
             Ok(condition) => condition,
             // A rule about what is no longer there reaches nothing.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 30] = [
+pub const STATEMENT_NAMES: [&str; 31] = [
+    "permissions.reached",
     "items.agreeing",
     "items.create",
     "items.update",

@@ -11,6 +11,7 @@ use crate::page::{Page, filtered, fitting, page};
 use crate::read::{SOURCE, plan_estimate, singleton, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
+use crate::shown::shown;
 use crate::statement::{Builder, Statement};
 
 /// How to stream a list: statements for one and the same snapshot of the database.
@@ -51,7 +52,7 @@ pub fn plan_stream(query: &Query, collection: &Collection, reader: Reader<'_>) -
     let wanted = query.meta.filter_count_estimate;
     let estimate = wanted.then(|| plan_estimate(query, collection, reader)).transpose()?;
     let mut b = Builder::of(reader);
-    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
+    let filtered = filtered(&fitting(query, &shown(query)?, collection, reader, SOURCE, &mut b)?);
     if !query.aggregate.is_empty() || !query.group.is_empty() {
         let rows = figures(query, collection, reader, (SOURCE, &filtered), &mut b)?;
         b.push(&format!("SELECT j::text AS item FROM ({rows}) p"));
@@ -86,7 +87,7 @@ fn counts(query: &Query, collection: &Collection, reader: Reader<'_>) -> Result<
         count(&seen, "total_count");
     }
     if query.meta.filter_count {
-        count(&fitting(query, collection, reader, SOURCE, &mut b)?, "filter_count");
+        count(&fitting(query, &None, collection, reader, SOURCE, &mut b)?, "filter_count");
     }
     if parts.is_empty() {
         return Ok(None);

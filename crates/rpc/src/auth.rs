@@ -5,19 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use model::{Accountability, Clock, Error, ErrorCode};
+use model::{Clock, Error, ErrorCode};
 use proto::auth::v1::AuthenticateRequest;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use ring::digest;
 use tokio::sync::OnceCell;
 
-use crate::{Caller, Channel, Signer, convert, errors, outgoing};
+use crate::{Caller, Channel, Identity, Signer, errors, outgoing};
 
 /// Turns a bearer token into who acts.
 pub trait Authenticator: Send + Sync + std::fmt::Debug {
-    /// The accountability of a token. INVALID_CREDENTIALS, TOKEN_EXPIRED or INVALID_TOKEN when it is no good,
+    /// Who acts by a token; by none the public. INVALID_CREDENTIALS, TOKEN_EXPIRED or INVALID_TOKEN when it is no good,
     /// SERVICE_UNAVAILABLE when that can't be found out now.
-    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Accountability, Error>>;
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, Error>>;
 }
 
 /// How long an answer is believed.
@@ -52,7 +52,7 @@ struct Answer {
 
 #[derive(Debug, Clone)]
 struct Known {
-    accountability: Accountability,
+    identity: Identity,
     /// Milliseconds since the Unix epoch; 0 = no end.
     valid_until: i64,
 }
@@ -72,13 +72,13 @@ impl AuthClient {
 }
 
 impl Authenticator for AuthClient {
-    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Accountability, Error>> {
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, Error>> {
         Box::pin(self.inner.authenticate(token))
     }
 }
 
 impl Inner {
-    async fn authenticate(&self, token: &str) -> Result<Accountability, Error> {
+    async fn authenticate(&self, token: &str) -> Result<Identity, Error> {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
         let answer = self.answer(hash);
@@ -94,7 +94,7 @@ impl Inner {
         if known.valid_until != 0 && now >= i128::from(known.valid_until) {
             return Err(Error::new(ErrorCode::TokenExpired));
         }
-        Ok(known.accountability)
+        Ok(known.identity)
     }
 
     /// The answer that is fresh or being asked for, or a new one to be filled.
@@ -130,11 +130,11 @@ impl Inner {
             Ok(answer) => answer.into_inner(),
             Err(status) => return Err(errors(status).0.into_iter().next().unwrap_or_else(Error::internal)),
         };
-        let accountability =
-            convert::from_proto(answer.accountability.unwrap_or_default()).map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "the auth service's answer");
-                Error::internal()
-            })?;
-        Ok(Known { accountability, valid_until: answer.valid_until })
+        let valid_until = answer.valid_until;
+        let identity = Identity::try_new(answer).map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "the auth service's answer");
+            Error::internal()
+        })?;
+        Ok(Known { identity, valid_until })
     }
 }

@@ -45,7 +45,7 @@ pub fn from_proto(from: pb::Accountability) -> Result<Accountability, Error> {
     })
 }
 
-fn id(text: &str, field: &'static str) -> Result<Uuid, Error> {
+pub(crate) fn id(text: &str, field: &'static str) -> Result<Uuid, Error> {
     Uuid::parse_str(text).map_err(|_| Error::Accountability(field))
 }
 

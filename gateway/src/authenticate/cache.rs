@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use model::Accountability;
+use rpc::Identity;
 
 /// What is known of a token.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    pub accountability: Accountability,
+    pub identity: Identity,
     /// Milliseconds since the Unix epoch; 0 = no end.
     pub valid_until: i64,
     /// The generation it was asked under.
@@ -42,15 +42,15 @@ impl Cache {
     }
 
     /// What is known, if it still holds.
-    pub fn get(&self, key: &[u8; 32], generation: u64, now: i64) -> Option<Accountability> {
+    pub fn get(&self, key: &[u8; 32], generation: u64, now: i64) -> Option<Identity> {
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = maps.young.get(key) {
-            return entry.holds(generation, now).then(|| entry.accountability.clone());
+            return entry.holds(generation, now).then(|| entry.identity.clone());
         }
         let entry = maps.old.remove(key).filter(|entry| entry.holds(generation, now))?;
-        let accountability = entry.accountability.clone();
+        let identity = entry.identity.clone();
         self.insert(&mut maps, *key, entry);
-        Some(accountability)
+        Some(identity)
     }
 
     /// Remembers.
@@ -68,12 +68,12 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use model::Accountability;
+    use rpc::Identity;
 
     use super::{Cache, Entry};
 
     fn entry(valid_until: i64, generation: u64) -> Entry {
-        Entry { accountability: Accountability::process("x"), valid_until, generation }
+        Entry { identity: Identity::default(), valid_until, generation }
     }
 
     #[test]

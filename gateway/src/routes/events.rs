@@ -44,7 +44,8 @@ pub async fn subscribe(
     let events = gateway.events().subscribe(gateway.call(&caller, request)).await?.into_inner();
     let credential = token::find(&headers, uri.query(), &gateway.config.session_cookie.name)?;
     let token = credential.map(|credential| credential.token.into_owned()).unwrap_or_default();
-    let (feed, frames) = feed::Feed::new(gateway.clone(), events, token, changes);
+    let address = caller.accountability.ip.as_deref().and_then(|ip| ip.parse().ok());
+    let (feed, frames) = feed::Feed::new(gateway.clone(), events, (token, address), changes);
     gateway.runtime.tasks.detach(async move {
         feed.run().await;
         drop(place);

@@ -69,7 +69,9 @@ pub async fn my_roles(
     let wanted = Wanted::new(&query, export);
     match items::read_items(&gateway, &caller, collection, wanted, None).await {
         Err(failure) if failure.code() == ErrorCode::Forbidden && !caller.accountability.admin => {
-            Ok(answer::value(&ids.into_iter().map(|id| json!({ "id": id })).collect::<Value>()))
+            // The topmost role comes first.
+            let ids = ids.into_iter().rev().map(|id| json!({ "id": id }));
+            Ok(answer::value(&ids.collect::<Value>()))
         }
         answered => answered,
     }

@@ -66,6 +66,15 @@ impl CollectionEntry {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// The group that it stands in.
+    pub fn group(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Member {
+            group: Option<String>,
+        }
+        serde_json::from_str::<Member>(self.meta.as_ref()?.json.get()).ok()?.group
+    }
+
     /// The primary key's field.
     pub fn key(&self) -> Option<&FieldEntry> {
         self.fields.iter().find(|field| field.column.as_ref().is_some_and(|column| column.primary_key))

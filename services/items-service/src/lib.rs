@@ -25,6 +25,7 @@ mod filter;
 mod history;
 mod imports;
 mod items;
+mod permissions;
 mod plans;
 pub mod relay;
 pub mod schema;
@@ -110,7 +111,10 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
 
 /// What every call works with.
 fn state(config: &Config, links: Links, runtime: &Runtime) -> Result<State, Error> {
+    let wake = Wake::default();
+    let versions = watch::versions(&links.db, runtime, &wake.control);
     Ok(State::new(Inner {
+        rights: permissions::Rights::new(links.db.clone(), versions),
         filters: filter::Filters::new(
             links.hooks,
             links.signer,
@@ -126,7 +130,7 @@ fn state(config: &Config, links: Links, runtime: &Runtime) -> Result<State, Erro
         idempotency: items::once::Idempotency::new(links.requests, config.idempotency_ttl),
         together: items::together::Together::new(runtime.tasks.clone()),
         conditional: config.conditional.iter().cloned().collect(),
-        wake: Wake::default(),
+        wake,
         reading: state::Reading::new(&links.db, config),
         db: links.db,
         bus: links.bus,

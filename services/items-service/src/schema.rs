@@ -7,6 +7,7 @@ use proto::schema::v1::schema_service_server::SchemaService;
 use tonic::{Request, Response, Status};
 
 use crate::catalog::openapi;
+use crate::permissions::mine;
 use crate::state::State;
 use blueprint::format::Format;
 use blueprint::serve;
@@ -53,16 +54,27 @@ fn format(format: pb::Format) -> Format {
     }
 }
 
+impl Schema {
+    /// What the caller may see of the schema.
+    async fn seen<T>(
+        &self,
+        request: &Request<T>,
+        tell: impl FnOnce(&describe::View<'_>) -> Result<Vec<u8>, Errors>,
+    ) -> Answer {
+        let access = self.0.rights.access(&rpc::caller(request).accountability).await;
+        let access = access.map_err(|error| rpc::status(error.into()))?;
+        answer(tell(&describe::View::new(&self.0.snapshots.present(), &access)))
+    }
+}
+
 #[tonic::async_trait]
 impl SchemaService for Schema {
     async fn list_collections(&self, request: Request<pb::ListCollectionsRequest>) -> Answer {
-        rpc::require_admin(rpc::caller(&request))?;
-        answer(Ok(describe::collections(&self.0.snapshots.present())))
+        self.seen(&request, |view| view.collections()).await
     }
 
     async fn get_collection(&self, request: Request<pb::CollectionRequest>) -> Answer {
-        rpc::require_admin(rpc::caller(&request))?;
-        answer(describe::collection(&self.0.snapshots.present(), &request.get_ref().collection))
+        self.seen(&request, |view| view.collection(&request.get_ref().collection)).await
     }
 
     async fn create_collection(&self, request: Request<pb::CreateCollectionRequest>) -> Answer {
@@ -99,14 +111,12 @@ impl SchemaService for Schema {
     }
 
     async fn list_fields(&self, request: Request<pb::ListFieldsRequest>) -> Answer {
-        rpc::require_admin(rpc::caller(&request))?;
-        answer(describe::fields(&self.0.snapshots.present(), &request.get_ref().collection))
+        self.seen(&request, |view| view.fields(&request.get_ref().collection)).await
     }
 
     async fn get_field(&self, request: Request<pb::FieldRequest>) -> Answer {
-        rpc::require_admin(rpc::caller(&request))?;
         let pb::FieldRequest { collection, field } = request.get_ref();
-        answer(describe::field(&self.0.snapshots.present(), collection, field))
+        self.seen(&request, |view| view.field(collection, field)).await
     }
 
     async fn create_field(&self, request: Request<pb::CreateFieldRequest>) -> Answer {
@@ -138,14 +148,12 @@ impl SchemaService for Schema {
     }
 
     async fn list_relations(&self, request: Request<pb::ListFieldsRequest>) -> Answer {
-        rpc::require_admin(rpc::caller(&request))?;
-        answer(describe::relations(&self.0.snapshots.present(), &request.get_ref().collection))
+        self.seen(&request, |view| view.relations(&request.get_ref().collection)).await
     }
 
     async fn get_relation(&self, request: Request<pb::FieldRequest>) -> Answer {
-        rpc::require_admin(rpc::caller(&request))?;
         let pb::FieldRequest { collection, field } = request.get_ref();
-        answer(describe::relation(&self.0.snapshots.present(), collection, field))
+        self.seen(&request, |view| view.relation(collection, field)).await
     }
 
     async fn update_relation(&self, request: Request<pb::UpdateFieldRequest>) -> Answer {
@@ -160,6 +168,19 @@ impl SchemaService for Schema {
         let caller = rpc::caller(&request).clone();
         let pb::FieldRequest { collection, field } = request.into_inner();
         gone(relations::delete(&self.0, &caller, &collection, &field).await)
+    }
+
+    async fn get_permissions(&self, request: Request<pb::GetPermissionsRequest>) -> Answer {
+        answer(mine::all(&self.0, rpc::caller(&request)).await)
+    }
+
+    async fn get_item_permissions(&self, request: Request<pb::GetItemPermissionsRequest>) -> Answer {
+        let pb::GetItemPermissionsRequest { collection, key } = request.get_ref();
+        answer(mine::of_item(&self.0, rpc::caller(&request), collection, key.as_deref()).await)
+    }
+
+    async fn get_globals(&self, request: Request<pb::GetPermissionsRequest>) -> Answer {
+        answer(mine::globals(&self.0, rpc::caller(&request)).await)
     }
 
     async fn get_open_api(&self, request: Request<pb::GetOpenApiRequest>) -> Answer {

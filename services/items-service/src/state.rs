@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::filter::Filters;
 use crate::items::once::Idempotency;
 use crate::items::together::Together;
+use crate::permissions::Rights;
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::system::payload::Storing;
 
@@ -32,6 +33,8 @@ pub struct Inner {
     pub bus: bus::Bus,
     /// Schema and registrations.
     pub snapshots: Snapshots,
+    /// What policies allow.
+    pub rights: Rights,
     /// Filter hooks.
     pub filters: Filters,
     /// Password hashes.
@@ -95,6 +98,8 @@ pub struct Wake {
     pub relay: Arc<Notify>,
     /// The tail of live streams.
     pub live: Arc<Notify>,
+    /// The reader of the control rows.
+    pub control: Arc<Notify>,
 }
 
 impl Wake {
@@ -142,8 +147,12 @@ impl State {
         self.bus.ping("log").await;
     }
 
-    /// Tells the fleet that a control row has moved. After the commit, best effort.
+    /// Tells the fleet that a control row has moved. After the commit, best effort. What this process knows of access
+    /// is true from here on.
     pub async fn announce_control(&self) {
+        if let Err(error) = self.rights.refresh().await {
+            tracing::warn!(%error, "permissions could not be loaded after a change");
+        }
         self.bus.ping("control").await;
     }
 
@@ -171,12 +180,15 @@ impl State {
     }
 
     /// Who asks.
-    pub fn asking(&self, caller: &Caller) -> Asking {
-        Asking {
-            access: Access::of(&caller.accountability),
+    ///
+    /// # Errors
+    /// `SERVICE_UNAVAILABLE` when it can't be found out now what he may do.
+    pub async fn asking(&self, caller: &Caller) -> Result<Asking, Error> {
+        Ok(Asking {
+            access: self.rights.access(&caller.accountability).await?,
             variables: Variables::of(&caller.accountability, self.clock.now()),
             limits: self.limits,
-        }
+        })
     }
 
     /// How secrets are stored.

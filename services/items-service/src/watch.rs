@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::{BoxError, Runtime};
+use db::control::Versions;
 use futures_util::StreamExt as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::state::State;
 
@@ -18,16 +19,20 @@ const LOOK: Duration = Duration::from_secs(1);
 const REST: u32 = 20;
 const LONGEST_REST: Duration = Duration::from_secs(3);
 
+/// Watches the control rows, also whenever `wake` is notified.
+pub fn versions(db: &db::Db, runtime: &Runtime, wake: &Arc<Notify>) -> watch::Receiver<Versions> {
+    db::control::watch(db, &runtime.tasks, EVERY, Arc::clone(wake))
+}
+
 /// Starts the watch.
 pub fn start(state: &State, runtime: &Runtime) {
     look(state, runtime);
-    let wake = Arc::new(Notify::new());
-    let versions = db::control::watch(&state.db, &runtime.tasks, EVERY, Arc::clone(&wake));
+    let wake = Arc::clone(&state.wake.control);
     forward(state, runtime, "control", move || wake.notify_one());
     let readers = state.wake.clone();
     forward(state, runtime, "log", move || readers.all());
+    let mut versions = state.rights.versions();
     let (state, soft) = (state.clone(), runtime.shutdown.soft().clone());
-    let mut versions = versions;
     runtime.tasks.spawn_to_the_end("snapshot", async move {
         loop {
             tokio::select! {
@@ -38,6 +43,9 @@ pub fn start(state: &State, runtime: &Runtime) {
                 let known = versions.borrow_and_update();
                 (known.of("schema"), known.of("filters"))
             };
+            if let Err(error) = state.rights.present().await {
+                tracing::debug!(%error, "permissions are not known now: whoever asks tries again");
+            }
             while let Err(error) = state.snapshots.refresh_to(schema, filters).await {
                 tracing::warn!(%error, "the snapshot could not be refreshed");
                 tokio::select! {

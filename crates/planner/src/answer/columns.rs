@@ -25,12 +25,27 @@ impl Answers<'_> {
                 self.all(selected, wish, collection, way, &mut columns);
                 continue;
             }
-            if !wish.is_excerpt(selected, collection) {
+            if !wish.is_excerpt(selected, collection) && !self.leads_nowhere(selected, wish, collection) {
                 put(&mut columns, self.column(selected, wish, collection)?);
             }
         }
         columns.sort_by_key(Column::rank);
         Ok(columns)
+    }
+
+    /// What is named lies beyond a relation whose other side the reader may not see: he gets the rest of what he asked
+    /// for, as if there were no such relation. Administrators are told that there is none.
+    fn leads_nowhere(&self, selected: &Selected, wish: Wish<'_>, collection: &Collection) -> bool {
+        if selected.below.is_empty() || self.reader.access.is_admin() {
+            return false;
+        }
+        let name = wish.alias.get(&selected.name).unwrap_or(&selected.name);
+        let unseen = |related: &String| self.reader.related(related).is_err();
+        match collection.field(name).and_then(|field| field.link.as_ref()) {
+            Some(Link::One { collection } | Link::Many { collection, .. }) => unseen(collection),
+            Some(Link::Any { allowed, .. }) => allowed.iter().all(unseen),
+            None => true,
+        }
     }
 
     /// A field that is named, or what an alias stands for.

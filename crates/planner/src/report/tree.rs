@@ -14,6 +14,7 @@ use crate::read::{SOURCE, key_field, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
 use crate::shape::readable_field;
+use crate::shown::shown;
 use crate::statement::{Binding, Builder, Statement};
 use crate::value::parse_key;
 
@@ -40,7 +41,7 @@ pub fn plan_tree(
     let above = reader.column(parent, collection, SOURCE, &mut b);
     let first = beginning(report, collection, &above, reader, &mut b)?;
     let mut next = vec![format!("p.depth <= {}", report.depth)];
-    next.extend(fitting(&report.query, collection, reader, SOURCE, &mut b)?);
+    next.extend(fitting(&report.query, &shown(&report.query)?, collection, reader, SOURCE, &mut b)?);
     let order = order_by(&report.query, collection, reader, (SOURCE, None), &mut b)?;
     let item = answer(&report.query, collection, reader, SOURCE, &mut b)?;
     let (table, own) = (table(collection), target_key(collection, SOURCE));
@@ -95,6 +96,6 @@ fn beginning(
             format!("{} = {bound}::text::{}", target_key(collection, SOURCE), sql_type(field))
         }
     };
-    let fits = fitting(&report.query, collection, reader, SOURCE, b)?;
+    let fits = fitting(&report.query, &shown(&report.query)?, collection, reader, SOURCE, b)?;
     Ok([own].into_iter().chain(fits).collect())
 }

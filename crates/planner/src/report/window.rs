@@ -13,6 +13,7 @@ use crate::read::{ReadPlan, SOURCE, counts, table};
 use crate::reader::Reader;
 use crate::rights::check_collection;
 use crate::shape::readable_field;
+use crate::shown::shown;
 use crate::statement::{Binding, Builder};
 
 /// Plans figures over windows: one statement with the columns of [`crate::plan_read`]; `items` are objects with `item` and
@@ -29,8 +30,8 @@ pub fn plan_window(
     reader.limits.check(&report.query)?;
     let mut b = Builder::default();
     let query = &report.query;
-    let filtered = filtered(&fitting(query, collection, reader, SOURCE, &mut b)?);
-    let counts = counts(query, collection, reader, &filtered, &mut b);
+    let filtered = filtered(&fitting(query, &shown(query)?, collection, reader, SOURCE, &mut b)?);
+    let counts = counts(query, collection, reader, &filtered, &mut b)?;
     let windows = Windows::of(report, collection, reader, &mut b)?;
     let mut columns = format!("{SOURCE}.*");
     let mut figures = Vec::new();

@@ -6,7 +6,7 @@ use model::{Accountability, Error, ErrorCode};
 use tonic::transport::server::TcpConnectInfo;
 
 use super::Inner;
-use crate::{ACCOUNTABILITY, Caller, REQUEST_ID};
+use crate::{ACCOUNTABILITY, Caller, Identity, REQUEST_ID};
 
 /// Longest request id and user agent that are taken over, in bytes.
 const LONGEST: usize = 256;
@@ -29,11 +29,12 @@ impl Inner {
     /// Someone who is not of the fleet; what the connection says of him is noted.
     async fn outsider(&self, request: &Parts) -> Result<Accountability, Error> {
         let headers = &request.headers;
+        let peer = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
         let known = match only(headers, header::AUTHORIZATION.as_str())? {
             Some(value) => self.bearer(value).await?,
-            None => Accountability::default(),
+            None => self.public().await?,
         };
-        let peer = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+        let known = known.at(peer.map(|peer| peer.ip()));
         Ok(Accountability {
             // Only a signature makes a process.
             process: None,
@@ -44,7 +45,15 @@ impl Inner {
         })
     }
 
-    async fn bearer(&self, value: &str) -> Result<Accountability, Error> {
+    /// Nobody in particular. Where nobody can be asked he holds nothing.
+    async fn public(&self) -> Result<Identity, Error> {
+        match &self.authenticator {
+            Some(authenticator) => authenticator.authenticate("").await,
+            None => Ok(Identity::default()),
+        }
+    }
+
+    async fn bearer(&self, value: &str) -> Result<Identity, Error> {
         let refused = || Error::new(ErrorCode::InvalidCredentials);
         let (scheme, token) = value.split_once(' ').ok_or_else(refused)?;
         let token = token.trim();

@@ -56,6 +56,7 @@ impl AuthService for Shared {
         Ok(Response::new(AuthenticateResponse {
             accountability,
             valid_until: *self.0.valid_until.lock().unwrap(),
+            held: Vec::new(),
         }))
     }
 }
@@ -81,10 +82,10 @@ async fn many_at_a_time_ask_once_and_each_token_for_itself() {
     let (auth, client) = stage().await;
     let calls = (0..50).map(|_| client.authenticate("a"));
     for known in futures_util::future::join_all(calls).await {
-        assert_eq!(known.unwrap().session.as_deref(), Some("a"));
+        assert_eq!(known.unwrap().at(None).session.as_deref(), Some("a"));
     }
     assert_eq!(auth.asked.load(Ordering::SeqCst), 1);
-    assert_eq!(client.authenticate("b").await.unwrap().session.as_deref(), Some("b"));
+    assert_eq!(client.authenticate("b").await.unwrap().at(None).session.as_deref(), Some("b"));
     assert_eq!(auth.asked.load(Ordering::SeqCst), 2);
     client.forget();
     client.authenticate("a").await.unwrap();

@@ -1,6 +1,7 @@
 //! One client's stream: events as they come, heartbeats, an end when we stop, the credential dies or the client is
 //! too slow.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +31,7 @@ pub struct Feed {
     events: Streaming<EventMessage>,
     frames: mpsc::Sender<Frame>,
     token: String,
+    address: Option<IpAddr>,
     changes: watch::Receiver<u64>,
 }
 
@@ -40,15 +42,15 @@ enum End {
 }
 
 impl Feed {
-    /// The feed, and what the client reads.
+    /// The feed of who calls with this token from this address, and what the client reads.
     pub fn new(
         gateway: Gateway,
         events: Streaming<EventMessage>,
-        token: String,
+        (token, address): (String, Option<IpAddr>),
         changes: watch::Receiver<u64>,
     ) -> (Self, mpsc::Receiver<Frame>) {
         let (frames, read) = mpsc::channel(BUFFER);
-        (Self { gateway, events, frames, token, changes }, read)
+        (Self { gateway, events, frames, token, address, changes }, read)
     }
 
     /// Until the end.
@@ -91,7 +93,7 @@ impl Feed {
     /// The credential still makes an admin. That it can't be asked now is no reason to trust it.
     async fn check(&self) -> Result<(), End> {
         match self.gateway.authenticator.authenticate(&self.token).await {
-            Ok(accountability) if accountability.admin => Ok(()),
+            Ok(identity) if identity.at(self.address).admin => Ok(()),
             Err(errors) if errors.status() == 503 => Err(End::Said(frame::INTERRUPTED)),
             _ => Err(End::Said(frame::DENIED)),
         }

@@ -20,7 +20,7 @@ const LIMIT: (i64, i64) = (100, 1_000);
 /// Answers for the history of an item.
 pub async fn read(state: &State, caller: &Caller, request: pb::ReadHistoryRequest) -> Result<Bytes, Errors> {
     let page = page(&request)?;
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let mut tries = Tries::default();
     loop {
         match attempt(state, caller, &asking, &request, page).await {

@@ -66,7 +66,7 @@ async fn attempt(
     wanted: &Writes,
 ) -> Result<Value, Failure> {
     let snapshot = &*state.snapshots.present();
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let reader = Reader { access: &EVERYTHING, ..asking.reader(snapshot) };
     let mut tx = execute::begin(&state.db).await?;
     let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);

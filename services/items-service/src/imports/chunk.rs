@@ -61,7 +61,7 @@ impl Writer<'_> {
     ) -> Result<bool, Failure> {
         let Self { state, job } = self;
         let snapshot = state.snapshots.present();
-        let asking = state.asking(&job.caller);
+        let asking = state.asking(&job.caller).await?;
         let collection = target(&snapshot, &job.collection, &asking.access)?;
         let reader = asking.reader(&snapshot);
         let stamp = Stamp { batch_id: job.id, first_index: first, ..state.stamp(&job.caller) };

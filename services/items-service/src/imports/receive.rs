@@ -36,7 +36,7 @@ pub async fn begin(state: &State, caller: &Caller, request: pb::BeginImportReque
     const BEGIN: &str = "INSERT INTO eventus.imports (id, collection, format, dry_run, accountability, user_id, request_id) \
                          VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let pb::BeginImportRequest { collection, media_type, dry_run, idempotency_key } = request;
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     target(&state.snapshots.present(), &collection, &asking.access)?;
     let format = Format::of(&media_type).ok_or_else(|| unsupported(&media_type))?;
     once::of(caller, &idempotency_key, Vec::new, &state.idempotency)?;

@@ -50,7 +50,7 @@ pub async fn make(
     once: Option<&Once>,
 ) -> Result<pb::WriteItemsResponse, Errors> {
     let query = query(&request.query)?;
-    let asking = Arc::new(state.asking(caller));
+    let asking = Arc::new(state.asking(caller).await?);
     let stamp = state.stamp(caller);
     let payloads = prepared(state, caller, &request, (&asking, &stamp)).await?;
     let mut tries = Tries::default();

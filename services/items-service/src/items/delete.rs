@@ -43,7 +43,7 @@ async fn remove(
     request: pb::DeleteItemsRequest,
     once: Option<&Once>,
 ) -> Result<pb::DeleteItemsResponse, Errors> {
-    let asking = Arc::new(state.asking(caller));
+    let asking = Arc::new(state.asking(caller).await?);
     let stamp = state.stamp(caller);
     let mut tries = Tries::default();
     loop {

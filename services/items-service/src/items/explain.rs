@@ -27,7 +27,7 @@ pub async fn items(
     if !caller.accountability.admin {
         return Err(Error::forbidden().into());
     }
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let mut tries = Tries::default();
     loop {
         let snapshot = state.snapshots.present();

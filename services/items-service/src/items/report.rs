@@ -24,7 +24,7 @@ pub async fn read(
     request: pb::ReadReportRequest,
 ) -> Result<pb::ReadReportResponse, Errors> {
     let report = Report::from_bytes(&request.report)?;
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let mut tries = Tries::default();
     loop {
         let snapshot = state.snapshots.present();

@@ -56,7 +56,7 @@ pub async fn item(
 
 async fn find(state: &State, caller: &Caller, id: &str) -> Result<Revision, Failure> {
     let snapshot = state.snapshots.present();
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let collection = snapshot.collection(REVISIONS)?;
     let fields = ["collection", "item", "data"].map(str::to_owned).to_vec();
     let query = Query { fields: Some(fields), ..Query::default() };

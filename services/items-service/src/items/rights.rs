@@ -22,6 +22,7 @@ mod pages;
 mod past;
 mod relations;
 mod search;
+mod speed;
 mod values;
 mod variables;
 mod writes;

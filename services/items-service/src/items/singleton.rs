@@ -84,7 +84,7 @@ pub async fn write(
 /// The key of the one item, if it was made.
 async fn present(state: &State, caller: &Caller, name: &str) -> Result<Option<String>, Errors> {
     let snapshot = state.snapshots.present();
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let one = Query { limit: Some(1), ..Query::default() };
     let found = async {
         let collection = writable(&snapshot, name, Action::Update)?;

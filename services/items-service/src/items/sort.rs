@@ -47,7 +47,7 @@ async fn attempt(
     request: &pb::SortItemsRequest,
 ) -> Result<Option<Vec<String>>, Failure> {
     let snapshot = state.snapshots.present();
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let reader = asking.reader(&snapshot);
     let collection = snapshot.collection(&request.collection)?;
     planner::sort_field(collection)?;

@@ -206,7 +206,7 @@ impl Reader {
     }
 
     async fn plan(&self) -> Result<StreamPlan, Failure> {
-        let asking = self.state.asking(&self.caller);
+        let asking = self.state.asking(&self.caller).await?;
         let snapshot = self.state.snapshots.present();
         let collection = snapshot.collection(&self.wanted.collection)?;
         let reader = read::bounds(asking.reader(&snapshot), collection);

@@ -69,7 +69,7 @@ pub async fn change(
         caller,
         request: &request,
         query: &query(&request.query)?,
-        asking: &Arc::new(state.asking(caller)),
+        asking: &Arc::new(state.asking(caller).await?),
         stamp: &state.stamp(caller),
         once,
     };

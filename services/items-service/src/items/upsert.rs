@@ -62,7 +62,7 @@ async fn write(
     let (payloads, _) = planner::parse_payloads(&request.payload)?;
     state.limits.check_batch(payloads.len())?;
     let query = query(&request.query)?;
-    let (asking, stamp) = (state.asking(caller), state.stamp(caller));
+    let (asking, stamp) = (state.asking(caller).await?, state.stamp(caller));
     let upsert = Upsert { state, caller, request, payloads, query, asking, stamp, once };
     let (mut tries, mut races, mut lost) = (Tries::default(), 0, None);
     loop {

@@ -104,6 +104,8 @@ pub async fn record(
         events.push(entry.event(conn, ids, caller).await?);
     }
     db::control::bump(conn, "schema").await?;
+    // Permissions name collections and fields.
+    db::control::bump(conn, "access").await?;
     event_store::append(conn, &events).await.map_err(log)?;
     Ok(())
 }

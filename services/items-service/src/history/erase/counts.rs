@@ -128,7 +128,7 @@ async fn present(
     items: &Items,
 ) -> Result<i64, Failure> {
     let snapshot = state.snapshots.present();
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let reader = Reader { access: &EVERYTHING, ..asking.reader(&snapshot) };
     let collection = snapshot.collection(&items.collection)?;
     let statement = planner::plan_lock(&items.keys, None, collection, reader)?;

@@ -16,6 +16,7 @@ use super::{Asker, Shop, asker, may, read};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::filter::Filters;
+use crate::permissions::Rights;
 use crate::snapshot::Snapshots;
 use crate::state::{Inner, Reading, State, Wake};
 
@@ -29,7 +30,9 @@ async fn state(shop: &Shop) -> State {
     let filters = Filters::new(hooks, shop.servers.signer.clone(), clock.clone(), config.filter_deadline);
     let snapshots = Snapshots::new(db.clone());
     snapshots.refresh().await.unwrap();
+    let (_, versions) = tokio::sync::watch::channel(db::control::Versions::default());
     State::new(Inner {
+        rights: Rights::new(db.clone(), versions),
         reading: Reading::new(&db, &config),
         bus: shop.servers.bus.clone(),
         snapshots,

@@ -41,7 +41,7 @@ pub async fn compare(
 
 async fn attempt(state: &State, caller: &Caller, id: &str) -> Result<Bytes, Failure> {
     let snapshot = state.snapshots.present();
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let reader = asking.reader(&snapshot);
     let found = Version::find(state, caller, &snapshot, (id, reader)).await?;
     let collection = found.collection(&snapshot)?;

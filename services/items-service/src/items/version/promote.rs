@@ -40,7 +40,7 @@ async fn attempt(
     request: &pb::PromoteVersionRequest,
 ) -> Result<String, Failure> {
     let snapshot = state.snapshots.present();
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let reader = asking.reader(&snapshot);
     let found = Version::find(state, caller, &snapshot, (&request.version, reader)).await?;
     let collection = writable(&snapshot, &found.collection(&snapshot)?.name, Action::Update)?;

@@ -37,7 +37,7 @@ pub async fn save(
 
 async fn attempt(state: &State, caller: &Caller, id: &str, draft: &Payload) -> Result<Bytes, Failure> {
     let snapshot = state.snapshots.present();
-    let asking = state.asking(caller);
+    let asking = state.asking(caller).await?;
     let reader = asking.reader(&snapshot);
     let versions = snapshot.collection(VERSIONS)?;
     let found = Version::find(state, caller, &snapshot, (id, reader)).await?;
