@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use model::{Accountability, Error, ErrorCode, SystemClock};
 use proto::auth::v1::auth_service_server::{AuthService, AuthServiceServer};
 use proto::auth::v1::{
-    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
-    LogoutResponse, RefreshRequest, TokensResponse,
+    AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, GetPublicKeysRequest,
+    GetPublicKeysResponse, LoginRequest, LogoutRequest, LogoutResponse, RefreshRequest, TokensResponse,
 };
 use rpc::{AuthClient, Authenticator as _, Channel, Guard, LocalSlot, Server};
 use tonic::{Request, Response, Status};
@@ -35,6 +35,12 @@ impl AuthService for Shared {
         Err(Status::unimplemented(""))
     }
     async fn logout(&self, _: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn get_public_keys(
+        &self,
+        _: Request<GetPublicKeysRequest>,
+    ) -> Result<Response<GetPublicKeysResponse>, Status> {
         Err(Status::unimplemented(""))
     }
     async fn control(&self, _: Request<ControlRequest>) -> Result<Response<ControlResponse>, Status> {
