@@ -145,9 +145,8 @@ mod tests {
     #[test]
     fn a_subscriber_hears_its_collections() {
         let user = subscriber("", "shop", &["orders".to_owned(), "a.b".to_owned()], "p");
-        let hears = |subject: &str| {
-            user.permissions.subscribe.allow.iter().any(|pattern| matches(pattern, subject))
-        };
+        let hears =
+            |subject: &str| user.permissions.subscribe.allow.iter().any(|pattern| matches(pattern, subject));
         assert!(hears("items.create.orders") && hears("items.delete.a%2Eb") && hears("_INBOX_shop.x.y"));
         assert!(!hears("items.create.a") && !hears("items.create.other") && !hears("_INBOX.x"));
     }
