@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import ground
+import policies
 from effects import UUID, Effects
 from rows import Rows
 from seeded_writes import self_test
@@ -28,6 +29,7 @@ def arguments():
     it.add_argument("--right-db", help="its database")
     it.add_argument("--token", default="", help="static token of an administrator on both sides")
     it.add_argument("--writer-share", type=float, default=0.0, help="how many are asked by a user with limited rights")
+    it.add_argument("--policy-sets", type=int, default=0, help="asked by so many users of `permit.py --lay`, in turn")
     it.add_argument("--mutations", type=int, default=2000)
     it.add_argument("--seed", type=int, default=1)
     it.add_argument("--flat", action="store_true", help="no nested payloads")
@@ -56,7 +58,10 @@ def run_both(mutations, left, right):
 def drawn(it, collections):
     if it.only:
         return [Mutation(**json.loads(line)["mutation"]) for line in it.only.read_text().splitlines()]
-    return Writes(it.seed, collections, it.writer_share, is_flat=it.flat).mutations(it.mutations)
+    made = Writes(it.seed, collections, it.writer_share, is_flat=it.flat).mutations(it.mutations)
+    for number, mutation in enumerate(made if it.policy_sets else ()):
+        mutation.token = policies.token(number % it.policy_sets)
+    return made
 
 
 def known_keys(rows):

@@ -6,6 +6,7 @@ import json
 import pathlib
 import sys
 from collections import Counter
+from dataclasses import replace
 
 from compare import ask_both
 from generate import Generator
@@ -13,7 +14,7 @@ from known_policies import explained
 from policies import Policies, lay
 from report import Tally
 from surface import Request, Side, world
-from verdict import Verdict
+from verdict import Verdict, spelled
 
 
 def arguments():
@@ -31,15 +32,43 @@ def arguments():
     return it.parse_args()
 
 
-def reveals_more(ours, theirs):
-    """The right side says yes where the left one says no."""
-    return theirs.status == 200 and ours.status in (401, 403)
+NARROW = ("filter", "sort", "search", "limit", "offset", "page", "meta")
+
+
+def wider(request):
+    """The same question about all items, whichever are chosen of them."""
+    params = [pair for pair in request.params if pair[0].split("[")[0] not in NARROW]
+    body = request.body
+    if body is not None and "query" in body:
+        kept = {name: value for name, value in body["query"].items() if name not in NARROW}
+        body = {"query": {**kept, "limit": -1}}
+    else:
+        params.append(("limit", "-1"))
+    return replace(request, params=params, body=body)
+
+
+def reveals_more(request, ours, theirs, left, verdict):
+    """The right side says yes where the left one says no, or shows an item otherwise than the left side does when it is
+    asked for all of them. Figures are counted apart: they are made of items that both sides show."""
+    if theirs.status != 200 or ours.status not in (200, 401, 403):
+        return False
+    if ours.status != 200:
+        return True
+    if request.family in ("aggregate", "group", "own"):
+        return False
+    shown = verdict.envelope(theirs.json(), request)["data"]
+    known = left.ask(wider(request))
+    if known.status != 200 or not isinstance(shown, list):
+        return True
+    every = {spelled(item) for item in verdict.envelope(known.json(), request)["data"]}
+    return any(spelled(item) not in every for item in shown)
 
 
 def main():
     it = arguments()
     left = Side(it.left, it.token)
-    collections, left_out = world(left)
+    right = Side(it.right, it.token) if it.right else None
+    collections, left_out = world(left, right)
     sets = Policies(it.seed, collections).sets(it.sets)
     if it.lay:
         lay(left, sets)
@@ -56,7 +85,7 @@ def main():
         for request, ours, theirs in ask_both(requests, *sides, it.threads):
             kind = verdict.kind(request, ours, theirs)
             tally.take(request, ours, theirs, kind)
-            if kind and reveals_more(ours, theirs):
+            if kind and reveals_more(request, ours, theirs, sides[0], verdict):
                 more[kind[:1]] += 1
                 print(f"set {made['number']}: MORE IS REVEALED: {request.readable()[:300]}")
             elif kind:

@@ -5,6 +5,10 @@ import random
 from filters import Conditions
 from surface import Request
 
+def token(number):
+    return f"policy-set-token-{number:03}"
+
+
 ACTIONS = ("read", "create", "update", "delete")
 
 
@@ -23,7 +27,7 @@ class Policies:
         policies = [self.policy() for _ in range(self.random.choice([1, 1, 2, 3]))]
         # Held by the user, by his role, or by the role above it.
         held = [self.random.choice(["user", "user", "role", "parent"]) for _ in policies]
-        return {"number": number, "token": f"policy-set-token-{number:03}", "policies": policies, "held": held,
+        return {"number": number, "token": token(number), "policies": policies, "held": held,
                 "app": self.random.random() < 0.15}
 
     def policy(self):

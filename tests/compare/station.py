@@ -35,6 +35,8 @@ class Station:
         return outcome
 
     def asked(self, mutation):
+        if mutation.token:
+            return Side(self.admin.url, mutation.token).ask(mutation, once=True)
         return (self.writer if mutation.writer else self.admin).ask(mutation, once=True)
 
     def changed(self, mutation):

@@ -24,9 +24,10 @@ RULED = {collection for collection, action, *_ in RULES if action != "read"}
 
 @dataclass
 class Mutation(Request):
-    """One write. `writer`: asked by a user with limited rights."""
+    """One write. `writer`: asked by a user with limited rights; `token`: asked by who has it."""
     form: str = ""
     writer: bool = False
+    token: str = ""
     faults: int = 0
     deepest: int = 0
 

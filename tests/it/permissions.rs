@@ -241,3 +241,46 @@ async fn variables_in_rules_stand_for_the_one_who_asks() {
     assert_eq!(office.reads("/items/authors?fields=name").await, json!([{"name": "Ann"}]));
     assert_eq!(office.reads("/roles?fields=name").await, json!([{"name": "writers"}]));
 }
+
+#[tokio::test]
+async fn the_same_rules_hold_over_grpc() {
+    use proto::items::v1::items_service_client::ItemsServiceClient;
+    use proto::items::v1::{CreateItemsRequest, ReadItemRequest, ReadItemsRequest};
+    use tonic::{Code, Request};
+
+    let office = Office::open(World::start(shape!()).await).await;
+    office
+        .policy(json!([may("read", "articles", &["id", "title"], json!({"status": {"_eq": "published"}}))]))
+        .await;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", office.world.grpc)).unwrap();
+    let mut items = ItemsServiceClient::new(channel.connect().await.unwrap());
+    fn of<T>(message: T, token: Option<&str>) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(token) = token {
+            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        // What a client says of itself is not believed.
+        request.metadata_mut().insert("x-accountability", "{\"admin\":true}".parse().unwrap());
+        request
+    }
+    let collection = || "articles".to_owned();
+    let list = || ReadItemsRequest { collection: collection(), ..Default::default() };
+    let seen = items.read_items(of(list(), Some("writer-token"))).await.unwrap().into_inner();
+    let seen: Value = serde_json::from_slice(&seen.items).unwrap();
+    assert_eq!(seen, json!([{"id": 1, "title": "one"}, {"id": 3, "title": "three"}]));
+    let notes = serde_json::to_vec(&json!({"fields": ["notes"]})).unwrap();
+    let notes = ReadItemsRequest { query: notes.into(), ..list() };
+    let refused = items.read_items(of(notes, Some("writer-token"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let hidden = ReadItemRequest { collection: collection(), key: "2".to_owned(), ..Default::default() };
+    let refused = items.read_item(of(hidden, Some("writer-token"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let payload = json!({"title": "x"}).to_string().into();
+    let create = CreateItemsRequest { collection: collection(), payload, ..Default::default() };
+    let refused = items.create_items(of(create, Some("writer-token"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let refused = items.read_items(of(list(), None)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let refused = items.read_items(of(list(), Some("no-such-token"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}

@@ -140,13 +140,14 @@ impl World {
         let mut shared: Vec<(String, String)> = shared.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         shared.retain(|(key, _)| options.env.iter().all(|(other, _)| other != key));
         shared.extend(options.env.iter().cloned());
+        let (broker, port) = (options.broker, nats.port());
         let processes = sets.into_iter().map(|(roles, grpc)| {
             let admin = ports.next();
             let mut env = shared.clone();
             env.push(("EVENTUS_ADMIN_LISTEN".to_owned(), admin.to_string()));
-            if let Some(folder) = &options.broker {
+            if let Some(folder) = &broker {
                 let address = std::fs::read_to_string(folder.join(format!("{roles}.url"))).unwrap();
-                let here = format!("@127.0.0.1:{}", nats.port());
+                let here = format!("@127.0.0.1:{port}");
                 env.push(("NATS_URL".to_owned(), address.replace("@127.0.0.1:4222", &here)));
             }
             if roles != "gateway" && roles != "cdn-purge" {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use access::Action;
 use columns::Way;
 use members::{Column, members};
-use model::{Collection, Error, Field, FieldType, Link, quote_identifier};
+use model::{Collection, Error, ErrorCode, Field, FieldType, Link, quote_identifier};
 use query::{Query, Selected};
 
 use crate::column::{ItemJson, answer_value};
@@ -61,6 +61,13 @@ pub(crate) fn answer_written(
 ) -> Result<String, Error> {
     check_now(query)?;
     if !reader.access.allows(&collection.name, Action::Read) {
+        return Ok("NULL::json".to_owned());
+    }
+    // Who may write an item but not see what he asks of it is told nothing.
+    if !reader.access.is_admin()
+        && let Err(Error { code: ErrorCode::Forbidden, .. }) =
+            answer(query, collection, reader, source, &mut Builder::of(reader))
+    {
         return Ok("NULL::json".to_owned());
     }
     let item = answer(query, collection, reader, source, b)?;

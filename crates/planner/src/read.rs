@@ -329,13 +329,14 @@ pub fn plan_read_keys(
     Ok(ReadPlan { statement: builder.finish("items.read_keys") })
 }
 
-/// Plans the look-up of the keys that fit a query, sorted, for a change or deletion by query: rows of `key text`.
-/// The statement that writes asks the filter again once it holds the locks.
+/// Plans the look-up of the keys that fit a query, sorted, for a change of these fields or a deletion by query: rows of
+/// `key text` and `within_reach boolean`, whether he may do it to this item, which he sees. The statement that writes asks the filter
+/// again once it holds the locks.
 pub fn plan_keys(
     query: &Query,
     collection: &Collection,
     reader: Reader<'_>,
-    action: Action,
+    (action, fields): (Action, &[&str]),
 ) -> Result<Statement, Error> {
     check_collection(collection, reader.access, action)?;
     if query.cursor.is_some() {
@@ -344,11 +345,14 @@ pub fn plan_keys(
     check_now(query)?;
     let key_field = key_field(collection)?;
     let mut b = Builder::of(reader);
-    let mut conditions = fitting(query, &None, collection, reader, SOURCE, &mut b)?;
-    conditions.extend(reader.reach(collection, action, SOURCE, &mut b));
-    let filtered = filtered(&conditions);
-    let key = format!("{} AS key", answer_key(key_field, SOURCE));
-    let wanted = Page { filtered: &filtered, sort_field: None, alias: SOURCE, columns: &key };
+    let filtered = filtered(&fitting(query, &None, collection, reader, SOURCE, &mut b)?);
+    let mut reached: Vec<String> = reader.reach(collection, action, SOURCE, &mut b).into_iter().collect();
+    reached
+        .extend(fields.iter().filter_map(|name| reader.reach_with(name, collection, action, SOURCE, &mut b)));
+    let reached = if reached.is_empty() { "true".to_owned() } else { reached.join(" AND ") };
+    let columns =
+        format!("{} AS key, coalesce({reached}, false) AS within_reach", answer_key(key_field, SOURCE));
+    let wanted = Page { filtered: &filtered, sort_field: None, alias: SOURCE, columns: &columns };
     let keys = page(query, collection, reader, &wanted, &mut b)?;
     b.push(&keys);
     Ok(b.finish("items.keys"))

@@ -70,10 +70,15 @@ async fn changes_and_deletions_reach_what_the_rules_reach() {
     writer.patch("/items/articles/99", json!({"title": "x"})).await.refused(403, "FORBIDDEN");
     let title = admin.get("/items/articles/1?fields=title").await.expect(200).data()["title"].clone();
     assert_eq!(title, "1!");
-    // By a query those are changed that fit and that may be changed.
-    let all = json!({"query": {"filter": {"id": {"_in": [1, 2, 3]}}}, "data": {"words": 7}});
-    let changed = writer.patch("/items/articles?fields=id&sort=id", all).await.expect(200).data();
+    // By a query, too: one that he sees and may not change refuses all.
+    let by = |keys: Value| json!({"query": {"filter": {"id": {"_in": keys}}}, "data": {"words": 7}});
+    writer.patch("/items/articles", by(json!([1, 2, 3]))).await.refused(403, "FORBIDDEN");
+    let changed =
+        writer.patch("/items/articles?fields=id&sort=id", by(json!([1, 2]))).await.expect(200).data();
     assert_eq!(changed, json!([{"id": 1}, {"id": 2}]));
+    // Also when nothing would change.
+    writer.patch("/items/articles/3", json!({})).await.refused(403, "FORBIDDEN");
+    writer.patch("/items/articles/1", json!({})).await.expect(200);
     writer.delete("/items/articles/1", None).await.refused(403, "FORBIDDEN");
     writer.delete("/items/articles", Some(json!([2, 1]))).await.refused(403, "FORBIDDEN");
     writer.delete("/items/articles/99", None).await.refused(403, "FORBIDDEN");
@@ -173,4 +178,35 @@ async fn nobody_gives_himself_what_nobody_gave_him() {
     }
     writer.post("/utils/undo", json!({"request_id": "x"})).await.refused(403, "FORBIDDEN");
     writer.post("/utils/erase", json!({"items": []})).await.refused(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn who_may_write_what_he_may_not_see_is_told_nothing() {
+    let office = Office::open(World::start(shape!()).await).await;
+    let site = json!({"collection": "site", "schema": {}, "meta": {"singleton": true},
+        "fields": [{"field": "title", "type": "string"}, {"field": "open", "type": "boolean"}]});
+    office.world.api.post("/collections", site).await.expect(200);
+    office.world.api.patch("/items/site", json!({"title": "ours", "open": true})).await.expect(200);
+    office
+        .policy(json!([
+            may("create", "articles", &["*"], Value::Null),
+            may("update", "articles", &["title"], Value::Null),
+            may("read", "articles", &["id", "title"], json!({"status": {"_eq": "published"}})),
+            may("update", "site", &["open"], Value::Null),
+        ]))
+        .await;
+    let (admin, writer) = (&office.world.api, &office.writer);
+    // The item is made; of a field that he may not see nothing is shown, and of an item that he may not see neither.
+    writer.post("/items/articles?fields=notes", json!({"title": "x", "notes": "n"})).await.expect(204);
+    writer.patch("/items/articles/1?fields=author.salary,notes", json!({"title": "1!"})).await.expect(204);
+    writer
+        .patch("/items/articles?fields=notes", json!({"keys": [1, 2], "data": {"title": "both"}}))
+        .await
+        .expect(204);
+    let titles = admin.get("/items/articles?fields=title&sort=id").await.expect(200).data();
+    assert_eq!(titles, json!([{"title": "both"}, {"title": "both"}, {"title": "three"}, {"title": "x"}]));
+    // The one item of a singleton is changed, not made again, whether he sees it or not.
+    writer.patch("/items/site", json!({"open": false})).await.expect(204);
+    let site = admin.get("/items/site?fields=title,open").await.expect(200).data();
+    assert_eq!(site, json!({"title": "ours", "open": false}));
 }

@@ -114,7 +114,7 @@ async fn target(
     match &request.target {
         Some(Target::Keys(keys)) => Ok((checked_keys(&keys.keys, collection)?, None)),
         Some(Target::Matching(bytes)) => {
-            matching_keys(state, &query(bytes)?, collection, reader, Action::Delete).await
+            matching_keys(state, &query(bytes)?, collection, reader, (Action::Delete, &[])).await
         }
         None => Err(Error::invalid_payload("\"value\" must contain at least one of [query, keys]").into()),
     }

@@ -19,7 +19,7 @@ use super::read::query;
 use super::singleton;
 use super::together::{self, By, Turn};
 use super::version::VERSIONS;
-use super::write::{Ending, Tries, Written, run, unchanged};
+use super::write::{Ending, Tries, Written, run, shown, unchanged};
 use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
@@ -216,10 +216,21 @@ async fn read_only(
     (collection, reader): (&Collection, Reader<'_>),
     ending: Ending<'_>,
 ) -> Result<Written, Failure> {
+    // He may change none of their fields now, but he may change them.
+    if !reader.access.skips_missing() {
+        let key = collection.key().into_iter().collect::<Vec<_>>();
+        let held = planner::plan_held(keys, &key, None, collection, reader)?;
+        if execute::rows_alone(&state.db, &held).await?.len() < distinct(keys) {
+            return Err(Error::forbidden().into());
+        }
+    }
     let only = keys.first().filter(|_| keys.len() == 1);
     let version = condition::version_of(&state.db, collection, only).await?;
-    let plan = planner::plan_read_keys(keys, query, collection, reader)?;
-    let rows = execute::rows_alone(&state.db, &plan.statement).await?;
+    let plan = shown(planner::plan_read_keys(keys, query, collection, reader), reader)?;
+    let rows = match plan {
+        Some(plan) => execute::rows_alone(&state.db, &plan.statement).await?,
+        None => Vec::new(),
+    };
     let items: String = rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?;
     let version = version.filter(|_| items != "[]");
     condition::hold(ending.condition, version)?;
@@ -243,7 +254,11 @@ async fn target(
         Some(Target::Keys(keys)) => Ok((in_order(checked_keys(&keys.keys, collection)?), None)),
         Some(Target::Matching(bytes)) => {
             let query = query(bytes)?;
-            let (keys, filter) = matching_keys(state, &query, collection, reader, Action::Update).await?;
+            let sent = payloads.iter().flat_map(Payload::iter).map(|(name, _)| name);
+            let own = |name: &&str| *name != collection.primary_key && collection.field(name).is_some();
+            let sent: Vec<&str> = sent.filter(own).collect();
+            let (keys, filter) =
+                matching_keys(state, &query, collection, reader, (Action::Update, &sent)).await?;
             Ok((in_order(keys), filter))
         }
         Some(Target::Each(_)) => {
@@ -284,19 +299,28 @@ pub fn checked_keys(keys: &[String], collection: &Collection) -> Result<Vec<Stri
 }
 
 /// Keys of the items that fit a query now, and the filter that they must still fit once they are locked.
+///
+/// # Errors
+/// 403: to one of them he may not do it, or not with these fields.
 pub async fn matching_keys(
     state: &State,
     query: &Query,
     collection: &Collection,
     reader: Reader<'_>,
-    action: Action,
+    action: (Action, &[&str]),
 ) -> Result<(Vec<String>, Option<Filter>), Failure> {
     let mut query = query.clone();
     // A change by query reaches everything that fits, as in the original, unless the query itself limits it.
     query.limit = query.limit.or(Some(-1));
     let statement = planner::plan_keys(&query, collection, reader, action)?;
     let rows = execute::rows_alone(&state.db, &statement).await?;
-    let keys = rows.iter().map(|row| row.try_get("key")).collect::<Result<_, sqlx::Error>>()?;
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if !row.try_get::<bool, _>("within_reach")? {
+            return Err(Error::forbidden().into());
+        }
+        keys.push(row.try_get("key")?);
+    }
     Ok((keys, query.filter))
 }
 

@@ -20,7 +20,7 @@ use super::nested::{self, Place, Wanted, Whose};
 use super::read::query;
 use super::singleton;
 use super::update;
-use super::write::{Tries, Written};
+use super::write::{Tries, Written, shown};
 use super::{condition, once};
 use crate::execute;
 use crate::failure::Failure;
@@ -295,10 +295,8 @@ impl Upsert<'_> {
         collection: &Collection,
         reader: Reader<'_>,
     ) -> Result<String, Failure> {
-        if !reader.access.allows(&collection.name, Action::Read) {
-            return Ok(String::new());
-        }
-        let plan = planner::plan_read_ordered(keys, &self.query, collection, reader)?;
+        let plan = shown(planner::plan_read_ordered(keys, &self.query, collection, reader), reader)?;
+        let Some(plan) = plan else { return Ok(String::new()) };
         let rows = execute::rows(conn, &plan).await?;
         Ok(rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?)
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use model::{Collection, Errors};
+use model::{Collection, ErrorCode, Errors};
 use planner::{Once, Reader, Stamp, Statement};
 use proto::items::v1::{Condition, WriteItemsResponse};
 use query::Query;
@@ -180,9 +180,18 @@ pub async fn read_back(
     ending: Ending<'_>,
 ) -> Result<String, Failure> {
     let Some((query, collection, reader)) = ending.read_back else { return Ok(String::new()) };
-    let plan = planner::plan_read_keys(keys, query, collection, reader).map_err(Errors::from)?;
+    let plan = shown(planner::plan_read_keys(keys, query, collection, reader), reader)?;
+    let Some(plan) = plan else { return Ok(String::new()) };
     let rows = execute::rows(conn, &plan.statement).await?;
     Ok(rows.first().map_or(Ok(String::new()), |row| row.try_get("items"))?)
+}
+
+/// The plan by which written items are shown; nothing for who may write them but may not see what he asks of them.
+pub fn shown<P>(plan: Result<P, model::Error>, reader: Reader<'_>) -> Result<Option<P>, Errors> {
+    match plan {
+        Err(error) if error.code == ErrorCode::Forbidden && !reader.access.is_admin() => Ok(None),
+        plan => Ok(Some(plan?)),
+    }
 }
 
 /// A plan that no longer fits the schema is made again, against the new snapshot; a write that stood in another's way
