@@ -130,19 +130,7 @@ async fn everybody_has_his_own_and_a_key_has_no_more_than_its_user() {
     assert_eq!(names(&world.api).await, ["none", "narrow", "whole", "admin's"]);
     assert_eq!(names(&with_little).await.len(), 3);
     let someone = world.api.get("/users/me").await.data()["id"].clone();
-    for answer in [
-        own.get(&path(&of_admin)).await,
-        own.patch(&path(&of_admin), json!({"name": "mine"})).await,
-        own.delete(&path(&of_admin), None).await,
-        own.get("/api-keys/00000000-0000-4000-8000-000000000000").await,
-        own.get("/api-keys/..%2F..%2Fx").await,
-        own.get(&format!("/api-keys?user={}", someone.as_str().unwrap())).await,
-        own.post("/api-keys", json!({"name": "x", "user": someone})).await,
-        own.with_token(None).get("/api-keys").await,
-        own.with_token(None).post("/api-keys", json!({"name": "x"})).await,
-    ] {
-        assert_eq!(answer.refused(403, "FORBIDDEN").json()["errors"].as_array().unwrap().len(), 1);
-    }
+    keys_of_others_are_out_of_reach(&own, &of_admin, &someone).await;
     let (given, with_given) =
         made(&world.api, json!({"name": "given", "user": user, "policies": [little]})).await;
     assert_eq!((&given["user"], &given["created_by"]), (&json!(user.to_string()), &someone));
@@ -154,6 +142,49 @@ async fn everybody_has_his_own_and_a_key_has_no_more_than_its_user() {
     eventually(SOON, || async { with_given.get("/users/me").await.status == 401 }).await;
     world.api.delete(&format!("/users/{user}"), None).await.expect(204);
     assert_eq!(names(&world.api).await, ["admin's"]);
+}
+
+async fn keys_of_others_are_out_of_reach(own: &Api, theirs: &Value, someone: &Value) {
+    for answer in [
+        own.get(&path(theirs)).await,
+        own.patch(&path(theirs), json!({"name": "mine"})).await,
+        own.delete(&path(theirs), None).await,
+        own.get("/api-keys/00000000-0000-4000-8000-000000000000").await,
+        own.get("/api-keys/..%2F..%2Fx").await,
+        own.get(&format!("/api-keys?user={}", someone.as_str().unwrap())).await,
+        own.post("/api-keys", json!({"name": "x", "user": someone})).await,
+        own.with_token(None).get("/api-keys").await,
+        own.with_token(None).post("/api-keys", json!({"name": "x"})).await,
+    ] {
+        assert_eq!(answer.refused(403, "FORBIDDEN").json()["errors"].as_array().unwrap().len(), 1);
+    }
+}
+
+/// Calls that would change something.
+fn writes(own: &str) -> Vec<(&'static str, &str, Value)> {
+    vec![
+        ("POST", "/items/notes", json!({"n": 2})),
+        ("POST", "/items/notes", json!([{"n": 2}, {"n": 3}])),
+        ("PATCH", "/items/notes/1", json!({"n": 2})),
+        ("PATCH", "/items/notes", json!({"keys": [1], "data": {"n": 2}})),
+        ("PUT", "/items/notes", json!([{"id": 1, "n": 2}])),
+        ("DELETE", "/items/notes/1", json!({})),
+        ("DELETE", "/items/notes", json!([1])),
+        ("PATCH", "/users/me", json!({"first_name": "x"})),
+        ("POST", "/users", json!({"email": "x@example.com"})),
+        ("POST", "/collections", json!({"collection": "more", "schema": {}})),
+        ("DELETE", "/collections/notes", json!({})),
+        ("POST", "/fields/notes", json!({"field": "m", "type": "integer"})),
+        ("POST", "/utils/sort/notes", json!({"item": 1, "to": 1})),
+        ("POST", "/utils/undo", json!({"position": 1})),
+        ("POST", "/utils/erase", json!({"collection": "notes", "keys": [1]})),
+        ("POST", "/schema/apply", json!({"hash": "x", "diff": {}})),
+        ("POST", "/events", json!({"name": "custom.x", "payload": {}})),
+        ("POST", "/webhooks/endpoints", json!({"url": "http://127.0.0.1:8080/", "events": ["*"]})),
+        ("POST", "/api-keys", json!({"name": "more"})),
+        ("PATCH", own, json!({"read_only": false})),
+        ("DELETE", own, json!({})),
+    ]
 }
 
 /// What one who only reads may not do, at either door; and nothing has changed.
@@ -191,29 +222,7 @@ async fn a_key_that_only_reads_changes_nothing_on_any_road() {
     let pool = world.pool().await;
     let before: i64 = sqlx::query_scalar(counted).fetch_one(&pool).await.unwrap();
     let own = path(&item);
-    for (method, path, body) in [
-        ("POST", "/items/notes", json!({"n": 2})),
-        ("POST", "/items/notes", json!([{"n": 2}, {"n": 3}])),
-        ("PATCH", "/items/notes/1", json!({"n": 2})),
-        ("PATCH", "/items/notes", json!({"keys": [1], "data": {"n": 2}})),
-        ("PUT", "/items/notes", json!([{"id": 1, "n": 2}])),
-        ("DELETE", "/items/notes/1", json!({})),
-        ("DELETE", "/items/notes", json!([1])),
-        ("PATCH", "/users/me", json!({"first_name": "x"})),
-        ("POST", "/users", json!({"email": "x@example.com"})),
-        ("POST", "/collections", json!({"collection": "more", "schema": {}})),
-        ("DELETE", "/collections/notes", json!({})),
-        ("POST", "/fields/notes", json!({"field": "m", "type": "integer"})),
-        ("POST", "/utils/sort/notes", json!({"item": 1, "to": 1})),
-        ("POST", "/utils/undo", json!({"position": 1})),
-        ("POST", "/utils/erase", json!({"collection": "notes", "keys": [1]})),
-        ("POST", "/schema/apply", json!({"hash": "x", "diff": {}})),
-        ("POST", "/events", json!({"name": "custom.x", "payload": {}})),
-        ("POST", "/webhooks/endpoints", json!({"url": "http://127.0.0.1:8080/", "events": ["*"]})),
-        ("POST", "/api-keys", json!({"name": "more"})),
-        ("PATCH", own.as_str(), json!({"read_only": false})),
-        ("DELETE", own.as_str(), json!({})),
-    ] {
+    for (method, path, body) in writes(&own) {
         let answer = key.call(Method::from_bytes(method.as_bytes()).unwrap(), path, Some(body)).await;
         assert!([403, 400].contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text);
     }
