@@ -2,8 +2,19 @@
 
 use std::path::Path;
 
-const FILES: [&str; 10] =
-    ["common", "items", "schema", "auth", "hooks", "analytics", "webhooks", "events", "history", "imports"];
+const FILES: [&str; 11] = [
+    "common",
+    "items",
+    "schema",
+    "auth",
+    "hooks",
+    "analytics",
+    "webhooks",
+    "events",
+    "history",
+    "imports",
+    "accounts",
+];
 
 #[expect(clippy::disallowed_methods, reason = "a build script speaks to cargo by its environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {

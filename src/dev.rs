@@ -40,6 +40,9 @@ pub async fn run(arguments: Arguments, env: Env) -> Result<(), Error> {
     if arguments.demo {
         pairs.extend(demo::settings());
     }
+    if env.get("EVENTUS_MAIL_PREVIEW")?.is_none() {
+        pairs.push(("EVENTUS_MAIL_PREVIEW".to_owned(), "true".to_owned()));
+    }
     let env = env.with(pairs);
     let telemetry = TelemetryConfig::from_env(&env, "eventus")?;
     let settings = Settings::from_env(&env, &Role::all(), true)?;

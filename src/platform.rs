@@ -172,7 +172,11 @@ fn services(role: Role) -> &'static [&'static str] {
             "eventus.history.v1.HistoryService",
             "eventus.imports.v1.ImportsService",
         ],
-        Role::Auth => &["eventus.auth.v1.AuthService", "eventus.auth.v1.ApiKeyService"],
+        Role::Auth => &[
+            "eventus.auth.v1.AuthService",
+            "eventus.auth.v1.ApiKeyService",
+            "eventus.accounts.v1.AccountsService",
+        ],
         Role::Hooks => &["eventus.hooks.v1.HooksService"],
         Role::Analytics => &["eventus.analytics.v1.AnalyticsService"],
         Role::Webhooks => &["eventus.webhooks.v1.WebhooksService"],

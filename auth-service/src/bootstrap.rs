@@ -108,7 +108,7 @@ async fn foundations(connection: &mut PgConnection, access: Uuid) -> Result<(), 
 }
 
 /// Whether any user has an admin policy, himself or by his roles.
-async fn has_admin(connection: &mut PgConnection) -> Result<bool, Error> {
+pub async fn has_admin(connection: &mut PgConnection) -> Result<bool, Error> {
     const HAS: &str = r#"WITH RECURSIVE granting AS (
             SELECT a.role AS id FROM directus_access a JOIN directus_policies p ON p.id = a.policy
             WHERE p.admin_access AND a.role IS NOT NULL

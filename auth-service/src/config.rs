@@ -1,10 +1,14 @@
 //! What the auth service is configured with, from Directus's own variables.
 
+mod accounts;
+
 use std::time::Duration;
 
 use chassis::{ConfigError, Env};
 
 use secrets::HashCost;
+
+pub use accounts::{LinkConfig, MailConfig, SmtpConfig};
 
 /// A text that is never printed.
 #[derive(Clone)]
@@ -49,6 +53,10 @@ pub struct Config {
     pub hash_cost: HashCost,
     /// `EVENTUS_LOGIN_LIMITER_*`: how often credentials may be tried.
     pub limits: limits::Config,
+    /// Links in mails.
+    pub links: LinkConfig,
+    /// How mail goes out.
+    pub mail: MailConfig,
 }
 
 impl Config {
@@ -64,6 +72,8 @@ impl Config {
             login_stall: Duration::from_millis(500),
             hash_cost: HashCost::default(),
             limits: limits::Config::default(),
+            links: LinkConfig::default(),
+            mail: MailConfig::default(),
         }
     }
 
@@ -87,6 +97,8 @@ impl Config {
             login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
             hash_cost: HashCost::from_env(env)?,
             limits: limits::Config::from_env(env)?,
+            links: LinkConfig::from_env(env)?,
+            mail: MailConfig::from_env(env)?,
             ..default
         })
     }

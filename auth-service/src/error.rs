@@ -27,6 +27,12 @@ pub enum Error {
     /// The keys of access tokens can't be read.
     #[error("EVENTUS_ACCESS_TOKEN_KEYS holds no keys that can be used")]
     AccessKeys,
+    /// What the items service says of a write of a user; told as it is.
+    #[error(transparent)]
+    Users(#[from] model::Errors),
+    /// The mail server's settings don't fit.
+    #[error("mail: {0}")]
+    Smtp(String),
     /// The first admin can't be made.
     #[error("the e-mail address of the first admin belongs to a user who is no admin")]
     EmailTaken,
@@ -39,6 +45,14 @@ impl Error {
             Self::Database(error) => db::Error::classify(error) == db::Class::Unavailable,
             Self::Db(error) | Self::Log(event_store::Error::Db(error)) => error.is_unavailable(),
             _ => false,
+        }
+    }
+
+    /// All that the caller is told.
+    pub fn told(self) -> model::Errors {
+        match self {
+            Self::Users(errors) => errors,
+            other => other.public().into(),
         }
     }
 

@@ -43,6 +43,27 @@ pub async fn logout(
     of_user(connection, state, caller, ("logout", user, session.role), &payload).await
 }
 
+/// Fields of a user were changed here: their new and their old values, secrets masked.
+pub async fn changed(
+    connection: &mut PgConnection,
+    state: &State,
+    caller: &Caller,
+    user: Uuid,
+    (payload, previous): (&serde_json::Value, &serde_json::Value),
+) -> Result<(), Error> {
+    let key = user.to_string();
+    let version = heads::changed(connection, USERS, &key).await?;
+    let name = EventName::new("users", "update");
+    let mut event = NewEvent::new(state.ids.ordered(), name, USERS, &key, version);
+    event.payload = Some(to_raw_value(payload).map_err(Error::Payload)?);
+    event.previous = Some(to_raw_value(previous).map_err(Error::Payload)?);
+    event.fields = payload.as_object().map(|fields| fields.keys().cloned().collect());
+    event.request_id.clone_from(&caller.request_id);
+    event.traceparent = chassis::trace::current();
+    event_store::append(connection, &[event.by(&caller.accountability)]).await?;
+    Ok(())
+}
+
 async fn of_user(
     connection: &mut PgConnection,
     state: &State,

@@ -1,5 +1,6 @@
 //! The gRPC face: one line per operation.
 
+mod accounts;
 mod api_keys;
 
 use std::sync::Arc;
@@ -16,11 +17,13 @@ use crate::{Error, authenticate, control, login, logout, refresh, tokens};
 
 pub use api_keys::ApiKeys;
 
+pub use accounts::Accounts;
+
 /// The service over the state.
 pub struct Service(pub Arc<State>);
 
 fn answer<T>(done: Result<T, Error>) -> Result<Response<T>, Status> {
-    done.map(Response::new).map_err(|error| rpc::status(error.public().into()))
+    done.map(Response::new).map_err(|error| rpc::status(error.told()))
 }
 
 #[tonic::async_trait]

@@ -6,6 +6,7 @@
 
 mod access;
 mod api_keys;
+mod attempts;
 mod authenticate;
 mod bootstrap;
 mod config;
@@ -13,26 +14,39 @@ mod control;
 mod error;
 mod events;
 mod grpc;
+mod hashes;
+mod invite;
 mod last_access;
+mod links;
 mod login;
 mod logout;
+mod mail;
+mod page;
+mod password;
+mod people;
 mod refresh;
+mod register;
+mod second_factor;
 mod session;
+mod setup;
 mod state;
 mod token;
 mod tokens;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Runtime;
 use model::{Clock, Ids};
+use proto::accounts::v1::accounts_service_server::AccountsServiceServer;
 use proto::auth::v1::api_key_service_server::ApiKeyServiceServer;
 use proto::auth::v1::auth_service_server::AuthServiceServer;
 
 pub use bootstrap::{Bootstrapped, FirstAdmin, Given, PUBLIC_POLICY, bootstrap};
-pub use config::{Config, Secret};
+pub use config::{Config, LinkConfig, MailConfig, Secret, SmtpConfig};
 pub use error::Error;
+pub use links::Allowed;
 pub use rpc::Face;
 pub use secrets::HashCost;
 use state::State;
@@ -44,6 +58,8 @@ pub struct Links {
     pub db: db::Db,
     /// For pings.
     pub bus: bus::Bus,
+    /// items-service, which writes users.
+    pub items: rpc::Channel,
     /// Signs and verifies accountability between processes.
     pub signer: rpc::Signer,
     /// Time.
@@ -73,6 +89,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     runtime.tasks.spawn("auth-last-access", write_seen(state.clone(), runtime.clone()));
     runtime.tasks.spawn("auth-limits", keep_limits(state.clone(), runtime.clone()));
     runtime.tasks.spawn("auth-sweep", sweep(state.clone(), runtime.clone()));
+    start_mail(&state, &runtime);
     let own = rpc::AuthClient::new(
         rpc::Channel::local(&face.local),
         links.signer.clone(),
@@ -83,11 +100,26 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     let server = rpc::Server::new(guard)
         .service(AuthServiceServer::new(grpc::Service(state.clone())))
         .service(ApiKeyServiceServer::new(grpc::ApiKeys(state.clone())))
+        .service(AccountsServiceServer::new(grpc::Accounts(state.clone())))
         .face(face);
     ready.up();
     rpc::serve(server, &runtime).await?;
     runtime.tasks.drain().await;
     Ok(())
+}
+
+/// Starts what sends mail, or says that nothing does.
+fn start_mail(state: &Arc<State>, runtime: &Runtime) {
+    if !state.post.sends() {
+        tracing::info!("EMAIL_TRANSPORT is not set: mails are kept, not sent");
+    } else if !state.config.links.public_url.starts_with("http") {
+        tracing::warn!("PUBLIC_URL is no address: links in mails lead nowhere");
+    }
+    let sending = mail::Sending(state.clone());
+    runtime.tasks.spawn("auth-mail", due::run(sending.clone(), runtime.clone()));
+    runtime
+        .tasks
+        .spawn("auth-mail-pruning", due::forget(sending, state.config.mail.retention, runtime.clone()));
 }
 
 fn config_is_weak(config: &Config) -> bool {
@@ -122,6 +154,13 @@ async fn sweep(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
             Ok(0) => {}
             Ok(sessions) => tracing::info!(sessions, "ended sessions forgotten"),
             Err(error) => tracing::debug!(%error, "ended sessions not forgotten"),
+        }
+        let swept =
+            async { Ok::<_, Error>((attempts::sweep(&state.db).await?, mail::sweep(&state.db).await?)) };
+        match swept.await {
+            Ok((_, 0)) => {}
+            Ok((_, mails)) => tracing::warn!(mails, "mails given up: nothing sent them in time"),
+            Err(error) => tracing::debug!(%error, "old attempts and mails not swept"),
         }
     }
     Ok(())

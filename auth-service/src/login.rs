@@ -3,8 +3,6 @@
 //! One path for everybody: exactly one look-up, one argon2 verification, one answer. An unknown user, a user without
 //! a password, of another provider or not active verifies a dummy; a refusal takes `login_stall` or a multiple of it.
 
-use std::time::Duration;
-
 use model::{Error as Told, ErrorCode};
 use proto::auth::v1::{LoginRequest, TokensResponse};
 use rpc::Caller;
@@ -12,13 +10,11 @@ use sqlx::PgExecutor;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::people::LOCAL;
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::Mode;
-use crate::{Error, access, events, session, tokens};
-
-/// How a user logs in who has a password here.
-const LOCAL: &str = "default";
+use crate::{Error, access, attempts, events, second_factor, session, tokens};
 
 /// Logs somebody in.
 pub async fn login(state: &State, caller: &Caller, request: LoginRequest) -> Result<TokensResponse, Error> {
@@ -34,18 +30,9 @@ pub async fn login(state: &State, caller: &Caller, request: LoginRequest) -> Res
     state.logins.with_label_values(&[outcome]).inc();
     if outcome == "refused" {
         tracing::info!(ip = caller.accountability.ip, "login refused");
-        tokio::time::sleep_until(started + stall(started.elapsed(), state.config.login_stall)).await;
+        attempts::stall(state, started).await;
     }
     done
-}
-
-/// The whole number of stall times that holds what was taken: under load as equal as without.
-fn stall(taken: Duration, step: Duration) -> Duration {
-    if step.is_zero() {
-        return taken;
-    }
-    let steps = taken.as_nanos() / step.as_nanos() + 1;
-    step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
 }
 
 /// Attempts are counted by the name as it is looked for, so that no other spelling has a count of its own.
@@ -68,23 +55,33 @@ async fn verified(
 ) -> Result<TokensResponse, Error> {
     let found = candidate(&state.db, email).await?;
     let stored = found.as_ref().and_then(|user| user.password.clone());
-    let fits = state.hasher.verify(request.password, stored).await?;
-    let Some(user) = found.filter(|user| fits && user.active) else {
+    let fits = state.hasher.verify(request.password.clone(), stored).await?;
+    let Some(user) = found.filter(|user| user.active && !user.exhausted) else {
         return Err(Told::new(ErrorCode::InvalidCredentials).into());
     };
-    if user.second_factor {
-        // Second factors can't be checked yet: whoever has one is not let in without it.
-        return Err(Told::new(ErrorCode::InvalidOtp).into());
+    if !fits {
+        if user.password.is_some() {
+            attempts::failed(state, caller, user.id).await?;
+        }
+        return Err(Told::new(ErrorCode::InvalidCredentials).into());
     }
-    open(state, &user, Mode::of(request.session_token), caller).await
+    let done = open(state, &user, &request, caller).await;
+    // A one-time password that is only missing was no attempt to guess it.
+    if request.otp.is_some()
+        && matches!(&done, Err(Error::Refused(told)) if told.code == ErrorCode::InvalidOtp)
+    {
+        attempts::failed(state, caller, user.id).await?;
+    }
+    done
 }
 
 async fn open(
     state: &State,
     candidate: &Candidate,
-    mode: Mode,
+    request: &LoginRequest,
     caller: &Caller,
 ) -> Result<TokensResponse, Error> {
+    let mode = Mode::of(request.session_token);
     let now = state.clock.now();
     let (from, user) = (&caller.accountability, candidate.id);
     let refresh = RefreshToken::fresh()?;
@@ -95,8 +92,19 @@ async fn open(
     let Some(known) = access::of_user(&mut *transaction, user).await? else {
         return Err(Told::new(ErrorCode::InvalidCredentials).into());
     };
-    let answer = tokens::issue(state, (&known, from.ip.as_deref()), &refresh, mode, now)?;
+    if let Some(secret) = &candidate.second_factor {
+        let otp = request.otp.as_deref().unwrap_or_default();
+        if !second_factor::accepts(&mut transaction, state, user, secret, otp).await? {
+            return Err(Told::new(ErrorCode::InvalidOtp).into());
+        }
+    }
+    let ip = from.ip.as_deref();
+    let enforce_tfa = second_factor::is_missing(&mut *transaction, &known, ip).await?;
+    let answer = tokens::issue(state, (&known, ip, enforce_tfa), &refresh, mode, now)?;
     session::open(&mut transaction, &refresh, user, now, mode.refresh_lifetime(&state.config), from).await?;
+    if candidate.failed {
+        attempts::forget(&mut *transaction, user).await?;
+    }
     events::login(&mut transaction, state, caller, &known, LOCAL).await?;
     transaction.commit().await?;
     state.appended().await;
@@ -109,17 +117,24 @@ struct Candidate {
     /// `None` when he may not log in by password.
     password: Option<String>,
     active: bool,
-    second_factor: bool,
+    /// Attempts failed since the last login.
+    failed: bool,
+    /// So many that he is refused.
+    exhausted: bool,
+    /// The secret of his one-time passwords.
+    second_factor: Option<String>,
 }
 
-/// Whether the password that was verified is still the user's. The lock makes a change of it, which ends his sessions,
+/// Whether the password that was verified, and the second factor, are still the user's. The lock makes a change of it, which ends his sessions,
 /// wait for this one, or makes this wait for the change.
 async fn still(executor: impl PgExecutor<'_>, candidate: &Candidate) -> Result<bool, Error> {
-    const STILL: &str = "SELECT password IS NOT DISTINCT FROM $2 AND status = 'active' FROM directus_users
-        WHERE id = $1 FOR KEY SHARE";
+    const STILL: &str = "SELECT password IS NOT DISTINCT FROM $2 AND status = 'active'
+            AND nullif(tfa_secret, '') IS NOT DISTINCT FROM $3
+        FROM directus_users WHERE id = $1 FOR KEY SHARE";
     let found: Option<bool> = sqlx::query_scalar(STILL)
         .bind(candidate.id)
         .bind(&candidate.password)
+        .bind(&candidate.second_factor)
         .fetch_optional(executor)
         .await?;
     Ok(found == Some(true))
@@ -127,16 +142,29 @@ async fn still(executor: impl PgExecutor<'_>, candidate: &Candidate) -> Result<b
 
 /// Letter case is folded for ASCII only: no other folding may make one user match another.
 async fn candidate(executor: impl PgExecutor<'_>, email: &str) -> Result<Option<Candidate>, Error> {
-    const FIND: &str = r#"SELECT id, CASE WHEN provider = $3 THEN password END, status = 'active',
-            coalesce(tfa_secret, '') <> ''
-        FROM directus_users WHERE lower(email COLLATE "C") = $1 ORDER BY email = $2 DESC LIMIT 1"#;
-    let found: Option<(Uuid, Option<String>, bool, bool)> = sqlx::query_as(FIND)
+    const FIND: &str = concat!(
+        r#"SELECT u.id, CASE WHEN u.provider = $3 THEN u.password END, u.status = 'active',
+            coalesce(l.failed, 0) > 0, "#,
+        attempts::exhausted!(),
+        r#", nullif(u.tfa_secret, '')
+        FROM directus_users u LEFT JOIN eventus.logins l ON l."user" = u.id
+        WHERE lower(u.email COLLATE "C") = $1 ORDER BY u.email = $2 DESC LIMIT 1"#
+    );
+    type Columns = (Uuid, Option<String>, bool, bool, bool, Option<String>);
+    let found: Option<Columns> = sqlx::query_as(FIND)
         .bind(email.to_ascii_lowercase())
         .bind(email)
         .bind(LOCAL)
         .fetch_optional(executor)
         .await?;
-    Ok(found.map(|(id, password, active, second_factor)| Candidate { id, password, active, second_factor }))
+    Ok(found.map(|(id, password, active, failed, exhausted, second_factor)| Candidate {
+        id,
+        password,
+        active,
+        failed,
+        exhausted,
+        second_factor,
+    }))
 }
 
 /// The form of an e-mail address, as far as it decides between 400 and 401.
@@ -154,18 +182,7 @@ fn checked_email(text: &str) -> Result<&str, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::{checked_email, stall};
-
-    #[test]
-    fn refusals_take_whole_stall_times() {
-        let ms = Duration::from_millis;
-        assert_eq!(stall(ms(0), ms(500)), ms(500));
-        assert_eq!(stall(ms(499), ms(500)), ms(500));
-        assert_eq!(stall(ms(700), ms(500)), ms(1_000));
-        assert_eq!(stall(ms(70), ms(0)), ms(70));
-    }
+    use super::checked_email;
 
     #[test]
     fn an_address_has_a_name_and_a_host() {

@@ -9,7 +9,7 @@ use crate::session::{Locked, Standing};
 use crate::state::State;
 use crate::token::RefreshToken;
 use crate::tokens::Mode;
-use crate::{Error, access, events, session, tokens};
+use crate::{Error, access, events, second_factor, session, tokens};
 
 /// What is done with a session whose token was presented.
 #[derive(Debug, PartialEq)]
@@ -64,7 +64,9 @@ async fn exchanged(state: &State, caller: &Caller, request: RefreshRequest) -> R
         let lifetime = mode.refresh_lifetime(&state.config);
         session::rotate(&mut transaction, &successor, now, lifetime).await?;
     }
-    let answer = tokens::issue(state, (&known, caller.accountability.ip.as_deref()), &successor, mode, now)?;
+    let ip = caller.accountability.ip.as_deref();
+    let enforce_tfa = second_factor::is_missing(&mut *transaction, &known, ip).await?;
+    let answer = tokens::issue(state, (&known, ip, enforce_tfa), &successor, mode, now)?;
     transaction.commit().await?;
     state.seen.note(known.user, now);
     Ok(answer)

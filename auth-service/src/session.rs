@@ -162,6 +162,18 @@ pub async fn end(connection: &mut PgConnection, id: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Ends a user's sessions, all but this one. His record was locked before.
+pub async fn end_others(
+    connection: &mut PgConnection,
+    user: Uuid,
+    except: Option<&str>,
+) -> Result<(), Error> {
+    const END: &str = r#"DELETE FROM directus_sessions WHERE "user" = $1 AND token IS DISTINCT FROM $2"#;
+    sqlx::query(END).bind(user).bind(except).execute(&mut *connection).await?;
+    db::control::bump(connection, "sessions").await?;
+    Ok(())
+}
+
 /// Forgets sessions that are over; gives how many.
 pub async fn sweep(executor: impl PgExecutor<'_>, now: OffsetDateTime) -> Result<u64, Error> {
     let done =

@@ -9,7 +9,10 @@ use model::{Clock, Ids};
 use secrets::Hasher;
 
 use crate::last_access::Seen;
+use crate::links::Links as Mailed;
+use crate::mail::{Post, Project};
 use crate::token::Succession;
+use crate::users::Users;
 use crate::{Config, Error, Links, tokens};
 
 /// Shared by all operations.
@@ -36,6 +39,12 @@ pub struct State {
     pub seen: Seen,
     /// API keys seen since the last write of `last_used`.
     pub keys_seen: Seen,
+    /// Writes users.
+    pub users: Users,
+    /// Links that are mailed.
+    pub links: Mailed,
+    /// Mails.
+    pub post: Post,
     /// `eventus_logins_total{outcome}`.
     pub logins: IntCounterVec,
 }
@@ -51,6 +60,9 @@ impl State {
             access_keys: tokens::access_keys(&config)?,
             succession: Succession::new(config.secret.expose()),
             attempts: limits::Attempts::new(&config.limits),
+            users: Users::new(links.items.clone(), links.signer.clone(), links.clock.clone()),
+            links: Mailed::new(config.secret.expose()),
+            post: Post::try_new(&config)?,
             config,
             db: links.db.clone(),
             bus: links.bus.clone(),
@@ -64,6 +76,14 @@ impl State {
                 &["outcome"],
             ),
         })
+    }
+
+    /// Whose project it is.
+    pub async fn project(&self) -> Result<Project, Error> {
+        const PROJECT: &str = "SELECT project_name, project_color FROM directus_settings ORDER BY id LIMIT 1";
+        let found: Option<(String, String)> = sqlx::query_as(PROJECT).fetch_optional(&self.db).await?;
+        let (name, color) = found.unwrap_or_else(|| ("Directus".to_owned(), String::new()));
+        Ok(Project { name, color })
     }
 
     /// Wakes the relay after a commit that appended events.

@@ -66,6 +66,9 @@ pub struct Claims {
     pub app_access: bool,
     /// Any policy grants everything.
     pub admin_access: bool,
+    /// A policy demands a second factor that he has not got yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enforce_tfa: bool,
     /// The session's name; the token is good only while it lives.
     pub sid: String,
     /// Session mode: the refresh token.
@@ -82,7 +85,7 @@ pub struct Claims {
 /// Makes the answer to a login or refresh of somebody at an address.
 pub fn issue(
     state: &State,
-    (known, ip): (&Known, Option<&str>),
+    (known, ip, enforce_tfa): (&Known, Option<&str>, bool),
     refresh: &RefreshToken,
     mode: Mode,
     now: OffsetDateTime,
@@ -94,6 +97,7 @@ pub fn issue(
         role: known.role,
         app_access: held.app || held.admin,
         admin_access: held.admin,
+        enforce_tfa,
         sid: refresh.session(),
         session: (mode == Mode::Session).then(|| refresh.as_str().to_owned()),
         iat: now.unix_timestamp(),

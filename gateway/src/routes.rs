@@ -1,5 +1,6 @@
 //! The routes: which path and method is which handler. What is not here is 404 `ROUTE_NOT_FOUND`.
 
+mod accounts;
 mod analytics;
 mod api_keys;
 mod auth;
@@ -43,6 +44,7 @@ pub fn router(gateway: Gateway) -> Router {
         .merge(versions())
         .merge(definitions())
         .merge(people())
+        .merge(accounts::routes())
         .merge(operations())
         .fallback(missing)
         .layer(from_fn_with_state(gateway.clone(), edge::surround))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chassis::metrics::{self, HistogramVec, IntCounterVec, IntGauge};
 use model::{Clock, Ids};
+use proto::accounts::v1::accounts_service_client::AccountsServiceClient;
 use proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
 use proto::auth::v1::api_key_service_client::ApiKeyServiceClient;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
@@ -167,6 +168,8 @@ impl Gateway {
         auth AuthServiceClient auth,
         /// Keys for programs.
         api_keys ApiKeyServiceClient auth,
+        /// What people do with their accounts.
+        accounts AccountsServiceClient auth,
         /// Runs of hooks.
         hooks HooksServiceClient hooks,
         /// Reports.

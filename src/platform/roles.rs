@@ -58,17 +58,15 @@ pub(super) fn start(
         let links = auth_service::Links {
             db: wiring.db()?,
             bus: bus.clone(),
+            items: wiring.channel(Role::Items)?,
             signer: signer.clone(),
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
         };
-        let face = auth_service::Face { grpc: None, local: wiring.slot(Role::Auth) };
-        spawn(
-            runtime,
-            Role::Auth,
-            Some(wiring.slot(Role::Auth)),
-            auth_service::run(config, links, face, runtime.child()),
-        );
+        let slot = wiring.slot(Role::Auth);
+        let face = auth_service::Face { grpc: None, local: slot.clone() };
+        let work = auth_service::run(config, links, face, runtime.child());
+        spawn(runtime, Role::Auth, Some(slot), work);
     }
     if let Some(config) = settings.items {
         let links = items_service::Links {

@@ -1,6 +1,7 @@
 //! What holds in every shape: main.rs compiles these modules once for all roles in one process and once for a process per
 //! role. A test starts its fleet in `shape!()`.
 
+mod accounts;
 mod api_keys;
 mod attacks;
 mod conditional;

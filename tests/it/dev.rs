@@ -48,8 +48,18 @@ async fn first_minutes(dev: &Dev) {
 
 /// Reflection answers at the printed address, and the printed call is answered with the printed token.
 async fn grpc_answers(dev: &Dev) {
-    let everything =
-        ["items", "schema", "events", "history", "imports", "auth", "hooks", "analytics", "webhooks"];
+    let everything = [
+        "items",
+        "schema",
+        "events",
+        "history",
+        "imports",
+        "auth",
+        "accounts",
+        "hooks",
+        "analytics",
+        "webhooks",
+    ];
     let address = dev.told("gRPC");
     clients::reflected(address.parse().unwrap(), &everything).await;
     let line = dev.shown("grpcurl").pop().unwrap();

@@ -216,8 +216,18 @@ async fn clients_and_reflection() {
     clients::healthy(&world, "eventus.items.v1.ItemsService").await;
     match shape {
         Shape::AllInOne => {
-            let everything =
-                ["items", "schema", "events", "history", "imports", "auth", "hooks", "analytics", "webhooks"];
+            let everything = [
+                "items",
+                "schema",
+                "events",
+                "history",
+                "imports",
+                "auth",
+                "accounts",
+                "hooks",
+                "analytics",
+                "webhooks",
+            ];
             clients::reflected(world.grpc, &everything).await;
             clients::healthy(&world, "eventus.analytics.v1.AnalyticsService").await;
         }

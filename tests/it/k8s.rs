@@ -23,7 +23,7 @@ const UID: u64 = 65532;
 const PROCESSES: [(&str, Option<u64>, &[&str]); 7] = [
     ("gateway", Some(HTTP), &["items", "auth", "hooks", "analytics", "webhooks"]),
     ("items", Some(GRPC), &["auth", "hooks"]),
-    ("auth", Some(GRPC), &[]),
+    ("auth", Some(GRPC), &["items"]),
     ("hooks", Some(GRPC), &["auth"]),
     ("analytics", Some(GRPC), &["auth"]),
     ("webhooks", Some(GRPC), &["auth"]),
@@ -34,6 +34,8 @@ const PROBES: [(&str, &str); 3] = [
     ("livenessProbe", "/health/live"),
     ("readinessProbe", "/health/ready"),
 ];
+/// The process that hands mail to servers outside the cluster.
+const MAILING: &str = "auth";
 /// The processes that speak to servers outside the cluster.
 const OUTSIDE: [&str; 2] = ["webhooks", "cdn-purge"];
 /// The processes with an autoscaler and a disruption budget in production.

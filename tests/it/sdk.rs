@@ -3,7 +3,7 @@
 use tokio::process::Command;
 
 use crate::example;
-use crate::world::{PASSWORD, TOKEN, World};
+use crate::world::{Options, PASSWORD, TOKEN, World};
 
 #[tokio::test]
 async fn the_official_sdk_works_unchanged() {
@@ -14,7 +14,7 @@ async fn the_official_sdk_works_unchanged() {
          set EVENTUS_BIN to the folder that has it",
         packages.display()
     );
-    let world = World::start(shape!()).await;
+    let world = World::with(shape!(), Options::default().set("EVENTUS_MAIL_PREVIEW", "true")).await;
     let mut node = Command::new("node");
     node.arg(example::root().join("tests/sdk/run.mjs"))
         .env("URL", world.api.base())

@@ -11,6 +11,8 @@ use chassis::{Runtime, Shutdown};
 use db::Db;
 use futures_util::StreamExt;
 use model::{Accountability, Clock, ErrorCode, Errors, RandomIds};
+use proto::accounts::v1::accounts_service_client::AccountsServiceClient;
+use proto::accounts::v1::{EnableSecondFactorRequest, GenerateSecondFactorRequest};
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::auth::v1::{
     AuthenticateRequest, AuthenticateResponse, ControlRequest, ControlResponse, LoginRequest, LogoutRequest,
@@ -29,6 +31,7 @@ pub const TOKEN: &str = "admin-static-token";
 pub struct World {
     pub admin: Uuid,
     client: AuthServiceClient<Channel>,
+    accounts: AccountsServiceClient<Channel>,
     clock: TestClock,
     runtime: Runtime,
     servers: testkit::World,
@@ -58,16 +61,19 @@ impl World {
         let links = Links {
             db: servers.db.clone(),
             bus: servers.bus.clone(),
+            // Nobody writes users here.
+            items: Channel::local(&LocalSlot::new()),
             signer: servers.signer.clone(),
             clock: Arc::new(clock.clone()),
             ids: Arc::new(RandomIds),
         };
         let local = LocalSlot::new();
         let client = AuthServiceClient::new(Channel::local(&local));
+        let accounts = AccountsServiceClient::new(Channel::local(&local));
         let face = Face { grpc: None, local: local.clone() };
         runtime.tasks.spawn("auth", auth_service::run(Config::new(SECRET), links, face, runtime.child()));
         testkit::eventually(PATIENCE, || async { local.is_bound() }).await;
-        Self { admin: Uuid::nil(), client, clock, runtime, servers }
+        Self { admin: Uuid::nil(), client, accounts, clock, runtime, servers }
     }
 
     /// Stops softly; nothing may have died.
@@ -129,6 +135,26 @@ impl World {
     fn stranger(&self) -> Accountability {
         let (ip, user_agent) = (Some("203.0.113.7".into()), Some("tests".into()));
         Accountability { ip, user_agent, ..Accountability::default() }
+    }
+
+    /// With a one-time password.
+    pub async fn login_with(&self, email: &str, password: &str, otp: &str) -> Result<TokensResponse, Errors> {
+        let (email, password, otp) = (email.into(), password.into(), Some(otp.into()));
+        let message = LoginRequest { email, password, otp, session_token: false };
+        answer(self.client.clone().login(self.request(self.stranger(), message)).await)
+    }
+
+    /// The accounts of whoever this is.
+    pub async fn generate_secret(&self, who: Accountability, password: &str) -> Result<String, Errors> {
+        let message = GenerateSecondFactorRequest { password: password.into() };
+        let made = self.accounts.clone().generate_second_factor(self.request(who, message)).await;
+        answer(made).map(|made| made.secret)
+    }
+
+    /// Sets his secret.
+    pub async fn enable(&self, who: Accountability, secret: &str, otp: &str) -> Result<(), Errors> {
+        let message = EnableSecondFactorRequest { secret: secret.into(), otp: otp.into() };
+        answer(self.accounts.clone().enable_second_factor(self.request(who, message)).await).map(drop)
     }
 
     async fn login_as(&self, email: &str, password: &str, session: bool) -> Result<TokensResponse, Errors> {

@@ -46,6 +46,7 @@ migrations! {
     10 "0010_versions",
     11 "0011_imports",
     12 "0012_erasure",
+    14 "0014_accounts",
     15 "0015_api_keys",
 }
 

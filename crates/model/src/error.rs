@@ -43,6 +43,7 @@ codes! {
     FailedValidation "FAILED_VALIDATION" 400 3 "Validation failed.",
     InvalidHeader "INVALID_HEADER" 400 3 "Invalid header.",
     InvalidForeignKey "INVALID_FOREIGN_KEY" 400 9 "Invalid foreign key.",
+    InvalidInvite "INVALID_INVITE" 400 9 "This invite is no longer valid.",
     InvalidPayload "INVALID_PAYLOAD" 400 3 "Invalid payload.",
     InvalidQuery "INVALID_QUERY" 400 3 "Invalid query.",
     NotNullViolation "NOT_NULL_VIOLATION" 400 3 "Value can't be null.",

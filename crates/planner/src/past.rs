@@ -187,7 +187,7 @@ mod tests {
     fn nothing_is_written_then() {
         let schema = shop();
         let (posts, reader) = (schema.collection("posts").unwrap(), Reader { schema: &schema, ..admin() });
-        let refused = plan_keys(&query("as_of=3"), posts, reader, access::Action::Update).unwrap_err();
+        let refused = plan_keys(&query("as_of=3"), posts, reader, (access::Action::Update, &[])).unwrap_err();
         assert_eq!(refused.code, ErrorCode::InvalidQuery);
     }
 }

@@ -163,7 +163,8 @@ fn a_deletion_is_one_statement() {
     )
     .unwrap();
     insta::assert_snapshot!(shown(&plan));
-    let keys = plan_keys(&query("filter[id][_gt]=5&limit=10"), &articles(), admin(), access::Action::Delete);
+    let keys =
+        plan_keys(&query("filter[id][_gt]=5&limit=10"), &articles(), admin(), (access::Action::Delete, &[]));
     insta::assert_snapshot!(shown(&keys.unwrap()));
 }
 

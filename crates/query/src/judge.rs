@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 pub use failure::Failure;
 use model::{Filter, Operator};
-use pattern::Pattern;
+pub use pattern::Pattern;
 use serde_json::{Map, Value};
 
 /// What is judged.

@@ -24,7 +24,7 @@ pub use aggregate::{Aggregate, AggregateFunction};
 pub use as_of::AsOf;
 pub use export::Export;
 pub use json::parse as parse_json;
-pub use judge::{Failure, Item, Judge};
+pub use judge::{Failure, Item, Judge, Pattern};
 use model::{Error, Filter};
 pub use path::{Path, Step, json_steps, result_name};
 pub use report::{Compute, Figure, Report, Shape, TreeReport, WindowReport};

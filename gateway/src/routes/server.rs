@@ -28,7 +28,9 @@ pub async fn ping() -> Response {
 
 /// GET /server/info: the project for everybody, limits for users, the version for admins.
 pub async fn info(State(gateway): State<Gateway>, caller: Caller) -> Result<Response, Failure> {
-    let mut info = json!({ "project": gateway.project.read(&gateway).await?, "setupCompleted": true });
+    // While nobody can tell, nobody is asked to set up what is there.
+    let completed = gateway.project.is_set_up(&gateway).await.unwrap_or(true);
+    let mut info = json!({ "project": gateway.project.read(&gateway).await?, "setupCompleted": completed });
     if !caller.accountability.is_public() {
         info["rateLimit"] = limit(gateway.config.limits.requests);
         info["rateLimitGlobal"] = limit(gateway.config.limits.global);

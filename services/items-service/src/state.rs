@@ -193,7 +193,7 @@ impl State {
 
     /// How secrets are stored.
     pub fn storing(&self) -> Storing<'_> {
-        Storing { hasher: &self.hasher, sealer: &self.sealer, ids: &*self.ids }
+        Storing { hasher: &self.hasher, sealer: &self.sealer, settings: Some(&self.db), ids: &*self.ids }
     }
 
     /// What a failed statement means: the client's own mistake, an outage, or ours.

@@ -6,6 +6,7 @@ use model::Collection;
 pub mod admins;
 pub mod dependants;
 pub mod payload;
+pub mod policy;
 pub mod rules;
 pub mod sessions;
 pub mod translations;

@@ -6,13 +6,13 @@ use serde_json::Value;
 use super::network::{End, Way, allowed, tcp};
 use super::objects::{labels, name, of, ours, workloads};
 use super::render::render;
-use super::{ADMIN, FOLDERS, GRPC, HTTP, OUTSIDE, PROCESSES};
+use super::{ADMIN, FOLDERS, GRPC, HTTP, MAILING, OUTSIDE, PROCESSES};
 
 const POSTGRES: u64 = 5432;
 const NATS: u64 = 4222;
 const DNS: u64 = 53;
 /// Every port that a pod of ours, a store or the outside world may listen on.
-const PORTS: [u64; 12] = [22, DNS, 80, 443, 4317, NATS, POSTGRES, 6379, HTTP, 8222, GRPC, ADMIN];
+const PORTS: [u64; 14] = [22, DNS, 80, 443, 465, 587, 4317, NATS, POSTGRES, 6379, HTTP, 8222, GRPC, ADMIN];
 
 #[test]
 fn the_processes_call_exactly_their_peers() {
@@ -61,7 +61,7 @@ fn only_the_public_door_and_the_metrics_are_open() {
 }
 
 #[test]
-fn only_webhooks_and_purges_leave_the_cluster() {
+fn only_webhooks_purges_and_mails_leave_the_cluster() {
     for folder in FOLDERS {
         let objects = render(folder);
         let policies = of(&objects, "NetworkPolicy");
@@ -73,7 +73,11 @@ fn only_webhooks_and_purges_leave_the_cluster() {
                 stores.extend((name(owner) != "gateway").then_some(POSTGRES));
                 stores.extend((name(owner) != "migrate").then_some(NATS));
             }
-            let web: &[u64] = if OUTSIDE.contains(&name(owner)) { &[80, 443] } else { &[] };
+            let web: &[u64] = match name(owner) {
+                MAILING => &[465, 587],
+                owner if OUTSIDE.contains(&owner) => &[80, 443],
+                _ => &[],
+            };
             for public in ["203.0.113.9", "2001:db8::9"] {
                 let expected: BTreeSet<_> = stores.iter().chain(web).copied().chain([DNS]).collect();
                 assert_eq!(

@@ -90,7 +90,7 @@ fn what_is_refused() {
     by_secret.sort_field = Some("token".to_owned());
     let statement = plan_page(&query("cursor="), &by_secret, admin(), None).unwrap().statement;
     assert!(!statement.sql.contains("ORDER BY t.\"token\""), "{}", statement.sql);
-    let keys = plan_keys(&query("cursor="), articles, admin(), Action::Delete);
+    let keys = plan_keys(&query("cursor="), articles, admin(), (Action::Delete, &[]));
     assert_eq!(keys.unwrap_err().code, ErrorCode::InvalidQuery);
 }
 

@@ -39,7 +39,7 @@ fn an_index_is_asked_with_the_expression_that_it_is_of() {
     insta::assert_snapshot!(found);
     insta::assert_snapshot!(read("fields=id&search=12&sort=-_relevance&limit=5&meta=filter_count"));
     insta::assert_snapshot!(read("fields=title,_excerpt&search=a%00b"));
-    let keys = plan_keys(&query("search=x"), &marked(), admin(), access::Action::Delete).unwrap();
+    let keys = plan_keys(&query("search=x"), &marked(), admin(), (access::Action::Delete, &[])).unwrap();
     insta::assert_snapshot!(shown(&keys));
 }
 

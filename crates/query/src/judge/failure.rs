@@ -24,6 +24,19 @@ impl Failure {
         Self { field: String::new(), path: Vec::new(), kind, detail: None }
     }
 
+    /// A password that the project's policy does not take; it is not repeated.
+    pub fn password() -> Self {
+        Self { field: "password".to_owned(), ..Self::bare("regex") }
+    }
+
+    /// The project's policy of passwords is no expression that can be judged.
+    pub fn unreadable_policy() -> Error {
+        let reason = "The setting \"auth_password_policy\" is no regular expression that can be judged";
+        Error::new(ErrorCode::UnprocessableContent)
+            .with_message(format!("Can't process content. {reason}."))
+            .with("reason", reason)
+    }
+
     pub(super) fn required() -> Self {
         Self::bare("required")
     }

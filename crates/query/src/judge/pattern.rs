@@ -7,7 +7,7 @@ use regex::Regex;
 
 /// An expression that can be judged.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub struct Pattern {
     /// Must match.
     matching: Vec<Regex>,
     /// Must not match.
@@ -16,9 +16,12 @@ pub(super) struct Pattern {
 
 impl Pattern {
     /// Reads an expression; it may stand between slashes.
-    pub(super) fn parse(source: &str) -> Option<Self> {
+    pub fn parse(source: &str) -> Option<Self> {
         let bare = source.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).unwrap_or(source);
         let mut pattern = Self { matching: Vec::new(), against: Vec::new() };
+        // Conditions whose first begins there say the same.
+        let first = bare.strip_prefix("(?=^").map(|rest| format!("^(?={rest}"));
+        let bare = first.as_deref().unwrap_or(bare);
         let Some(mut rest) = bare.strip_prefix('^').filter(|rest| looks_ahead(rest).is_some()) else {
             pattern.matching.push(compile(bare)?);
             return Some(pattern);
@@ -38,7 +41,7 @@ impl Pattern {
     }
 
     /// Does the text fit?
-    pub(super) fn fits(&self, text: &str) -> bool {
+    pub fn fits(&self, text: &str) -> bool {
         self.matching.iter().all(|one| one.is_match(text))
             && !self.against.iter().any(|one| one.is_match(text))
     }
@@ -132,6 +135,12 @@ mod tests {
             ("^[[a]$", "[", "b"),
             (r"^(?=.*\d)(?=.*[A-Z])(?!.*\s).{4,}$", "abC1", "abc1"),
             (r"^(?=.*[)(]).+$", "a)", "a"),
+            // What the original's app offers for strong passwords.
+            (
+                r"/(?=^.{8,}$)(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?=.*[!@#$%^&*()_+}{';'?>.<,])(?!.*\s).*$/",
+                "Passw0rd!",
+                "passw0rd!",
+            ),
             ("^(?!admin).*$", "user", "admin2"),
             ("x|y", "y", "z"),
         ] {

@@ -31,10 +31,11 @@ const READS: [&str; 9] =
     ["Read", "List", "Get", "Stream", "Explain", "Compare", "Diff", "Subscribe", "Metrics"];
 
 /// Services that make credentials.
-const MINTING: [&str; 2] = ["eventus.auth.v1.AuthService", "eventus.auth.v1.ApiKeyService"];
+const MINTING: [&str; 3] =
+    ["eventus.auth.v1.AuthService", "eventus.auth.v1.ApiKeyService", "eventus.accounts.v1.AccountsService"];
 
 /// Of their methods those that API keys may call, because they make none for whom the key stands.
-const OF_KEYS: [&str; 9] = [
+const OF_KEYS: [&str; 17] = [
     "GetPublicKeys",
     "ListApiKeys",
     "GetApiKey",
@@ -42,8 +43,16 @@ const OF_KEYS: [&str; 9] = [
     "Login",
     "Refresh",
     "Logout",
-    "Invite",
+    "RequestPassword",
+    "ResetPassword",
+    "InviteUsers",
+    "AcceptInvite",
     "Register",
+    "VerifyRegistration",
+    "ReadSetUp",
+    "TrackPage",
+    "GenerateHash",
+    "VerifyHash",
 ];
 
 static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {

@@ -1,9 +1,11 @@
 //! The public part of the settings, read through the items service and remembered for a few seconds.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use model::Errors;
+use proto::accounts::v1::ReadSetUpRequest;
 use proto::items::v1::ReadItemsRequest;
 use query::Query;
 use serde_json::Value;
@@ -39,6 +41,8 @@ const FIELDS: [&str; 17] = [
 #[derive(Debug, Default)]
 pub struct Project {
     last: Mutex<Option<(Instant, Value)>>,
+    /// There was an administrator: there always will be.
+    set_up: AtomicBool,
 }
 
 impl Project {
@@ -54,6 +58,23 @@ impl Project {
         let project = ask(gateway).await?;
         *last = Some((Instant::now(), project.clone()));
         Ok(project)
+    }
+}
+
+impl Project {
+    /// Whether there is an administrator.
+    ///
+    /// # Errors
+    /// The auth service is away.
+    pub async fn is_set_up(&self, gateway: &Gateway) -> Result<bool, Errors> {
+        if self.set_up.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let request = gateway.own(ReadSetUpRequest {});
+        let completed =
+            gateway.accounts().read_set_up(request).await.map_err(rpc::errors)?.into_inner().completed;
+        self.set_up.store(completed, Ordering::Relaxed);
+        Ok(completed)
     }
 }
 

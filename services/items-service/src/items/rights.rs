@@ -16,6 +16,7 @@ use crate::execute;
 use crate::snapshot::{Snapshot, Snapshots};
 
 mod fields;
+mod interference;
 mod items;
 mod nested;
 mod pages;

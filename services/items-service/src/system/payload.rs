@@ -2,14 +2,17 @@
 //! back. And what system collections refuse.
 
 use access::Action;
+use db::Db;
 use model::{Collection, Error, Errors, Field, FieldType, Ids, KeySource, Special};
 use planner::Payload;
 use secrets::{Hasher, Sealer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::policy;
+
 /// What a concealed value reads as; sent back it means: as it is.
-const MASK: &str = "**********";
+pub const MASK: &str = "**********";
 
 /// How secrets are stored.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +21,8 @@ pub struct Storing<'a> {
     pub hasher: &'a Hasher,
     /// Encrypted fields.
     pub sealer: &'a Sealer,
+    /// Where the settings stand that passwords are judged by.
+    pub settings: Option<&'a Db>,
     /// Uuids that nobody gives.
     pub ids: &'a dyn Ids,
 }
@@ -32,6 +37,9 @@ pub async fn prepare(
     action: Action,
     storing: Storing<'_>,
 ) -> Result<(), Errors> {
+    if let Some(db) = storing.settings {
+        policy::check(db, payloads, collection).await?;
+    }
     for payload in &mut *payloads {
         if collection.system {
             check(payload, collection, action)?;
@@ -230,7 +238,7 @@ mod tests {
         let hasher = Hasher::try_new(HashCost { memory: 64, passes: 1, lanes: 1 }).unwrap();
         let (mut payloads, _) = parse_payloads(body.as_bytes()).unwrap();
         let sealer = Sealer::try_new("a secret of the tests").unwrap();
-        let storing = Storing { hasher: &hasher, sealer: &sealer, ids: &model::RandomIds };
+        let storing = Storing { hasher: &hasher, sealer: &sealer, settings: None, ids: &model::RandomIds };
         let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, storing).await;
         done.map(|()| payloads.remove(0)).map_err(|errors| errors.0[0].code)
     }
