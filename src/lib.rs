@@ -5,6 +5,7 @@
 pub mod dev;
 pub mod doctor;
 pub mod documents;
+pub mod nats;
 pub mod platform;
 pub mod receiver;
 pub mod role;

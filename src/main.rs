@@ -7,7 +7,7 @@ use chassis::telemetry::{self, TelemetryConfig};
 use chassis::{Env, Runtime, Shutdown};
 use clap::{Parser, Subcommand};
 use eventus::platform::{self, Settings};
-use eventus::{Error, Role, dev, doctor, documents};
+use eventus::{Error, Role, dev, doctor, documents, nats};
 
 /// A request is a hundred small allocations, and workers free what others made.
 #[global_allocator]
@@ -51,6 +51,11 @@ enum Command {
     Relay {
         #[command(subcommand)]
         command: RelayCommand,
+    },
+    /// Users of the broker
+    Nats {
+        #[command(subcommand)]
+        command: nats::Command,
     },
     /// Types of the collections for programs that use them
     Types {
@@ -124,6 +129,7 @@ async fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Config { command: ConfigCommand::Check { roles } } => check(&env, &parse_roles(&roles)?),
         Command::Doctor => doctor::run(&env).await,
         Command::Relay { command: RelayCommand::Reset } => reset_relay(&env).await,
+        Command::Nats { command } => nats::run(command, &env),
         Command::Types { command: TypesCommand::Typescript { file } } => typescript(&env, file).await,
         Command::Receive { secret, listen } => {
             let listener = tokio::net::TcpListener::bind(&listen).await;

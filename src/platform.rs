@@ -154,7 +154,7 @@ async fn wire(settings: &Settings) -> Result<Wiring, Error> {
     Ok(Wiring {
         db,
         bus,
-        signer: Signer::new(&settings.secret),
+        signer: Signer::of(&settings.fleet_secrets),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         slots,
@@ -172,7 +172,11 @@ fn services(role: Role) -> &'static [&'static str] {
             "eventus.history.v1.HistoryService",
             "eventus.imports.v1.ImportsService",
         ],
-        Role::Auth => &["eventus.auth.v1.AuthService", "eventus.accounts.v1.AccountsService"],
+        Role::Auth => &[
+            "eventus.auth.v1.AuthService",
+            "eventus.auth.v1.ApiKeyService",
+            "eventus.accounts.v1.AccountsService",
+        ],
         Role::Hooks => &["eventus.hooks.v1.HooksService"],
         Role::Analytics => &["eventus.analytics.v1.AnalyticsService"],
         Role::Webhooks => &["eventus.webhooks.v1.WebhooksService"],

@@ -114,6 +114,17 @@ struct Held {
 }
 
 impl Known {
+    /// He holds this policy, if only at some addresses.
+    pub fn holds(&self, policy: &Uuid) -> bool {
+        self.held.iter().any(|held| held.policy == *policy)
+    }
+
+    /// The same user with no more than these of his policies.
+    pub fn narrowed(mut self, policies: &[Uuid]) -> Self {
+        self.held.retain(|held| policies.contains(&held.policy));
+        self
+    }
+
     /// Who acts when he does, in a session or without.
     pub fn answer(&self, session: Option<String>, valid_until: i64) -> AuthenticateResponse {
         let everywhere = || self.held.iter().filter(|held| held.ip_access.is_empty());

@@ -1,6 +1,6 @@
-//! Authenticate: an access token, a static token or none -> who acts, from the database as it is now.
+//! Authenticate: an access token, an API key, a static token or none -> who acts, from the database as it is now.
 //!
-//! One SQL round trip either way. Nothing in an access token but user and session is believed.
+//! One SQL round trip, two for API keys. Nothing in an access token but user and session is believed.
 
 use model::{Accountability, Error as Told, ErrorCode};
 use proto::auth::v1::{AuthenticateRequest, AuthenticateResponse};
@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::access::Known;
+use crate::api_keys::{self, Held};
 use crate::session::{Chain, Standing};
 use crate::state::State;
 use crate::token::RefreshToken;
@@ -20,6 +21,11 @@ pub async fn authenticate(
     state: &State,
     request: AuthenticateRequest,
 ) -> Result<AuthenticateResponse, Error> {
+    if api_keys::looks_like(&request.token)
+        && let Some(held) = api_keys::held(state, &request.token).await?
+    {
+        return by_api_key(state, held);
+    }
     if request.token.is_empty() {
         return Ok(access::of_public(&state.db).await?.answer(None, 0));
     }
@@ -32,11 +38,27 @@ pub async fn authenticate(
     } else {
         (by_static_token(state, &request.token).await?, None, 0)
     };
-    let known = known
-        .filter(|known| known.status == "active")
-        .ok_or_else(|| Told::new(ErrorCode::InvalidCredentials))?;
+    let known = active(known)?;
     state.seen.note(known.user, state.clock.now());
     Ok(known.answer(session, valid_until))
+}
+
+fn active(known: Option<Known>) -> Result<Known, Told> {
+    let active = known.filter(|known| known.status == "active");
+    active.ok_or_else(|| Told::new(ErrorCode::InvalidCredentials))
+}
+
+fn by_api_key(state: &State, held: Held) -> Result<AuthenticateResponse, Error> {
+    let known = active(held.known)?;
+    state.seen.note(known.user, state.clock.now());
+    state.keys_seen.note(held.id, state.clock.now());
+    let ends = held.expires.map_or(0, |end| end.unix_timestamp_nanos() / 1_000_000);
+    let mut answer = known.answer(None, i64::try_from(ends).unwrap_or(i64::MAX));
+    if let Some(accountability) = &mut answer.accountability {
+        accountability.api_key = Some(held.id.to_string());
+        accountability.read_only = held.read_only;
+    }
+    Ok(answer)
 }
 
 async fn by_static_token(state: &State, token: &str) -> Result<Option<Known>, Error> {

@@ -38,6 +38,8 @@ impl std::fmt::Debug for Secret {
 pub struct Config {
     /// `SECRET`: signs access tokens; the same in all processes.
     pub secret: Secret,
+    /// `EVENTUS_ACCESS_TOKEN_KEYS`: private keys in PEM; the first signs access tokens, all verify them.
+    pub access_keys: Option<Secret>,
     /// `ACCESS_TOKEN_TTL`, 15 minutes.
     pub access_ttl: Duration,
     /// `REFRESH_TOKEN_TTL`, 7 days.
@@ -52,6 +54,8 @@ pub struct Config {
     pub hash_cost: HashCost,
     /// `AUTH_*`: single sign-on.
     pub sso: SsoConfig,
+    /// `EVENTUS_LOGIN_LIMITER_*`: how often credentials may be tried.
+    pub limits: limits::Config,
     /// Links in mails.
     pub links: LinkConfig,
     /// How mail goes out.
@@ -63,6 +67,7 @@ impl Config {
     pub fn new(secret: impl Into<String>) -> Self {
         Self {
             secret: Secret::new(secret),
+            access_keys: None,
             access_ttl: Duration::from_secs(15 * 60),
             refresh_ttl: Duration::from_secs(7 * 24 * 3600),
             session_ttl: Duration::from_secs(24 * 3600),
@@ -70,6 +75,7 @@ impl Config {
             login_stall: Duration::from_millis(500),
             hash_cost: HashCost::default(),
             sso: SsoConfig::default(),
+            limits: limits::Config::default(),
             links: LinkConfig::default(),
             mail: MailConfig::default(),
         }
@@ -81,7 +87,13 @@ impl Config {
     /// `SECRET` is missing or a value does not fit; the error names the variable.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = Self::new(env.required("SECRET")?);
+        let access_keys = env.get("EVENTUS_ACCESS_TOKEN_KEYS")?;
+        if access_keys.as_deref().is_some_and(|pem| rpc::jws::Key::from_pem(pem, "JWT").is_err()) {
+            let expected = "private keys in PEM (PKCS#8), Ed25519 or RSA of 2048 bits or more";
+            return Err(ConfigError::invalid("EVENTUS_ACCESS_TOKEN_KEYS", expected));
+        }
         Ok(Self {
+            access_keys: access_keys.map(Secret::new),
             access_ttl: env.duration("ACCESS_TOKEN_TTL", default.access_ttl)?,
             refresh_ttl: env.duration("REFRESH_TOKEN_TTL", default.refresh_ttl)?,
             session_ttl: env.duration("SESSION_COOKIE_TTL", default.session_ttl)?,
@@ -89,6 +101,7 @@ impl Config {
             login_stall: env.duration("LOGIN_STALL_TIME", default.login_stall)?,
             hash_cost: HashCost::from_env(env)?,
             sso: SsoConfig::from_env(env)?,
+            limits: limits::Config::from_env(env)?,
             links: LinkConfig::from_env(env)?,
             mail: MailConfig::from_env(env)?,
             ..default

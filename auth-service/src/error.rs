@@ -24,6 +24,9 @@ pub enum Error {
     /// Passwords and randomness.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
+    /// The keys of access tokens can't be read.
+    #[error("EVENTUS_ACCESS_TOKEN_KEYS holds no keys that can be used")]
+    AccessKeys,
     /// What the items service says of a write of a user; told as it is.
     #[error(transparent)]
     Users(#[from] model::Errors),

@@ -106,6 +106,29 @@ async fn of_user(
     Ok(())
 }
 
+/// Something happened to an API key: `api_keys.create`, `.update`, `.delete`. Neither its text nor its hash is told.
+pub async fn api_key(
+    connection: &mut PgConnection,
+    state: &State,
+    caller: &Caller,
+    action: &str,
+    key: &str,
+    payload: Option<serde_json::Value>,
+) -> Result<(), Error> {
+    const COLLECTION: &str = "directus_api_keys";
+    let version = match action {
+        "create" => 1,
+        _ => heads::changed(connection, COLLECTION, key).await?,
+    };
+    let name = EventName::new("api_keys", action);
+    let mut event = NewEvent::new(state.ids.ordered(), name, COLLECTION, key, version);
+    event.payload = payload.map(|payload| to_raw_value(&payload).map_err(Error::Payload)).transpose()?;
+    event.request_id.clone_from(&caller.request_id);
+    event.traceparent = chassis::trace::current();
+    event_store::append(connection, &[event.by(&caller.accountability)]).await?;
+    Ok(())
+}
+
 /// The first admin was made. His key is new, so this is version 1 and needs no head.
 pub async fn first_user(connection: &mut PgConnection, ids: &dyn Ids, user: Uuid) -> Result<(), Error> {
     const ITEM: &str = "SELECT (to_jsonb(u) || jsonb_build_object('password', mask, 'token',

@@ -1,20 +1,23 @@
 //! The gRPC face: one line per operation.
 
 mod accounts;
+mod api_keys;
 
 use std::sync::Arc;
 
 use proto::auth::v1::auth_service_server::AuthService;
 use proto::auth::v1::{
     AuthenticateRequest, AuthenticateResponse, BeginSsoRequest, BeginSsoResponse, ControlRequest,
-    ControlResponse, FinishSsoRequest, FinishSsoResponse, LoginRequest, LoginShareRequest, LogoutRequest,
-    LogoutResponse, ProvidersRequest, ProvidersResponse, ReadShareRequest, ReadShareResponse, RefreshRequest,
-    TokensResponse,
+    ControlResponse, FinishSsoRequest, FinishSsoResponse, GetPublicKeysRequest, GetPublicKeysResponse,
+    LoginRequest, LoginShareRequest, LogoutRequest, LogoutResponse, ProvidersRequest, ProvidersResponse,
+    ReadShareRequest, ReadShareResponse, RefreshRequest, TokensResponse,
 };
 use tonic::{Request, Response, Status};
 
 use crate::state::State;
-use crate::{Error, authenticate, control, login, logout, refresh, shares, sso};
+use crate::{Error, authenticate, control, login, logout, refresh, shares, sso, tokens};
+
+pub use api_keys::ApiKeys;
 
 pub use accounts::Accounts;
 
@@ -48,6 +51,13 @@ impl AuthService for Service {
     ) -> Result<Response<AuthenticateResponse>, Status> {
         rpc::require_process(rpc::caller(&request))?;
         answer(authenticate::authenticate(&self.0, request.into_inner()).await)
+    }
+
+    async fn get_public_keys(
+        &self,
+        _: Request<GetPublicKeysRequest>,
+    ) -> Result<Response<GetPublicKeysResponse>, Status> {
+        Ok(Response::new(GetPublicKeysResponse { json: tokens::public_keys(&self.0) }))
     }
 
     async fn control(&self, request: Request<ControlRequest>) -> Result<Response<ControlResponse>, Status> {

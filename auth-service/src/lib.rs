@@ -1,10 +1,12 @@
 //! Credentials -> accountability: logins, sessions, tokens.
 //!
 //! One file per operation (`login`, `refresh`, `logout`, `authenticate`, `control`); `sso` lets providers
-//! vouch for users, `session` holds the rule of rotation, `access` the one statement that says who holds what, `bootstrap` makes the first admin.
-//! Security: SECRET signs access tokens by HS256 and nothing else; refresh and static tokens are stored hashed.
+//! vouch for users, `session` holds the rule of rotation, `access` the one statement that says who holds what, `bootstrap`
+//! makes the first admin. Security: SECRET signs access tokens by HS256, unless private keys are given; refresh and static
+//! tokens are stored hashed.
 
 mod access;
+mod api_keys;
 mod attempts;
 mod authenticate;
 mod bootstrap;
@@ -41,6 +43,7 @@ use std::time::Duration;
 use chassis::Runtime;
 use model::{Clock, Ids};
 use proto::accounts::v1::accounts_service_server::AccountsServiceServer;
+use proto::auth::v1::api_key_service_server::ApiKeyServiceServer;
 use proto::auth::v1::auth_service_server::AuthServiceServer;
 
 pub use bootstrap::{Bootstrapped, FirstAdmin, Given, PUBLIC_POLICY, bootstrap};
@@ -88,6 +91,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         waited => waited?,
     }
     runtime.tasks.spawn("auth-last-access", write_seen(state.clone(), runtime.clone()));
+    runtime.tasks.spawn("auth-limits", keep_limits(state.clone(), runtime.clone()));
     runtime.tasks.spawn("auth-sweep", sweep(state.clone(), runtime.clone()));
     start_mail(&state, &runtime);
     let own = rpc::AuthClient::new(
@@ -99,6 +103,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
     let guard = rpc::Guard::new(links.signer, links.clock, Some(Arc::new(own)));
     let server = rpc::Server::new(guard)
         .service(AuthServiceServer::new(grpc::Service(state.clone())))
+        .service(ApiKeyServiceServer::new(grpc::ApiKeys(state.clone())))
         .service(AccountsServiceServer::new(grpc::Accounts(state.clone())))
         .face(face);
     ready.up();
@@ -128,12 +133,22 @@ fn config_is_weak(config: &Config) -> bool {
 async fn write_seen(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
     loop {
         let stopping = pause(&runtime, WRITE_SEEN).await;
-        if let Err(error) = state.seen.write(&state.db).await {
-            tracing::debug!(%error, "last access not written");
+        for seen in [&state.seen, &state.keys_seen] {
+            if let Err(error) = seen.write(&state.db).await {
+                tracing::debug!(%error, "last access not written");
+            }
         }
         if stopping {
             return Ok(());
         }
+    }
+}
+
+/// Until the last request is answered.
+async fn keep_limits(state: Arc<State>, runtime: Runtime) -> Result<(), Error> {
+    tokio::select! {
+        never = state.attempts.keep() => match never {},
+        () = runtime.shutdown.soft().cancelled() => Ok(()),
     }
 }
 

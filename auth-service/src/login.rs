@@ -36,14 +36,31 @@ pub fn count<T>(state: &State, done: &Result<T, Error>) -> &'static str {
         Ok(_) => "success",
         Err(Error::Refused(told)) if told.code.status() == 401 => "refused",
         Err(Error::Refused(told)) if told.code.status() == 400 => "invalid",
+        Err(Error::Refused(told)) if told.code == ErrorCode::RequestsExceeded => "limited",
         Err(_) => "failed",
     };
     state.logins.with_label_values(&[outcome]).inc();
     outcome
 }
 
+/// Attempts are counted by the name as it is looked for, so that no other spelling has a count of its own.
 async fn attempt(state: &State, caller: &Caller, request: LoginRequest) -> Result<TokensResponse, Error> {
-    let email = checked_email(&request.email)?;
+    let email = checked_email(&request.email)?.to_owned();
+    let (address, account) = (caller.accountability.ip.as_deref(), email.to_ascii_lowercase());
+    let attempt = state.attempts.begin(address, Some(&account), &*state.clock).await?;
+    let done = verified(state, caller, request, &email).await;
+    if matches!(&done, Err(Error::Refused(told)) if told.code.status() == 401) {
+        attempt.failed().await;
+    }
+    done
+}
+
+async fn verified(
+    state: &State,
+    caller: &Caller,
+    request: LoginRequest,
+    email: &str,
+) -> Result<TokensResponse, Error> {
     let found = candidate(&state.db, email).await?;
     let stored = found.as_ref().and_then(|user| user.password.clone());
     let fits = state.hasher.verify(request.password.clone(), stored).await?;

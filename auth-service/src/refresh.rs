@@ -24,12 +24,21 @@ enum Verdict {
     End { reason: &'static str, told: ErrorCode },
 }
 
-/// Refreshes.
+/// Refreshes, unless too many have failed from where the caller is.
 pub async fn refresh(
     state: &State,
     caller: &Caller,
     request: RefreshRequest,
 ) -> Result<TokensResponse, Error> {
+    let attempt = state.attempts.begin(caller.accountability.ip.as_deref(), None, &*state.clock).await?;
+    let done = exchanged(state, caller, request).await;
+    if matches!(&done, Err(Error::Refused(told)) if told.code.status() == 401) {
+        attempt.failed().await;
+    }
+    done
+}
+
+async fn exchanged(state: &State, caller: &Caller, request: RefreshRequest) -> Result<TokensResponse, Error> {
     let now = state.clock.now();
     let mode = Mode::of(request.session_token);
     let token = presented(&request.refresh_token)?;

@@ -30,8 +30,10 @@ pub struct State {
     pub ids: Arc<dyn Ids>,
     /// Password hashes.
     pub hasher: Hasher,
-    /// Signs access tokens.
-    pub access_key: rpc::jws::Key,
+    /// How often credentials may be tried.
+    pub attempts: limits::Attempts,
+    /// The first signs access tokens, all verify them.
+    pub access_keys: Vec<rpc::jws::Key>,
     /// Makes successors of refresh tokens.
     pub succession: Succession,
     /// Who vouches for users.
@@ -40,6 +42,8 @@ pub struct State {
     pub sealer: Sealer,
     /// Users seen since the last write of `last_access`.
     pub seen: Seen,
+    /// API keys seen since the last write of `last_used`.
+    pub keys_seen: Seen,
     /// Writes users.
     pub users: Users,
     /// Links that are mailed.
@@ -58,10 +62,11 @@ impl State {
     pub fn try_new(config: Config, links: &Links) -> Result<Self, Error> {
         Ok(Self {
             hasher: Hasher::try_new(config.hash_cost)?,
-            access_key: tokens::access_key(config.secret.expose()),
+            access_keys: tokens::access_keys(&config)?,
             succession: Succession::new(config.secret.expose()),
             providers: Providers::new(&config.sso),
             sealer: Sealer::try_new(config.secret.expose())?,
+            attempts: limits::Attempts::new(&config.limits),
             users: Users::new(links.items.clone(), links.signer.clone(), links.clock.clone()),
             links: Mailed::new(config.secret.expose()),
             post: Post::try_new(&config)?,
@@ -70,10 +75,11 @@ impl State {
             bus: links.bus.clone(),
             clock: links.clock.clone(),
             ids: links.ids.clone(),
-            seen: Seen::default(),
+            seen: Seen::of_users(),
+            keys_seen: Seen::of_keys(),
             logins: metrics::counter(
                 "eventus_logins_total",
-                "Logins by outcome: success, refused, invalid (request), failed (not decided).",
+                "Logins by outcome: success, refused, limited, invalid (request), failed (not decided).",
                 &["outcome"],
             ),
         })

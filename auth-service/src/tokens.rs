@@ -1,4 +1,4 @@
-//! Access tokens: JWT (HS256 by `SECRET`, no other algorithm) with Directus's claims and the session they live by.
+//! Access tokens: JWT (HS256 by `SECRET`, or by private keys; the key says the algorithm) with Directus's claims and the session they live by.
 //!
 //! Role and rights in the claims are for the client's eyes: who acts is read from the database each time.
 
@@ -21,6 +21,7 @@ use crate::token::RefreshToken;
 use crate::{Config, Error};
 
 const ISSUER: &str = "directus";
+const TYPE: &str = "JWT";
 
 /// How the client keeps its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +134,7 @@ fn signed(
         iss: ISSUER.to_owned(),
     };
     Ok(TokensResponse {
-        access_token: jws::sign(&state.access_key, &claims).map_err(rpc::Error::from)?,
+        access_token: jws::sign(signing(state)?, &claims).map_err(rpc::Error::from)?,
         refresh_token: refresh.as_str().to_owned(),
         expires: model::milliseconds(lifetime),
         refresh_expires: model::milliseconds(mode.refresh_lifetime(&state.config)),
@@ -147,7 +148,7 @@ fn signed(
 /// another algorithm or of another issuer.
 pub fn read(state: &State, text: &str, now: OffsetDateTime) -> Result<Claims, Told> {
     let expected = Expected { now, issuer: Some(ISSUER), audience: None };
-    jws::verify(&state.access_key, text, &expected).map_err(|error| {
+    jws::verify_by(&state.access_keys, text, &expected).map_err(|error| {
         Told::new(match error {
             jws::Error::Expired => ErrorCode::TokenExpired,
             jws::Error::Signature => ErrorCode::InvalidCredentials,
@@ -156,9 +157,23 @@ pub fn read(state: &State, text: &str, now: OffsetDateTime) -> Result<Claims, To
     })
 }
 
-/// The key that access tokens are signed with: `SECRET` itself, as existing consumers expect.
-pub fn access_key(secret: &str) -> Key {
-    Key::new(secret.as_bytes(), "JWT")
+/// The keys of access tokens: private ones where they are given, and `SECRET` itself, as existing consumers expect.
+/// Tokens that it has signed are good to their end also when others sign now.
+pub fn access_keys(config: &Config) -> Result<Vec<Key>, Error> {
+    let given = config.access_keys.as_ref().map(|pem| Key::from_pem(pem.expose(), TYPE)).transpose();
+    let mut keys = given.map_err(|_| Error::AccessKeys)?.unwrap_or_default();
+    keys.push(Key::new(config.secret.expose().as_bytes(), TYPE));
+    Ok(keys)
+}
+
+/// The public parts of these keys for others who verify, as JSON (RFC 7517). `SECRET` is not among them.
+pub fn public_keys(state: &State) -> String {
+    let keys: Vec<serde_json::Value> = state.access_keys.iter().filter_map(Key::jwk).collect();
+    serde_json::json!({ "keys": keys }).to_string()
+}
+
+fn signing(state: &State) -> Result<&Key, Error> {
+    state.access_keys.first().ok_or(Error::AccessKeys)
 }
 
 /// Whether a text is to be judged as a JWT: three parts, the first of them a JSON object. Any other text may be a

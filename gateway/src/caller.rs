@@ -71,7 +71,11 @@ impl FromRequestParts<Gateway> for Caller {
                 })?
             }
         };
-        Ok(describe(&identity, parts, gateway))
+        let caller = describe(&identity, parts, gateway);
+        if let (Some(limits), Some(user)) = (&gateway.limits, caller.accountability.user) {
+            limits.user(user, &*gateway.clock).await?;
+        }
+        Ok(caller)
     }
 }
 

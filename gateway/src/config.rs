@@ -6,6 +6,7 @@ mod cross_origin;
 use std::time::Duration;
 
 use chassis::{ConfigError, Env};
+use http::HeaderValue;
 
 pub use cookies::{CookieConfig, SameSite};
 pub use cross_origin::{CorsConfig, CorsOrigin};
@@ -37,6 +38,10 @@ pub struct Config {
     pub streams: usize,
     /// `QUERY_LIMIT_DEFAULT`, 100, and `QUERY_LIMIT_MAX`, -1: what `/server/info` says of them; items keeps to them.
     pub query_limits: (i64, i64),
+    /// `HSTS_*`: what `Strict-Transport-Security` says; `None`: nothing.
+    pub transport: Option<HeaderValue>,
+    /// `RATE_LIMITER_*`, `EVENTUS_RATE_LIMITER_*`: nothing is limited by default.
+    pub limits: ::limits::Config,
     /// `EVENTUS_TOKEN_CACHE_SIZE`, 10000: tokens whose accountability is remembered.
     pub tokens: usize,
 }
@@ -81,6 +86,8 @@ impl Config {
             connections: positive(env, "EVENTUS_HTTP_CONNECTIONS", 8_192)?,
             streams: env.parse("EVENTUS_SSE_CONNECTIONS", 256)?,
             query_limits: (env.parse("QUERY_LIMIT_DEFAULT", 100)?, env.parse("QUERY_LIMIT_MAX", -1)?),
+            transport: transport(env)?,
+            limits: ::limits::Config::from_env(env)?,
             tokens: positive(env, "EVENTUS_TOKEN_CACHE_SIZE", 10_000)?,
             public_url,
         })
@@ -98,6 +105,15 @@ impl Config {
 fn positive(env: &Env, key: &str, default: usize) -> Result<usize, ConfigError> {
     let number = env.parse(key, default)?;
     if number == 0 { Err(ConfigError::invalid(key, "a number above 0")) } else { Ok(number) }
+}
+
+fn transport(env: &Env) -> Result<Option<HeaderValue>, ConfigError> {
+    let age: u32 = env.parse("HSTS_MAX_AGE", 15_552_000)?;
+    let all = if env.flag("HSTS_INCLUDE_SUB_DOMAINS", true)? { "; includeSubDomains" } else { "" };
+    let preload = if env.flag("HSTS_PRELOAD", false)? { "; preload" } else { "" };
+    let wanted = env.flag("HSTS_ENABLED", false)?;
+    // Digits and these words always fit.
+    Ok(HeaderValue::try_from(format!("max-age={age}{all}{preload}")).ok().filter(|_| wanted))
 }
 
 fn trust_proxy(env: &Env) -> Result<TrustProxy, ConfigError> {

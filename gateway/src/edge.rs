@@ -3,6 +3,7 @@
 mod conditional;
 mod redact;
 mod request_id;
+mod shield;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
 use crate::answer;
+use crate::client::{self, Peer};
 use crate::failure::Failure;
 use crate::routes::imports;
 use crate::state::Gateway;
@@ -81,10 +83,25 @@ pub async fn surround(State(gateway): State<Gateway>, mut request: Request, next
     let mut response = if preflight {
         answer::empty()
     } else {
-        limited(seen.limit(&gateway), next.run(request)).instrument(span.clone()).await
+        let work = within_limits(&gateway, request, next);
+        limited(seen.limit(&gateway), work).instrument(span.clone()).await
     };
     gateway.cors.apply(seen.origin.as_ref(), preflight, response.headers_mut());
     finish(&gateway, &seen, &span, &mut response);
+    response
+}
+
+/// The route's answer, if its client has not asked too often.
+async fn within_limits(gateway: &Gateway, request: Request, next: Next) -> Response {
+    let Some(limits) = &gateway.limits else { return next.run(request).await };
+    let peer = request.extensions().get::<Peer>();
+    let address = client::address_of(request.headers(), peer, gateway.config.trust_proxy);
+    let Some(verdict) = limits.request(address).await else { return next.run(request).await };
+    let mut response = match verdict.refusal(&*gateway.clock) {
+        Ok(()) => next.run(request).await,
+        Err(error) => Failure::from(error).into_response(),
+    };
+    crate::limits::tell(&verdict, response.headers_mut());
     response
 }
 
@@ -103,6 +120,7 @@ fn finish(gateway: &Gateway, seen: &Seen, span: &Span, response: &mut Response) 
     seen.asked.answer(response);
     let status = response.status();
     let headers = response.headers_mut();
+    shield::put(gateway.config.transport.as_ref(), headers);
     headers.insert(&X_POWERED_BY, HeaderValue::from_static("Eventus"));
     if let Ok(id) = HeaderValue::from_str(&seen.id.0) {
         headers.insert(&X_REQUEST_ID, id);

@@ -16,6 +16,7 @@ mod document;
 mod edge;
 mod export;
 mod failure;
+mod limits;
 mod listen;
 mod origin;
 mod path;
@@ -86,9 +87,10 @@ pub async fn run(
         runtime.tasks.drain().await;
         done
     };
-    // Tokens are looked after until the last request is answered.
+    // Tokens and limits are looked after until the last request is answered.
     tokio::select! {
         done = work => done.map_err(Error::from),
+        never = gateway.keep_limits() => match never {},
         never = gateway.authenticator.keep_fresh(&gateway.bus, known) => match never {},
     }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod analytics;
+mod api_keys;
 mod auth;
 mod collections;
 mod events;
@@ -96,7 +97,11 @@ fn definitions() -> Router<Gateway> {
 }
 
 fn people() -> Router<Gateway> {
+    let api_key = get(api_keys::read).patch(api_keys::update).delete(api_keys::delete);
     Router::new()
+        .route("/api-keys", only(get(api_keys::list).post(api_keys::create), "GET,HEAD,POST"))
+        .route("/api-keys/{id}", only(api_key, "GET,HEAD,PATCH,DELETE"))
+        .route("/.well-known/jwks.json", only(get(auth::public_keys), "GET,HEAD"))
         .route("/auth", only(get(auth::providers), "GET,HEAD"))
         .route("/auth/login", only(post(auth::login), "POST"))
         .route("/auth/login/{provider}", only(get(auth::sso::begin), "GET,HEAD"))

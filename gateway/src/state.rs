@@ -7,6 +7,7 @@ use chassis::metrics::{self, HistogramVec, IntCounterVec, IntGauge};
 use model::{Clock, Ids};
 use proto::accounts::v1::accounts_service_client::AccountsServiceClient;
 use proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
+use proto::auth::v1::api_key_service_client::ApiKeyServiceClient;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::events::v1::events_service_client::EventsServiceClient;
 use proto::history::v1::history_service_client::HistoryServiceClient;
@@ -27,6 +28,7 @@ use crate::authenticate::Authenticator;
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::cors::Cors;
+use crate::limits::Limits;
 use crate::queries::Queries;
 use crate::routes::server::{Health, Project};
 use crate::{Links, origin};
@@ -42,6 +44,8 @@ pub struct Gateway {
 pub struct Inner {
     pub config: Config,
     pub cors: Cors,
+    /// `None`: requests are not limited.
+    pub limits: Option<Limits>,
     /// Origin of `PUBLIC_URL`, when it is a whole URL.
     pub public_origin: Option<String>,
     pub bus: bus::Bus,
@@ -122,6 +126,7 @@ impl Gateway {
         let authenticator = Authenticator::new(auth.clone(), signer.clone(), clock.clone(), config.tokens);
         let inner = Inner {
             cors: Cors::new(config.cors.clone()),
+            limits: Limits::of(&config.limits),
             public_origin: origin::of_url(&config.public_url),
             streams: Arc::new(Semaphore::new(config.streams)),
             metrics: Metrics::new(),
@@ -140,6 +145,14 @@ impl Gateway {
         Self { inner: Arc::new(inner) }
     }
 
+    /// Holds what limits are kept in, for as long as it is polled.
+    pub async fn keep_limits(&self) -> std::convert::Infallible {
+        match &self.limits {
+            Some(limits) => limits.keep().await,
+            None => std::future::pending().await,
+        }
+    }
+
     clients! {
         /// Items.
         items ItemsServiceClient items,
@@ -153,6 +166,8 @@ impl Gateway {
         imports ImportsServiceClient items,
         /// Logins.
         auth AuthServiceClient auth,
+        /// Keys for programs.
+        api_keys ApiKeyServiceClient auth,
         /// What people do with their accounts.
         accounts AccountsServiceClient auth,
         /// Runs of hooks.

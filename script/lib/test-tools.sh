@@ -49,6 +49,13 @@ ensure_kubectl() {
   say "kubectl $(kubectl_version "$bin/kubectl") ($bin/kubectl)"
 }
 
+# The shared limits are tested on a Redis that each test starts for itself.
+ensure_redis() {
+  [ -x "$bin/redis-server" ] || command -v redis-server >/dev/null ||
+    apt_install "the limits that a fleet shares are tested on Redis" redis-server
+  say "redis-server $(first_version "$("$(command -v "$bin/redis-server" || command -v redis-server)" --version)")"
+}
+
 # The packages of python.txt in $bin/python, and $bin/python3 which sees them.
 ensure_python_packages() {
   local stamp wanted

@@ -12,6 +12,7 @@ use crate::role::Role;
 pub struct Settings {
     pub(super) roles: BTreeSet<Role>,
     pub(super) secret: String,
+    pub(super) fleet_secrets: Vec<String>,
     pub(super) db: Option<db::Config>,
     pub(super) bus: bus::Config,
     pub(super) grpc: Option<String>,
@@ -40,8 +41,10 @@ impl Settings {
         let urls = urls.map(|(role, key)| Ok((role, env.get(key)?))).collect::<Result<_, ConfigError>>()?;
         know_all(env);
         let default_grpc = dev.then(|| "127.0.0.1:9090".to_owned());
+        let secret = env.required("SECRET")?;
         Ok(Self {
-            secret: env.required("SECRET")?,
+            fleet_secrets: fleet_secrets(env, &secret)?,
+            secret,
             db: needs_db.then(|| db::Config::from_env(env)).transpose()?,
             bus: bus::Config::from_env(env)?,
             grpc: env.get("EVENTUS_GRPC_LISTEN")?.or(default_grpc),
@@ -66,6 +69,18 @@ impl Settings {
     pub fn grace(&self) -> Duration {
         self.grace
     }
+}
+
+/// What signs calls between processes: the first signs, all verify.
+fn fleet_secrets(env: &Env, secret: &str) -> Result<Vec<String>, ConfigError> {
+    let given = env.list("EVENTUS_FLEET_SECRETS")?;
+    if given.iter().any(|one| one.len() < 32) {
+        return Err(ConfigError::invalid(
+            "EVENTUS_FLEET_SECRETS",
+            "texts of 32 characters or more, between commas",
+        ));
+    }
+    Ok(if given.is_empty() { vec![secret.to_owned()] } else { given })
 }
 
 /// Settings of roles that don't run here are known too: a fleet shares one set of them.

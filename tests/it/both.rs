@@ -2,6 +2,7 @@
 //! role. A test starts its fleet in `shape!()`.
 
 mod accounts;
+mod api_keys;
 mod attacks;
 mod conditional;
 mod cursors;
@@ -14,11 +15,14 @@ mod export;
 mod faults;
 mod geometry;
 pub mod grpc;
+mod headers;
 mod history;
 mod http_errors;
 mod http_wire;
 mod imports;
 mod items;
+mod keys;
+mod limits;
 mod lives;
 mod lost_updates;
 mod nested;

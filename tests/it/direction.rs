@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Rooms from the bottom to the top; a room uses rooms below its own line only.
 const FLOORS: [&[&str]; 5] = [
     &["model", "chassis", "proto"],
-    &["query", "access", "bus", "db", "outbound", "secrets", "embedded"],
+    &["query", "access", "bus", "db", "outbound", "secrets", "limits", "embedded"],
     &["planner", "rpc", "event-store", "due"],
     &[
         "gateway",
@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 5] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("chassis", "model")];
 
 /// What a room must never use.
-const FORBIDDEN: [(&str, &[&str]); 15] = [
+const FORBIDDEN: [(&str, &[&str]); 16] = [
     ("proto", &["model"]),
     ("model", &["tokio", "sqlx", "tonic", "async-nats"]),
     ("query", &["tokio", "sqlx", "tonic", "async-nats"]),
@@ -39,6 +39,7 @@ const FORBIDDEN: [(&str, &[&str]); 15] = [
     ("due", &["tonic", "async-nats"]),
     ("outbound", &["sqlx", "tonic", "async-nats"]),
     ("secrets", &["sqlx", "tonic", "async-nats"]),
+    ("limits", &["sqlx", "tonic", "async-nats"]),
     ("chassis", &["sqlx", "async-nats"]),
     ("embedded", &["sqlx", "tonic"]),
     ("gateway", &["sqlx", "db", "event-store"]),

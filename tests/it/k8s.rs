@@ -274,3 +274,18 @@ fn mounted(pod: &Value) -> BTreeSet<String> {
     }
     paths
 }
+
+/// With a NATS user for each process, each reads the address with its own password and no other.
+#[test]
+fn each_process_may_have_its_own_nats_user() {
+    let objects = render_valid("../tests/fixtures/k8s-nats-users");
+    let deployments: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "Deployment").collect();
+    assert_eq!(deployments.len(), 7);
+    for deployment in deployments {
+        let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array().unwrap();
+        let nats = volumes.iter().find(|volume| volume["name"] == "nats").unwrap();
+        let key = format!("{}.url", name(deployment));
+        assert_eq!(nats["secret"]["items"], json!([{"key": key, "path": "url"}]));
+        assert!(volumes.iter().any(|volume| volume["name"] == "signing"));
+    }
+}

@@ -8,6 +8,7 @@ mod api;
 mod dev;
 mod direction;
 mod example;
+mod fleet;
 mod k8s;
 mod kills;
 mod replicas;

@@ -47,6 +47,8 @@ macro_rules! shape {
 pub struct Options {
     /// More settings for every process.
     pub env: Vec<(String, String)>,
+    /// The folder that `eventus nats users` wrote: each process of a fleet of several comes to the broker as itself.
+    pub broker: Option<PathBuf>,
 }
 
 impl Options {
@@ -112,7 +114,10 @@ impl World {
 
     /// A fleet on a database that is there already, just started.
     pub async fn unready(shape: Shape, options: Options, database: testkit::TestDatabase) -> Self {
-        let nats = testkit::Nats::start().await;
+        let nats = match &options.broker {
+            Some(folder) => testkit::Nats::start_with_users(&broker_users(folder)).await,
+            None => testkit::Nats::start().await,
+        };
         let mut ports = Ports::new();
         let http = ports.next();
         let mut shared = settings(&database, &nats, http);
@@ -134,11 +139,17 @@ impl World {
         };
         let mut shared: Vec<(String, String)> = shared.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         shared.retain(|(key, _)| options.env.iter().all(|(other, _)| other != key));
-        shared.extend(options.env);
+        shared.extend(options.env.iter().cloned());
+        let (broker, port) = (options.broker, nats.port());
         let processes = sets.into_iter().map(|(roles, grpc)| {
             let admin = ports.next();
             let mut env = shared.clone();
             env.push(("EVENTUS_ADMIN_LISTEN".to_owned(), admin.to_string()));
+            if let Some(folder) = &broker {
+                let address = std::fs::read_to_string(folder.join(format!("{roles}.url"))).unwrap();
+                let here = format!("@127.0.0.1:{port}");
+                env.push(("NATS_URL".to_owned(), address.replace("@127.0.0.1:4222", &here)));
+            }
             if roles != "gateway" && roles != "cdn-purge" {
                 env.push(("EVENTUS_GRPC_LISTEN".to_owned(), grpc.to_string()));
             }
@@ -177,7 +188,8 @@ impl World {
         process.child = Some(child);
     }
 
-    /// One more process beside the others, with all roles; gives its HTTP door, without waiting for it.
+    /// One more process that does what the first one does (all roles, or the gateway); gives its HTTP door, without
+    /// waiting for it.
     pub fn replica(&mut self) -> Api {
         let mut ports = Ports::new();
         let (http, admin, grpc) = (ports.next(), ports.next(), ports.next());
@@ -190,9 +202,17 @@ impl World {
             env.retain(|(name, _)| name != key);
             env.push((key.to_owned(), value));
         }
-        self.processes.push(Process { roles: "all".to_owned(), admin, env, child: None });
+        let roles = self.processes[0].roles.clone();
+        self.processes.push(Process { roles, admin, env, child: None });
         self.spawn(self.processes.len() - 1);
         Api::new(format!("http://{http}"), Some(TOKEN))
+    }
+
+    /// What a process is told from its next start on.
+    pub fn set(&mut self, index: usize, key: &str, value: impl Into<String>) {
+        let env = &mut self.processes[index].env;
+        env.retain(|(name, _)| name != key);
+        env.push((key.to_owned(), value.into()));
     }
 
     /// kill -9 of a process.
@@ -329,6 +349,14 @@ impl Drop for World {
             }
         }
     }
+}
+
+/// The users in the file that the server is to include.
+fn broker_users(folder: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("users.conf")).unwrap();
+    let (_, users) = text.split_once("users: ").unwrap();
+    let users: Vec<serde_json::Value> = serde_json::from_str(users).unwrap();
+    users.iter().map(serde_json::Value::to_string).collect()
 }
 
 /// What all processes of a world are told.

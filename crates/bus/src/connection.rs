@@ -12,7 +12,7 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Notify;
 
-use crate::{Config, Error, config};
+use crate::{Config, Error, config, users};
 
 /// The oldest server that does what we rely on. 2.9 silently ignores `filter_subjects`.
 const MINIMUM: (u32, u32, &str) = (2, 12, "2.12.0");
@@ -77,7 +77,10 @@ impl Bus {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let options = match (servers[0].username(), servers[0].password()) {
             (Some(user), Some(password)) => {
-                options(name, notice.clone()).user_and_password(decoded(user), decoded(password))
+                let user = decoded(user);
+                // Answers come where nobody else may listen.
+                let options = options(name, notice.clone()).custom_inbox_prefix(users::inbox(&user));
+                options.user_and_password(user, decoded(password))
             }
             (Some(token), None) => options(name, notice.clone()).token(decoded(token)),
             (None, _) => options(name, notice.clone()),

@@ -13,6 +13,7 @@ mod ping;
 mod publisher;
 pub mod subject;
 pub mod topology;
+pub mod users;
 
 pub use config::Config;
 pub use connection::{Bus, State};

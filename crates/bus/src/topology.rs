@@ -30,6 +30,7 @@ pub const SUBJECTS: &[&str] = &[
     "roles.>",
     "policies.>",
     "access.>",
+    "api_keys.>",
     "permissions.>",
     "settings.>",
     "flows.>",

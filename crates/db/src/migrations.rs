@@ -47,6 +47,7 @@ migrations! {
     11 "0011_imports",
     12 "0012_erasure",
     14 "0014_accounts",
+    15 "0015_api_keys",
     16 "0016_share_attempts",
 }
 

@@ -49,6 +49,8 @@ pub struct Options {
     pub patience: Duration,
     /// More lines for the configuration file.
     pub extra: String,
+    /// More users beside the one that may do everything, each as the server takes it.
+    pub users: Vec<String>,
 }
 
 impl Options {
@@ -60,6 +62,7 @@ impl Options {
             sync_interval: SyncInterval::Server,
             patience: Duration::from_secs(60),
             extra: String::new(),
+            users: Vec::new(),
         }
     }
 }

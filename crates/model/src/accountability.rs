@@ -25,6 +25,10 @@ pub struct Accountability {
     pub process: Option<String>,
     /// The session the credential belongs to (hash of its refresh token), when there is one.
     pub session: Option<String>,
+    /// He may change nothing, whatever his policies say.
+    pub read_only: bool,
+    /// The API key by which he calls: it stands for no login, so nothing that opens one is done by it.
+    pub api_key: Option<Uuid>,
     /// Client address, never on the bus.
     pub ip: Option<String>,
     /// Client's `User-Agent`, never on the bus.

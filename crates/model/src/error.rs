@@ -1,7 +1,11 @@
 //! The one error table: Directus's code, HTTP status, gRPC code and extension fields.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 macro_rules! codes {
     ($($name:ident $code:literal $status:literal $grpc:literal $message:literal),+ $(,)?) => {
@@ -197,6 +201,19 @@ impl Error {
             .with_message(format!("Service \"{service}\" is unavailable."))
             .with("service", service);
         error.retry_after = Some(1);
+        error
+    }
+
+    /// 429: `limit` of so many is used up, and nothing is to be had for `wait`.
+    pub fn requests_exceeded(limit: u32, wait: Duration, now: OffsetDateTime) -> Self {
+        let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let reset = (now.to_offset(UtcOffset::UTC) + wait).format(form).unwrap_or_default();
+        let seconds = wait.as_millis().div_ceil(1_000).max(1);
+        let mut error = Self::new(ErrorCode::RequestsExceeded)
+            .with_message(format!("Too many requests, retry after {seconds}s."))
+            .with("limit", limit)
+            .with("reset", reset);
+        error.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
         error
     }
 

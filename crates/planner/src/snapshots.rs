@@ -27,6 +27,7 @@ pub(crate) fn stamp() -> Stamp {
         batch_id: Uuid::from_u128(8),
         first_index: 0,
         silent: false,
+        by_key: false,
         now: OffsetDateTime::UNIX_EPOCH,
         once: None,
         each: Vec::new(),

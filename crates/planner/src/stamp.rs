@@ -45,6 +45,8 @@ pub struct Stamp {
     pub first_index: usize,
     /// Hooks, flows and webhooks are to skip it.
     pub silent: bool,
+    /// It is done by an API key with less than every right: nobody's way of coming in is changed by it.
+    pub by_key: bool,
     /// The instant for `date-created` and `date-updated`.
     pub now: OffsetDateTime,
     /// The one statement is the whole write, and keeps its answer under this key.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tonic::Status;
 
-use crate::Caller;
 use crate::guard::{Method, direct};
+use crate::{Caller, status};
 
 type Work<Q, A> = dyn Fn(Caller, Q) -> BoxFuture<'static, Result<A, Status>> + Send + Sync;
 
@@ -33,6 +33,9 @@ impl<Q: 'static, A: 'static> Direct<Q, A> {
     /// # Errors
     /// Those of the method; INTERNAL when it panics.
     pub async fn call(&self, caller: Caller, message: Q) -> Result<A, Status> {
+        if !self.method.admits(&caller.accountability) {
+            return Err(status(model::Error::forbidden().into()));
+        }
         direct(self.method, (self.work)(caller, message)).await
     }
 }

@@ -86,14 +86,19 @@ impl Guard {
         request: Request<Body>,
     ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        if let Some(outgoing) = parts.extensions.remove::<Outgoing>() {
+        let caller = match parts.extensions.remove::<Outgoing>() {
             // It never left the process.
-            parts.extensions.insert(outgoing.caller);
-        } else if !method.free {
-            match self.inner.identify(&parts).await {
-                Ok(caller) => drop(parts.extensions.insert(caller)),
-                Err(error) => return status(error.into()).into_http(),
+            Some(outgoing) => Some(Ok(outgoing.caller)),
+            None if method.free => None,
+            None => Some(self.inner.identify(&parts).await),
+        };
+        match caller {
+            Some(Ok(caller)) if method.admits(&caller.accountability) => {
+                parts.extensions.insert(caller);
             }
+            Some(Ok(_)) => return status(model::Error::forbidden().into()).into_http(),
+            Some(Err(error)) => return status(error.into()).into_http(),
+            None => {}
         }
         match routes.call(Request::from_parts(parts, body)).await {
             Ok(response) => response,

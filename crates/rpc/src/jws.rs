@@ -1,17 +1,19 @@
-//! Compact JWS (RFC 7515) with HMAC-SHA256 and nothing else.
+//! Compact JWS (RFC 7515), signed by one key and verified by several, so that keys can be changed while tokens live.
 //!
 //! The key says algorithm and type, the token has no say: `none`, other algorithms and tokens made for another
 //! purpose are refused.
 
+mod key;
 #[cfg(test)]
 mod tests;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use ring::hmac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+pub use key::{Key, NoKeys};
 
 /// Longest token that is looked at, in bytes.
 const LONGEST: usize = 16 * 1024;
@@ -48,21 +50,6 @@ pub enum Error {
     /// The claims are no JSON object, or not the expected one.
     #[error("claims don't fit")]
     Claims,
-}
-
-/// A secret, with the one algorithm and the one type that it is good for.
-#[derive(Clone)]
-pub struct Key {
-    key: hmac::Key,
-    typ: String,
-    /// The encoded header, with its dot.
-    header: String,
-}
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("typ", &self.typ).finish_non_exhaustive()
-    }
 }
 
 /// What else a token must fulfil. `exp` is always demanded.
@@ -105,18 +92,6 @@ enum Audience {
     Many(Vec<String>),
 }
 
-impl Key {
-    /// A key of these bytes for tokens whose header says `typ` (`JWT` for access tokens).
-    pub fn new(secret: &[u8], typ: &str) -> Self {
-        let header = serde_json::json!({ "alg": "HS256", "typ": typ }).to_string();
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
-            typ: typ.to_owned(),
-            header: format!("{}.", BASE64.encode(header)),
-        }
-    }
-}
-
 /// The signed token of these claims. Put `exp` in them: `verify` wants it.
 ///
 /// # Errors
@@ -126,10 +101,47 @@ pub fn sign<C: Serialize>(key: &Key, claims: &C) -> Result<String, Error> {
     let mut token = String::with_capacity(key.header.len() + payload.len() * 4 / 3 + 48);
     token.push_str(&key.header);
     BASE64.encode_string(&payload, &mut token);
-    let tag = hmac::sign(&key.key, token.as_bytes());
+    let tag = key.sign(token.as_bytes())?;
     token.push('.');
-    BASE64.encode_string(tag.as_ref(), &mut token);
+    BASE64.encode_string(tag, &mut token);
     Ok(token)
+}
+
+/// The claims of a token that one of these keys has signed: the one whose name it bears, or of those without a name
+/// whichever it was.
+///
+/// # Errors
+/// Why it is refused; of several keys what the last one says.
+pub fn verify_by<C: DeserializeOwned>(
+    keys: &[Key],
+    token: &str,
+    expected: &Expected<'_>,
+) -> Result<C, Error> {
+    let kid = kid(token)?;
+    let mut refused = Error::Signature;
+    for key in keys.iter().filter(|key| key.kid == kid) {
+        match verify(key, token, expected) {
+            Err(Error::Signature) => {}
+            Err(other) => refused = other,
+            verified => return verified,
+        }
+    }
+    Err(refused)
+}
+
+/// The name of the key that a token claims to be signed by.
+fn kid(token: &str) -> Result<Option<String>, Error> {
+    #[derive(Deserialize)]
+    struct Named {
+        kid: Option<String>,
+    }
+    if token.len() > LONGEST {
+        return Err(Error::Malformed);
+    }
+    let (header, _) = token.split_once('.').ok_or(Error::Malformed)?;
+    let header = BASE64.decode(header).map_err(|_| Error::Malformed)?;
+    let header: Named = serde_json::from_slice(&header).map_err(|_| Error::Malformed)?;
+    Ok(header.kid)
 }
 
 /// The claims of a token, if everything about it is right. The signature is checked before anything in the claims
@@ -145,7 +157,7 @@ pub fn verify<C: DeserializeOwned>(key: &Key, token: &str, expected: &Expected<'
     }
     check_header(key, header)?;
     let tag = BASE64.decode(tag).map_err(|_| Error::Malformed)?;
-    hmac::verify(&key.key, signed.as_bytes(), &tag).map_err(|_| Error::Signature)?;
+    key.verify(signed.as_bytes(), &tag)?;
     let payload = BASE64.decode(payload).map_err(|_| Error::Malformed)?;
     check_claims(&payload, expected)?;
     serde_json::from_slice(&payload).map_err(|_| Error::Claims)
@@ -158,7 +170,7 @@ fn check_header(key: &Key, header: &str) -> Result<(), Error> {
     // Others may order or space it differently.
     let header = BASE64.decode(header).map_err(|_| Error::Malformed)?;
     let header: Header<'_> = serde_json::from_slice(&header).map_err(|_| Error::Malformed)?;
-    if header.alg != "HS256" || header.crit.is_some() {
+    if header.alg != key.alg || header.crit.is_some() {
         return Err(Error::Algorithm);
     }
     if header.typ != Some(key.typ.as_str()) {

@@ -13,10 +13,10 @@ use crate::{Error, jws};
 const LIFETIME: i64 = 60;
 const AUDIENCE: &str = "eventus";
 
-/// Signs and verifies accountabilities with a key derived from the fleet's `SECRET`.
+/// Signs and verifies accountabilities with keys derived from the fleet's secrets: the first signs, all verify.
 #[derive(Debug, Clone)]
 pub struct Signer {
-    key: Arc<jws::Key>,
+    keys: Arc<[jws::Key]>,
 }
 
 #[derive(Serialize)]
@@ -33,11 +33,20 @@ struct Incoming {
 }
 
 impl Signer {
-    /// The signer of everyone who knows this secret. Its key is derived, so that it can sign nothing else.
+    /// The signer of everyone who knows this secret.
     pub fn new(secret: &str) -> Self {
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        let derived = hmac::sign(&secret, b"eventus accountability v1");
-        Self { key: Arc::new(jws::Key::new(derived.as_ref(), "acc")) }
+        Self::of(&[secret])
+    }
+
+    /// The signer of a fleet that is on its way from one secret to another. Keys are derived, so that they can sign
+    /// nothing else. Without a secret nothing can be signed or verified.
+    pub fn of(secrets: &[impl AsRef<str>]) -> Self {
+        let derived = |secret: &str| {
+            let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+            let derived = hmac::sign(&secret, b"eventus accountability v1");
+            jws::Key::new(derived.as_ref(), "acc")
+        };
+        Self { keys: secrets.iter().map(|secret| derived(secret.as_ref())).collect() }
     }
 
     /// Good for 60 seconds from `now`.
@@ -46,13 +55,13 @@ impl Signer {
         let claims = Outgoing { aud: AUDIENCE, iat, exp: iat + LIFETIME, acc: accountability };
         // An Accountability is strings, numbers and lists: JSON can always be made of it. Were it not so, the
         // empty token is refused by everyone.
-        jws::sign(&self.key, &claims).unwrap_or_default()
+        self.keys.first().and_then(|key| jws::sign(key, &claims).ok()).unwrap_or_default()
     }
 
     /// The accountability, if someone with our secret signed it less than 60 seconds ago.
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Accountability, Error> {
         let expected = jws::Expected { now, issuer: None, audience: Some(AUDIENCE) };
-        let claims: Incoming = jws::verify(&self.key, token, &expected)?;
+        let claims: Incoming = jws::verify_by(&self.keys, token, &expected)?;
         Ok(claims.acc)
     }
 }
@@ -87,6 +96,28 @@ mod tests {
         assert_eq!(why(signer.verify("", NOW)), jws::Error::Malformed);
     }
 
+    /// Every step of a rotation, beside the one before it and the one after it.
+    #[test]
+    fn a_fleet_changes_its_secret_without_a_refused_call() {
+        let acts = Accountability::process("gateway");
+        let steps: [&[&str]; 4] = [&["old"], &["old", "new"], &["new", "old"], &["new"]];
+        let fleet = steps.map(Signer::of);
+        for (index, one) in fleet.iter().enumerate() {
+            let token = one.sign(&acts, NOW);
+            for (other_index, other) in fleet.iter().enumerate() {
+                let verified = other.verify(&token, NOW);
+                if index.abs_diff(other_index) <= 1 {
+                    assert_eq!(verified.unwrap(), acts, "{index} {other_index}");
+                }
+            }
+        }
+        let token = fleet[0].sign(&acts, NOW);
+        assert_eq!(why(fleet[3].verify(&token, NOW)), jws::Error::Signature);
+        assert_eq!(why(fleet[1].verify(&token, NOW + Duration::seconds(60))), jws::Error::Expired);
+        let none: [&str; 0] = [];
+        assert!(Signer::of(&none).verify(&Signer::of(&none).sign(&acts, NOW), NOW).is_err());
+    }
+
     #[test]
     fn a_token_for_another_purpose_is_none() {
         // Same secret text, not derived: an access token of the auth service.
@@ -96,7 +127,7 @@ mod tests {
         // The right key, but meant for somebody else.
         let signer = Signer::new("secret");
         let claims = serde_json::json!({ "exp": 1_000, "aud": "others", "acc": { "admin": true } });
-        let token = jws::sign(&signer.key, &claims).unwrap();
+        let token = jws::sign(&signer.keys[0], &claims).unwrap();
         assert_eq!(why(signer.verify(&token, NOW)), jws::Error::Audience);
     }
 }

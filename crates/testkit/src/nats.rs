@@ -25,12 +25,22 @@ impl Nats {
         Self::start_with("").await
     }
 
+    /// Starts one with more users beside the one of `url`, each as the server takes it.
+    pub async fn start_with_users(users: &[String]) -> Self {
+        Self::start_as("", users).await
+    }
+
     /// Starts one with more lines in its configuration file.
     pub async fn start_with(extra: &str) -> Self {
+        Self::start_as(extra, &[]).await
+    }
+
+    async fn start_as(extra: &str, users: &[String]) -> Self {
         let install = NatsInstall::find(&settings::search()).expect("nats-server is found");
         let folder = tempfile::Builder::new().prefix("eventus-nats-").tempdir().expect("a temporary folder");
         let mut options = Options::new(settings::launcher());
         options.extra = extra.to_owned();
+        options.users = users.to_vec();
         let server = embedded::Nats::start(&install, folder.path(), &options).await;
         let server = server.expect("a private nats-server starts");
         let (url, port) = (server.url(), server.port());

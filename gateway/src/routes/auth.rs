@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use model::Error;
-use proto::auth::v1::{LoginRequest, LogoutRequest, ProvidersRequest, RefreshRequest};
+use proto::auth::v1::{GetPublicKeysRequest, LoginRequest, LogoutRequest, ProvidersRequest, RefreshRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::answer;
@@ -71,6 +71,15 @@ pub async fn providers(
     // Structs of texts: JSON can always be made of them.
     let ways = Ways { data, disable_default: all.disable_default };
     Ok(answer::respond(serde_json::to_vec(&ways).unwrap_or_default()))
+}
+
+/// GET /.well-known/jwks.json: the public keys of access tokens, for others who verify them.
+pub async fn public_keys(
+    State(gateway): State<Gateway>,
+    Anyone(caller): Anyone,
+) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, GetPublicKeysRequest {});
+    Ok(answer::respond(gateway.auth().get_public_keys(request).await?.into_inner().json))
 }
 
 /// POST /auth/login

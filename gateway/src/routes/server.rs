@@ -32,8 +32,8 @@ pub async fn info(State(gateway): State<Gateway>, caller: Caller) -> Result<Resp
     let completed = gateway.project.is_set_up(&gateway).await.unwrap_or(true);
     let mut info = json!({ "project": gateway.project.read(&gateway).await?, "setupCompleted": completed });
     if !caller.accountability.is_public() {
-        info["rateLimit"] = Value::Bool(false);
-        info["rateLimitGlobal"] = Value::Bool(false);
+        info["rateLimit"] = limit(gateway.config.limits.requests);
+        info["rateLimitGlobal"] = limit(gateway.config.limits.global);
         info["extensions"] = json!({ "limit": null });
         let (default, max) = gateway.config.query_limits;
         info["queryLimit"] = json!({ "default": default, "max": max });
@@ -43,6 +43,14 @@ pub async fn info(State(gateway): State<Gateway>, caller: Caller) -> Result<Resp
         info["version"] = Value::from(env!("CARGO_PKG_VERSION"));
     }
     Ok(answer::value(&info))
+}
+
+/// A limit as the original tells it.
+fn limit(rate: Option<limits::Rate>) -> Value {
+    rate.map_or(
+        Value::Bool(false),
+        |rate| json!({ "points": rate.points, "duration": rate.duration.as_secs() }),
+    )
 }
 
 /// GET /server/health: for users; only admins see which parts are how.

@@ -172,6 +172,7 @@ impl State {
             batch_id: self.ids.ordered(),
             first_index: 0,
             silent: caller.silent,
+            by_key: caller.accountability.api_key.is_some() && !caller.accountability.admin,
             now: self.clock.now(),
             once: None,
             each: Vec::new(),

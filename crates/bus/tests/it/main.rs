@@ -12,4 +12,5 @@ mod stop;
 mod throughput;
 mod traces;
 mod trouble;
+mod users;
 mod world;

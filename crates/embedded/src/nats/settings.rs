@@ -10,6 +10,7 @@ pub(super) fn text(dir: &Path, password: &str, options: &Options) -> String {
         SyncInterval::Always => "  sync_interval: always\n".to_owned(),
         SyncInterval::Every(interval) => format!("  sync_interval: \"{}ms\"\n", interval.as_millis()),
     };
+    let users: String = options.users.iter().map(|user| format!("    {user}\n")).collect();
     let path = |name: &str| quote(&dir.join(name).to_string_lossy());
     format!(
         "server_name: eventus-embedded\n\
@@ -17,7 +18,7 @@ pub(super) fn text(dir: &Path, password: &str, options: &Options) -> String {
          port: {port}\n\
          pid_file: {pid_file}\n\
          ports_file_dir: {ports}\n\
-         authorization {{\n  user: {USER}\n  password: \"{password}\"\n}}\n\
+         authorization {{\n  users: [\n    {{ user: {USER}, password: \"{password}\" }}\n{users}  ]\n}}\n\
          jetstream {{\n  store_dir: {store}\n{sync}}}\n\
          {extra}\n",
         pid_file = path("nats.pid"),
@@ -46,9 +47,11 @@ mod tests {
         assert!(!plain.contains("sync_interval"));
         options.port = Some(4222);
         options.sync_interval = SyncInterval::Always;
+        options.users = vec!["{ user: more }".to_owned()];
         options.extra = "max_payload: 262144".to_owned();
         let full = text(dir, "secret", &options);
         assert!(full.contains("port: 4222\n") && full.contains("sync_interval: always\n"), "{full}");
+        assert!(full.contains("{ user: more }\n"), "{full}");
         assert!(full.ends_with("max_payload: 262144\n"));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use chassis::metrics::{self, Histogram, IntCounter, IntCounterVec};
+use model::Accountability;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::Code;
@@ -17,9 +18,42 @@ pub(crate) struct Method {
     pub(super) name: String,
     /// Needs nobody's accountability.
     pub(super) free: bool,
+    /// It changes nothing.
+    reads: bool,
+    /// Whoever calls by an API key may call it.
+    by_keys: bool,
     seconds: Histogram,
     requests: [OnceLock<IntCounter>; 17],
 }
+
+/// How methods begin that change nothing. All others are refused to those who only read, new ones too.
+const READS: [&str; 9] =
+    ["Read", "List", "Get", "Stream", "Explain", "Compare", "Diff", "Subscribe", "Metrics"];
+
+/// Services that make credentials.
+const MINTING: [&str; 3] =
+    ["eventus.auth.v1.AuthService", "eventus.auth.v1.ApiKeyService", "eventus.accounts.v1.AccountsService"];
+
+/// Of their methods those that API keys may call, because they make none for whom the key stands.
+const OF_KEYS: [&str; 17] = [
+    "GetPublicKeys",
+    "ListApiKeys",
+    "GetApiKey",
+    "DeleteApiKey",
+    "Login",
+    "Refresh",
+    "Logout",
+    "RequestPassword",
+    "ResetPassword",
+    "InviteUsers",
+    "AcceptInvite",
+    "Register",
+    "VerifyRegistration",
+    "ReadSetUp",
+    "TrackPage",
+    "GenerateHash",
+    "VerifyHash",
+];
 
 static REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     metrics::counter("eventus_rpc_requests_total", "Calls answered.", &["service", "method", "code"])
@@ -72,9 +106,17 @@ impl Method {
             service: service.to_owned(),
             name: name.to_owned(),
             free,
+            reads: free || READS.iter().any(|verb| name.starts_with(verb)),
+            by_keys: !MINTING.contains(&service) || OF_KEYS.contains(&name),
             seconds: seconds.with_label_values(&[service, name]),
             requests: Default::default(),
         }
+    }
+
+    /// What an accountability has no say in: whoever only reads calls nothing that changes, and who calls by an API
+    /// key nothing that makes other credentials.
+    pub(crate) fn admits(&self, by: &Accountability) -> bool {
+        (self.reads || !by.read_only) && (self.by_keys || by.api_key.is_none())
     }
 
     /// One call is over.

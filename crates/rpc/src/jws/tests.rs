@@ -114,3 +114,71 @@ fn what_is_no_token_is_malformed() {
     assert_eq!(refused(&format!("{token}.x")), Error::Malformed);
     assert_eq!(refused(&"a".repeat(20_000)), Error::Malformed);
 }
+
+const ED25519: &str = include_str!("../../../../tests/fixtures/keys/a.pem");
+const RSA: &str = include_str!("../../../../tests/fixtures/keys/b.pem");
+
+fn keys(pem: &str) -> Vec<Key> {
+    Key::from_pem(pem, "JWT").unwrap()
+}
+
+#[test]
+fn keys_of_pairs_sign_and_verify_by_name() {
+    let claims = json!({ "exp": 1_000_001, "id": "x" });
+    let both = keys(&format!("{ED25519}{RSA}"));
+    for (key, alg) in both.iter().zip(["EdDSA", "RS256"]) {
+        let token = sign(key, &claims).unwrap();
+        let header = BASE64.decode(token.split('.').next().unwrap()).unwrap();
+        let header: Value = serde_json::from_slice(&header).unwrap();
+        assert_eq!((&header["alg"], &header["typ"]), (&json!(alg), &json!("JWT")));
+        let public = key.jwk().unwrap();
+        assert_eq!((&header["kid"], &public["alg"]), (&public["kid"], &json!(alg)));
+        assert!(public.get("d").is_none() && public.get("k").is_none());
+        assert_eq!(super::verify_by::<Value>(&both, &token, &expected()), Ok(claims.clone()));
+        assert_eq!(
+            super::verify_by::<Value>(&[super::Key::new(b"secret", "JWT")], &token, &expected()),
+            Err(Error::Signature)
+        );
+        let mut changed = token.clone();
+        changed.replace_range(token.len() - 8..token.len() - 4, "AAAA");
+        assert_eq!(super::verify_by::<Value>(&both, &changed, &expected()), Err(Error::Signature));
+    }
+    assert!(Key::new(b"secret", "JWT").jwk().is_none());
+}
+
+/// The public key is known to everybody: it must not be taken for a secret, and no other algorithm for the key's own.
+#[test]
+fn algorithms_can_not_be_confused() {
+    let both = keys(&format!("{ED25519}{RSA}"));
+    let claims = json!({ "exp": 2_000_000 });
+    for key in &both {
+        let public = key.jwk().unwrap();
+        let known = public["x"].as_str().or(public["n"].as_str()).unwrap();
+        for alg in
+            ["none", "HS256", "HS512", "RS512", "ES256", if key.alg == "EdDSA" { "RS256" } else { "EdDSA" }]
+        {
+            for kid in [json!(public["kid"]), Value::Null, json!("another")] {
+                let header = json!({ "alg": alg, "typ": "JWT", "kid": kid });
+                let signed =
+                    format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
+                for secret in [known.as_bytes(), &BASE64.decode(known).unwrap()] {
+                    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
+                    for token in [format!("{signed}.{}", BASE64.encode(tag)), format!("{signed}.")] {
+                        assert!(super::verify_by::<Value>(&both, &token, &expected()).is_err(), "{header}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_private_keys_are_taken() {
+    let cut = &ED25519[..ED25519.len() - 30];
+    let certificate = ED25519.replace("PRIVATE KEY", "CERTIFICATE");
+    for wrong in ["", "secret", cut, &certificate, &format!("{ED25519}{certificate}"), &RSA.replace('M', "N")]
+    {
+        assert!(Key::from_pem(wrong, "JWT").is_err(), "{wrong}");
+    }
+    assert_eq!(keys(&ED25519.replace('\n', "\\n")).len(), 1);
+}

@@ -9,9 +9,9 @@ use model::{Accountability, Error, ErrorCode, SystemClock};
 use proto::auth::v1::auth_service_server::{AuthService, AuthServiceServer};
 use proto::auth::v1::{
     AuthenticateRequest, AuthenticateResponse, BeginSsoRequest, BeginSsoResponse, ControlRequest,
-    ControlResponse, FinishSsoRequest, FinishSsoResponse, LoginRequest, LoginShareRequest, LogoutRequest,
-    LogoutResponse, ProvidersRequest, ProvidersResponse, ReadShareRequest, ReadShareResponse, RefreshRequest,
-    TokensResponse,
+    ControlResponse, FinishSsoRequest, FinishSsoResponse, GetPublicKeysRequest, GetPublicKeysResponse,
+    LoginRequest, LoginShareRequest, LogoutRequest, LogoutResponse, ProvidersRequest, ProvidersResponse,
+    ReadShareRequest, ReadShareResponse, RefreshRequest, TokensResponse,
 };
 use rpc::{AuthClient, Authenticator as _, Channel, Guard, LocalSlot, Server};
 use tonic::{Request, Response, Status};
@@ -37,6 +37,12 @@ impl AuthService for Shared {
         Err(Status::unimplemented(""))
     }
     async fn logout(&self, _: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn get_public_keys(
+        &self,
+        _: Request<GetPublicKeysRequest>,
+    ) -> Result<Response<GetPublicKeysResponse>, Status> {
         Err(Status::unimplemented(""))
     }
     async fn control(&self, _: Request<ControlRequest>) -> Result<Response<ControlResponse>, Status> {

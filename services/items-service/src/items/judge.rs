@@ -61,6 +61,7 @@ impl<'a> Judging<'a> {
     pub fn admit(&self, payloads: &mut [Payload]) -> Result<(), Failure> {
         if self.collection.system {
             payload::check_sent(payloads, self.collection, self.action)?;
+            payload::check_credentials(payloads, self.collection, self.stamp)?;
         }
         Ok(self.judgement().admit(payloads, self.stamp)?)
     }

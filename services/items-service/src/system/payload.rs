@@ -74,6 +74,26 @@ pub fn check_sent(payloads: &[Payload], collection: &Collection, action: Action)
     }
 }
 
+/// Fields of a user by which somebody comes in.
+const CREDENTIALS: [&str; 6] =
+    ["password", "token", "tfa_secret", "provider", "external_identifier", "auth_data"];
+
+/// A key that has less than its user's rights must not give itself a way to all of them.
+///
+/// # Errors
+/// `FORBIDDEN`.
+pub fn check_credentials(
+    payloads: &[Payload],
+    collection: &Collection,
+    stamp: &planner::Stamp,
+) -> Result<(), Error> {
+    let given = || payloads.iter().any(|payload| CREDENTIALS.iter().any(|name| payload.get(name).is_some()));
+    if stamp.by_key && collection.name == "directus_users" && given() {
+        return Err(Error::forbidden());
+    }
+    Ok(())
+}
+
 /// No e-mail address is given, or one that can be one.
 fn is_addressed(payload: &Payload) -> bool {
     let Some(raw) = payload.get("email").filter(|raw| raw.get() != "null") else { return true };

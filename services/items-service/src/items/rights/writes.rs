@@ -24,6 +24,7 @@ pub(super) fn stamp() -> Stamp {
         batch_id: uuid(),
         first_index: 0,
         silent: false,
+        by_key: false,
         now: OffsetDateTime::UNIX_EPOCH,
         once: None,
         each: Vec::new(),
