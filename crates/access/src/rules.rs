@@ -57,6 +57,11 @@ impl Fields {
 pub(crate) struct Rules(Arc<BTreeMap<String, BTreeMap<Action, Vec<Rule>>>>);
 
 impl Rules {
+    /// Where they stand.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Those of an action.
     pub(crate) fn of(&self, collection: &str, action: Action) -> &[Rule] {
         let found = self.0.get(collection).and_then(|actions| actions.get(&action));

@@ -10,9 +10,10 @@ use super::{ADMIN, FOLDERS, GRPC, HTTP, MAILING, OUTSIDE, PROCESSES};
 
 const POSTGRES: u64 = 5432;
 const NATS: u64 = 4222;
+const REDIS: u64 = 6379;
 const DNS: u64 = 53;
 /// Every port that a pod of ours, a store or the outside world may listen on.
-const PORTS: [u64; 14] = [22, DNS, 80, 443, 465, 587, 4317, NATS, POSTGRES, 6379, HTTP, 8222, GRPC, ADMIN];
+const PORTS: [u64; 14] = [22, DNS, 80, 443, 465, 587, 4317, NATS, POSTGRES, REDIS, HTTP, 8222, GRPC, ADMIN];
 
 #[test]
 fn the_processes_call_exactly_their_peers() {
@@ -73,6 +74,8 @@ fn only_who_has_somebody_outside_leaves_the_cluster() {
                 stores.extend((name(owner) != "gateway").then_some(POSTGRES));
                 stores.extend((name(owner) != "migrate").then_some(NATS));
             }
+            // Where there is a Redis nobody here knows.
+            stores.extend(matches!(name(owner), "gateway" | "auth").then_some(REDIS));
             let web: &[u64] = match name(owner) {
                 MAILING => &[80, 443, 465, 587],
                 owner if OUTSIDE.contains(&owner) => &[80, 443],

@@ -56,7 +56,8 @@ struct Lane {
     role: Option<Uuid>,
     policies: Vec<Uuid>,
     process: Option<String>,
-    admin: bool,
+    /// Which rules: those of before a change and those of after it are not the same.
+    access: usize,
     silent: bool,
 }
 
@@ -141,7 +142,7 @@ impl<'a> By<'a> {
             role: by.role,
             policies: by.policies.clone(),
             process: by.process.clone(),
-            admin: by.admin,
+            access: asking.access.identity(),
             silent: stamp.silent,
         };
         Offer { lane, key, payload, stamp, asking }
