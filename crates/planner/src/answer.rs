@@ -63,14 +63,15 @@ pub(crate) fn answer_written(
     if !reader.access.allows(&collection.name, Action::Read) {
         return Ok("NULL::json".to_owned());
     }
-    // Who may write an item but not see what he asks of it is told nothing.
-    if !reader.access.is_admin()
-        && let Err(Error { code: ErrorCode::Forbidden, .. }) =
-            answer(query, collection, reader, source, &mut Builder::of(reader))
-    {
-        return Ok("NULL::json".to_owned());
-    }
-    let item = answer(query, collection, reader, source, b)?;
+    let bound = b.bound();
+    let item = match answer(query, collection, reader, source, b) {
+        // Who may write an item but not see what he asks of it is told nothing.
+        Err(Error { code: ErrorCode::Forbidden, .. }) if !reader.access.is_admin() => {
+            b.forget(bound);
+            return Ok("NULL::json".to_owned());
+        }
+        item => item?,
+    };
     Ok(match reader.reach_shown(collection, &shown(query)?, source, b) {
         Some(condition) => format!("CASE WHEN {condition} THEN {item} END"),
         None => item.to_string(),

@@ -181,6 +181,7 @@ impl Builder {
     /// Forgets the bindings behind the first so many: the text that they were for is not used.
     pub(crate) fn forget(&mut self, bound: usize) {
         self.bindings.truncate(bound);
+        self.rules.clear();
     }
 
     /// The finished statement.

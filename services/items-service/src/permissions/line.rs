@@ -11,8 +11,6 @@ use uuid::Uuid;
 /// A line.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Its id; 0 where it stands in no table.
-    pub id: i64,
     /// Whose it is; nil where it stands in no table.
     pub policy: Uuid,
     /// Its collection.
@@ -42,7 +40,7 @@ pub struct Parts {
 }
 
 impl Line {
-    /// Of what stands in the table.
+    /// Of what stands in the table under this id; 0 where it stands in none.
     pub fn new((id, policy): (i64, Uuid), (collection, action): (String, Action), parts: Parts) -> Self {
         let Parts { fields, items, validation, presets: presets_given } = parts;
         let presets = presets_given.as_object().filter(|presets| !presets.is_empty()).cloned();
@@ -61,7 +59,7 @@ impl Line {
         if rule.is_none() {
             tracing::warn!(permission = id, collection, "a permission can't be read: it allows nothing");
         }
-        Self { id, policy, collection, action, fields, partial, presets, rule }
+        Self { policy, collection, action, fields, partial, presets, rule }
     }
 }
 
