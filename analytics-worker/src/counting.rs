@@ -6,7 +6,7 @@
 use bus::Failure;
 use chassis::metrics::{IntCounterVec, counter};
 use db::Db;
-use model::Event;
+use model::{Event, Replay};
 
 /// Name of the durable consumer and of its inbox.
 pub(crate) const CONSUMER: &str = "analytics";
@@ -56,7 +56,27 @@ impl Counting {
 
 impl bus::consumer::Handler for Counting {
     async fn handle(&self, events: &[Event]) -> Result<(), Failure> {
-        let fresh = count(&self.db, events).await.map_err(failure)?;
+        self.count_all(CONSUMER, events).await
+    }
+
+    async fn replay(&self, replay: &Replay, events: &[Event]) -> Result<(), Failure> {
+        if replay.again() {
+            let reason = "counts hold every event once: rebuild them, they can't be counted again";
+            return Err(Failure::Fail(reason.into()));
+        }
+        self.count_all(&replay.inbox(), events).await
+    }
+
+    async fn rebuild(&self, _replay: &Replay) -> Result<String, Failure> {
+        let rebuilt = rebuilding::rebuild(&self.db).await?;
+        serde_json::to_string(&rebuilt).map_err(|error| Failure::Fail(error.into()))
+    }
+}
+
+impl Counting {
+    /// Counts what this inbox does not hold.
+    async fn count_all(&self, inbox: &str, events: &[Event]) -> Result<(), Failure> {
+        let fresh = count(&self.db, inbox, events).await.map_err(failure)?;
         let all = u64::try_from(events.len()).unwrap_or_default();
         self.counted.with_label_values(&["counted"]).inc_by(fresh);
         self.counted.with_label_values(&["repeated"]).inc_by(all.saturating_sub(fresh));
@@ -64,15 +84,15 @@ impl bus::consumer::Handler for Counting {
     }
 }
 
-fn failure(error: sqlx::Error) -> Failure {
+pub(crate) fn failure(error: sqlx::Error) -> Failure {
     let error = db::Error::from(error);
     if error.is_unavailable() { Failure::Unavailable(error.into()) } else { Failure::Retry(error.into()) }
 }
 
 /// Counts those of the events that were never counted; gives their number.
-pub(crate) async fn count(db: &Db, events: &[Event]) -> Result<u64, sqlx::Error> {
+pub(crate) async fn count(db: &Db, inbox: &str, events: &[Event]) -> Result<u64, sqlx::Error> {
     let fresh: i64 = sqlx::query_scalar(COUNT)
-        .bind(CONSUMER)
+        .bind(inbox)
         .bind(column(events, |event| event.id))
         .bind(column(events, |event| event.position))
         .bind(column(events, |event| event.time.to_offset(time::UtcOffset::UTC).date()))
@@ -87,5 +107,6 @@ fn column<'a, T>(events: &'a [Event], of: impl Fn(&'a Event) -> T) -> Vec<T> {
     events.iter().map(of).collect()
 }
 
+mod rebuilding;
 #[cfg(test)]
 mod tests;

@@ -68,7 +68,7 @@ fn start_counting(state: &State, links: &Links, runtime: &Runtime) {
     let all = ConsumerConfig::new(counting::CONSUMER, bus::topology::SUBJECTS.iter().copied());
     let config = ConsumerConfig { lanes: LANES, batch: BATCH, max_in_flight: 4 * BATCH, ..all };
     let component = runtime.health.component("analytics-consumer");
-    let ledger = event_store::PgLedger::new(links.db.clone(), counting::CONSUMER);
+    let ledger = event_store::PgLedger::of_read_model(links.db.clone(), counting::CONSUMER);
     let (bus, handler, shutdown) = (links.bus.clone(), state.counting.clone(), runtime.shutdown.clone());
     runtime.tasks.spawn("analytics-consumer", async move {
         bus::consumer::run(bus, config, ledger, handler, shutdown, component).await

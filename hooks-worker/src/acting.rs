@@ -10,7 +10,7 @@ use std::time::Duration;
 use bus::Failure;
 use db::Db;
 use futures_util::FutureExt as _;
-use model::Event;
+use model::{Event, Replay};
 use sqlx::{Acquire as _, PgConnection};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
@@ -39,30 +39,40 @@ pub(crate) struct Acting {
 
 impl bus::consumer::Handler for Acting {
     async fn handle(&self, events: &[Event]) -> Result<(), Failure> {
+        self.act(CONSUMER, None, events).await
+    }
+
+    async fn replay(&self, replay: &Replay, events: &[Event]) -> Result<(), Failure> {
+        self.act(&replay.inbox(), replay.again().then_some(replay.id), events).await
+    }
+}
+
+impl Acting {
+    /// Runs the hooks for the events that this inbox does not hold; within a replay `again` for those that they have run for.
+    async fn act(&self, inbox: &str, again: Option<Uuid>, events: &[Event]) -> Result<(), Failure> {
         let wanted: Vec<&Event> = events.iter().filter(|event| self.registry.wants(&event.name)).collect();
         if wanted.is_empty() {
             return Ok(());
         }
         let mut transaction = self.db.begin().await.map_err(of_db)?;
         let keys: Vec<(Uuid, i64)> = wanted.iter().map(|event| (event.id, event.position)).collect();
-        let claimed = event_store::inbox::claim(&mut transaction, CONSUMER, &keys).await.map_err(of_log)?;
+        let claimed = event_store::inbox::claim(&mut transaction, inbox, &keys).await.map_err(of_log)?;
         let fresh: Vec<&Event> = wanted.into_iter().filter(|event| claimed.contains(&event.id)).collect();
-        let failure = self.run_all(&fresh, &mut transaction).await.map_err(of_sqlx)?;
+        let failure = self.run_all(&fresh, again, &mut transaction).await.map_err(of_sqlx)?;
         if failure.is_some() {
             // What went well stays; the events are to come again for the rest.
-            let unclaim = sqlx::query(UNCLAIM).bind(CONSUMER).bind(claimed);
+            let unclaim = sqlx::query(UNCLAIM).bind(inbox).bind(claimed);
             unclaim.execute(&mut *transaction).await.map_err(of_sqlx)?;
         }
         transaction.commit().await.map_err(of_sqlx)?;
         failure.map_or(Ok(()), Err)
     }
-}
 
-impl Acting {
     /// Runs every hook for those of the events that it wants; gives the failure that counts most.
     async fn run_all(
         &self,
         events: &[&Event],
+        again: Option<Uuid>,
         conn: &mut PgConnection,
     ) -> Result<Option<Failure>, sqlx::Error> {
         let mut failure = None;
@@ -70,7 +80,7 @@ impl Acting {
             let mine: Vec<&Event> =
                 events.iter().copied().filter(|event| matches(hook.as_ref(), &event.name)).collect();
             let mut part = conn.begin().await?;
-            match self.run_one(hook.as_ref(), &mine, &mut part).await {
+            match self.run_one(hook.as_ref(), &mine, again, &mut part).await {
                 Ok(()) => part.commit().await?,
                 Err(failed) => {
                     part.rollback().await?;
@@ -85,12 +95,13 @@ impl Acting {
         &self,
         hook: &dyn ActionHook,
         events: &[&Event],
+        again: Option<Uuid>,
         conn: &mut PgConnection,
     ) -> Result<(), Failure> {
         if events.is_empty() {
             return Ok(());
         }
-        let new = runs::record(conn, hook.name(), events).await.map_err(of_sqlx)?;
+        let new = runs::record(conn, hook.name(), events, again).await.map_err(of_sqlx)?;
         let events: Vec<&Event> = events.iter().copied().filter(|event| new.contains(&event.id)).collect();
         if events.is_empty() {
             return Ok(());

@@ -7,19 +7,23 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+// Within a replay a hook runs again for what it has run for before, once.
 const RECORD: &str = "
-INSERT INTO eventus.hook_runs (hook, kind, event_id, position, event, collection, key, trace_id)
-SELECT $1, 'action', * FROM UNNEST($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
-ORDER BY 3
-ON CONFLICT (hook, event_id) DO NOTHING
+INSERT INTO eventus.hook_runs AS run (hook, kind, event_id, position, event, collection, key, trace_id, replay)
+SELECT $1, 'action', given.*, $8::uuid FROM
+    UNNEST($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[]) AS given (event_id)
+ORDER BY given.event_id
+ON CONFLICT (hook, event_id) DO UPDATE SET replay = EXCLUDED.replay, time = now()
+WHERE EXCLUDED.replay IS NOT NULL AND run.replay IS DISTINCT FROM EXCLUDED.replay
 RETURNING event_id";
 
-/// Records that an action hook runs for these events; gives the ids of those it has not run for before. Undone
-/// with the caller's transaction.
+/// Records that an action hook runs for these events; gives the ids of those it has not run for before,
+/// or not in this replay. Undone with the caller's transaction.
 pub(crate) async fn record(
     conn: &mut PgConnection,
     hook: &str,
     events: &[&Event],
+    again: Option<Uuid>,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar(RECORD)
         .bind(hook)
@@ -29,6 +33,7 @@ pub(crate) async fn record(
         .bind(column(events, |event| event.collection.as_str()))
         .bind(column(events, |event| event.key.as_str()))
         .bind(column(events, |event| event.traceparent.as_ref().map(TraceParent::trace_id)))
+        .bind(again)
         .fetch_all(conn)
         .await
 }

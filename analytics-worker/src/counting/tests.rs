@@ -50,7 +50,7 @@ async fn days_are_those_of_utc_and_every_action_counts() {
         event(7, "users.create", "directus_users", NOON),
         event(8, "items.draft.create", "o'hare \"x\"", NOON),
     ];
-    assert_eq!(count(&db, &events).await.unwrap(), 8);
+    assert_eq!(count(&db, CONSUMER, &events).await.unwrap(), 8);
     let expected = [
         row("2026-02-28", "articles", "create", 2),
         row("2026-03-01", "articles", "create", 2),
@@ -66,13 +66,13 @@ async fn days_are_those_of_utc_and_every_action_counts() {
 async fn what_comes_again_is_not_counted_again() {
     let (_database, db) = world().await;
     let all: Vec<Event> = (1..=10).map(|at| event(at, "items.create", "articles", NOON)).collect();
-    assert_eq!(count(&db, &all[..6]).await.unwrap(), 6);
-    assert_eq!(count(&db, &all[..6]).await.unwrap(), 0);
-    assert_eq!(count(&db, &all[4..]).await.unwrap(), 4);
+    assert_eq!(count(&db, CONSUMER, &all[..6]).await.unwrap(), 6);
+    assert_eq!(count(&db, CONSUMER, &all[..6]).await.unwrap(), 0);
+    assert_eq!(count(&db, CONSUMER, &all[4..]).await.unwrap(), 4);
     let twice: Vec<Event> = all.iter().chain(&all).cloned().collect();
-    assert_eq!(count(&db, &twice).await.unwrap(), 0);
+    assert_eq!(count(&db, CONSUMER, &twice).await.unwrap(), 0);
     let new = event(11, "items.create", "articles", NOON);
-    assert_eq!(count(&db, &[new.clone(), new]).await.unwrap(), 1, "the same event twice in one batch");
+    assert_eq!(count(&db, CONSUMER, &[new.clone(), new]).await.unwrap(), 1, "the same event twice in one batch");
     assert_eq!(rows(&db).await, [row("2026-03-01", "articles", "create", 11)]);
 }
 
@@ -81,9 +81,9 @@ async fn what_comes_again_is_not_counted_again() {
 async fn a_late_worker_counts_nothing_below_the_mark() {
     let (_database, db) = world().await;
     let events: Vec<Event> = (1..=5).map(|at| event(at, "items.create", "articles", NOON)).collect();
-    assert_eq!(count(&db, &events[..3]).await.unwrap(), 3);
+    assert_eq!(count(&db, CONSUMER, &events[..3]).await.unwrap(), 3);
     PgLedger::new(db.clone(), CONSUMER).raise(3).await.unwrap();
-    assert_eq!(count(&db, &events).await.unwrap(), 2);
+    assert_eq!(count(&db, CONSUMER, &events).await.unwrap(), 2);
     assert_eq!(rows(&db).await, [row("2026-03-01", "articles", "create", 5)]);
 }
 
@@ -92,7 +92,7 @@ async fn a_late_worker_counts_nothing_below_the_mark() {
 async fn a_mark_that_is_being_raised_is_waited_for() {
     let (_database, db) = world().await;
     let events = [event(1, "items.create", "articles", NOON)];
-    assert_eq!(count(&db, &events).await.unwrap(), 1);
+    assert_eq!(count(&db, CONSUMER, &events).await.unwrap(), 1);
     let mut raising = db.begin().await.unwrap();
     for statement in [
         "UPDATE eventus.consumers SET low_water = 1 WHERE name = 'analytics'",
@@ -109,7 +109,7 @@ async fn a_mark_that_is_being_raised_is_waited_for() {
         .await;
         raising.commit().await.unwrap();
     };
-    let (fresh, ()) = tokio::join!(count(&db, &events), finish);
+    let (fresh, ()) = tokio::join!(count(&db, CONSUMER, &events), finish);
     assert_eq!(fresh.unwrap(), 0);
     assert_eq!(rows(&db).await, [row("2026-03-01", "articles", "create", 1)]);
 }
@@ -132,7 +132,7 @@ async fn workers_side_by_side_count_exactly() {
         async move {
             let mut fresh = 0;
             for batch in mine.chunks(60) {
-                fresh += count(&db, batch).await.unwrap();
+                fresh += count(&db, CONSUMER, batch).await.unwrap();
             }
             fresh
         }

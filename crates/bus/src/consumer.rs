@@ -9,6 +9,7 @@ mod feed;
 mod hand;
 mod lanes;
 mod metrics;
+mod replaying;
 mod source;
 mod spans;
 mod stop;
@@ -18,7 +19,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chassis::BoxError;
-use model::{Event, Ledger};
+use model::{Event, Ledger, Replay};
+use tokio::task::JoinSet;
 
 pub use config::ConsumerConfig;
 
@@ -32,6 +34,22 @@ pub trait Handler: Send + Sync + 'static {
     /// Handles events of one lane, in order; `Ok` means that the effects of all of them are durable.
     /// After a failure of several, each is handed in again by itself.
     fn handle(&self, events: &[Event]) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Handles events once more, because an operator says so: what of them was applied before is in another inbox than
+    /// the replay's, and may be had again where [`Replay::again`] says so. Of one replay each event has its effect once.
+    fn replay(
+        &self,
+        _replay: &Replay,
+        _events: &[Event],
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { Err(Failure::Fail("events can't be given to this consumer once more".into())) }
+    }
+
+    /// Makes the read model that it keeps from the beginning, beside the live one, and puts it in its place, all or
+    /// nothing; gives what there is to say of it, as JSON.
+    fn rebuild(&self, _replay: &Replay) -> impl Future<Output = Result<String, Failure>> + Send {
+        async { Err(Failure::Fail("this consumer keeps no read model".into())) }
+    }
 }
 
 /// Why a handler did not do its work.
@@ -64,6 +82,9 @@ pub async fn run<L: Ledger, H: Handler>(
     component: chassis::Component,
 ) -> Result<(), Error> {
     let metrics = metrics::Metrics::new(&config.name);
-    let work = work::Work { config: Arc::new(config.clone()), ledger, handler, metrics };
-    active::Loop::new(bus, config, work, component).run(shutdown).await
+    let work = Arc::new(work::Work { config: Arc::new(config), ledger, handler, metrics });
+    // Aborted with the loop: what a replay has not written down is done again.
+    let mut replays = JoinSet::new();
+    replays.spawn(replaying::run(Arc::clone(&work), shutdown.clone()));
+    active::Loop::new(bus, work, component).run(shutdown).await
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use db::Db;
-use model::{DeadLetter, Event, Ledger, LedgerError};
+use model::{DeadLetter, Event, Ledger, LedgerError, Replay, ReplayPage, ReplayStep};
 
-use crate::{Error, Log, Tail};
+use crate::{Error, Log, Tail, replays};
 
 /// How long `read_log` waits for open transactions: as long as PostgreSQL lets one stay idle, and more.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,12 +15,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct PgLedger {
     db: Db,
     consumer: String,
+    effects: bool,
 }
 
 impl PgLedger {
-    /// The memory of the consumer of this name.
+    /// The memory of the consumer of this name, whose effects are seen outside.
     pub fn new(db: Db, consumer: impl Into<String>) -> Self {
-        Self { db, consumer: consumer.into() }
+        Self { db, consumer: consumer.into(), effects: true }
+    }
+
+    /// The memory of the consumer of this name that keeps a read model and does nothing else.
+    pub fn of_read_model(db: Db, consumer: impl Into<String>) -> Self {
+        Self { effects: false, ..Self::new(db, consumer) }
     }
 
     /// The consumer's name.
@@ -38,8 +44,9 @@ impl PgLedger {
             return Ok(low_water);
         }
         // The row must be there before the first claim, and a new consumer holds back a reset of the stream.
-        sqlx::query("INSERT INTO eventus.consumers (name) VALUES ($1) ON CONFLICT DO NOTHING")
+        sqlx::query("INSERT INTO eventus.consumers (name, effects) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(&self.consumer)
+            .bind(self.effects)
             .execute(&self.db)
             .await?;
         Ok(sqlx::query_scalar("SELECT low_water FROM eventus.consumers WHERE name = $1")
@@ -67,9 +74,11 @@ impl PgLedger {
 
     async fn enter_dead(&self, letter: &DeadLetter) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO eventus.dead_letters (consumer, event_id, position, reason, attempts, trace_id)
+            "INSERT INTO eventus.dead_letters AS letter (consumer, event_id, position, reason, attempts, trace_id)
              VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (consumer, event_id) DO NOTHING",
+             ON CONFLICT (consumer, event_id) DO UPDATE SET
+                 first_reason = coalesce(letter.first_reason, letter.reason), reason = excluded.reason,
+                 attempts = letter.attempts + excluded.attempts, time = now()",
         )
         .bind(&self.consumer)
         .bind(letter.event_id)
@@ -108,5 +117,33 @@ impl Ledger for PgLedger {
 
     async fn bury(&self, letter: DeadLetter) -> Result<(), LedgerError> {
         Ok(self.enter_dead(&letter).await?)
+    }
+
+    async fn next_replay(&self) -> Result<Option<Replay>, LedgerError> {
+        Ok(replays::take(&self.db, &self.consumer).await?)
+    }
+
+    async fn read_replay(&self, replay: &Replay) -> Result<ReplayPage, LedgerError> {
+        Ok(replays::read(&self.db, replay).await?)
+    }
+
+    async fn hold_replay(&self, replay: &Replay) -> Result<bool, LedgerError> {
+        Ok(replays::hold(&self.db, replay).await?)
+    }
+
+    async fn step_replay(&self, replay: &Replay, step: ReplayStep) -> Result<bool, LedgerError> {
+        Ok(replays::step(&self.db, replay, &step).await?)
+    }
+
+    async fn end_replay(
+        &self,
+        replay: &Replay,
+        outcome: Result<Option<String>, String>,
+    ) -> Result<(), LedgerError> {
+        Ok(replays::end(&self.db, replay, outcome).await?)
+    }
+
+    async fn leave_replay(&self, replay: &Replay) -> Result<(), LedgerError> {
+        Ok(replays::leave(&self.db, replay).await?)
     }
 }

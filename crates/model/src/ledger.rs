@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::Event;
+use crate::{Event, Replay, ReplayPage, ReplayStep};
 
 /// A consumer's durable memory, kept in the same database as its effects.
 ///
@@ -25,8 +25,47 @@ pub trait Ledger: Send + Sync + 'static {
     /// One event with its bodies, whatever their size: for an event that came `oversized`.
     fn read_event(&self, position: i64) -> impl Future<Output = Result<Option<Event>, LedgerError>> + Send;
 
-    /// Records an event that the consumer has given up. Idempotent by (consumer, event id).
+    /// Records an event that the consumer has given up, once per (consumer, event id).
+    /// Of one that was given up before, attempts add up, and the first error stays beside the last.
     fn bury(&self, letter: DeadLetter) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Takes the oldest replay of the consumer that has not ended, unless another process works on it.
+    fn next_replay(&self) -> impl Future<Output = Result<Option<Replay>, LedgerError>> + Send {
+        async { Ok(None) }
+    }
+
+    /// The next events of a replay, behind what is done of it.
+    fn read_replay(&self, _replay: &Replay) -> impl Future<Output = Result<ReplayPage, LedgerError>> + Send {
+        async { Ok(ReplayPage::default()) }
+    }
+
+    /// Says that we still work on it; `false` when it was cancelled or taken from us.
+    fn hold_replay(&self, _replay: &Replay) -> impl Future<Output = Result<bool, LedgerError>> + Send {
+        async { Ok(false) }
+    }
+
+    /// Writes down what came of a page. Dead letters of events that have had their effect go.
+    fn step_replay(
+        &self,
+        _replay: &Replay,
+        _step: ReplayStep,
+    ) -> impl Future<Output = Result<bool, LedgerError>> + Send {
+        async { Ok(false) }
+    }
+
+    /// Ends a replay: with a result as JSON, or with the reason why it failed.
+    fn end_replay(
+        &self,
+        _replay: &Replay,
+        _outcome: Result<Option<String>, String>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Leaves a replay to others, at the stop.
+    fn leave_replay(&self, _replay: &Replay) -> impl Future<Output = Result<(), LedgerError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// An event that a consumer has given up, and why.

@@ -11,6 +11,7 @@ mod geometry;
 mod ids;
 mod instant;
 mod ledger;
+mod replay;
 mod schema;
 mod trace;
 
@@ -23,6 +24,7 @@ pub use geometry::{Dimensions, GeometryColumn, GeometryKind, SRID};
 pub use ids::{Ids, RandomIds};
 pub use instant::parse_instant;
 pub use ledger::{DeadLetter, Ledger, LedgerError};
+pub use replay::{Replay, ReplayKind, ReplayPage, ReplayStep};
 pub use schema::{
     Collection, Field, FieldType, KeySource, Link, Past, Schema, SearchIndex, Special, quote_identifier,
 };

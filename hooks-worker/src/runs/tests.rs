@@ -70,9 +70,13 @@ async fn runs_of_both_kinds_are_listed_newest_first() {
     let fence = next_lease(&db).await.fence();
     let mut conn = db.acquire().await.unwrap();
     let events = [event(1, "items.create"), event(2, "items.update")];
-    let new = record(&mut conn, "act", &events.iter().collect::<Vec<_>>()).await.unwrap();
+    let new = record(&mut conn, "act", &events.iter().collect::<Vec<_>>(), None).await.unwrap();
     assert_eq!(new.len(), 2);
-    assert!(record(&mut conn, "act", &[&events[0]]).await.unwrap().is_empty());
+    assert!(record(&mut conn, "act", &[&events[0]], None).await.unwrap().is_empty());
+    // Within a replay it runs again, and once.
+    let again = Some(uuid::Uuid::from_u128(9));
+    assert_eq!(record(&mut conn, "act", &[&events[0]], again).await.unwrap(), [events[0].id]);
+    assert!(record(&mut conn, "act", &[&events[0]], again).await.unwrap().is_empty());
     take(&db, "tick", TICK, LEASE, fence).await.unwrap();
     finish(&db, "tick", TICK, fence, Some("it broke")).await.unwrap();
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bus::Failure;
-use model::{Event, TraceParent};
+use model::{Event, Replay, TraceParent};
 
 use crate::state::State;
 
@@ -45,21 +45,32 @@ pub(crate) struct Queueing(pub Arc<State>);
 
 impl bus::consumer::Handler for Queueing {
     async fn handle(&self, events: &[Event]) -> Result<(), Failure> {
+        self.queue_all(CONSUMER, events).await
+    }
+
+    async fn replay(&self, replay: &Replay, events: &[Event]) -> Result<(), Failure> {
+        self.queue_all(&replay.inbox(), events).await
+    }
+}
+
+impl Queueing {
+    /// Queues what this inbox does not hold.
+    async fn queue_all(&self, inbox: &str, events: &[Event]) -> Result<(), Failure> {
         let state = &self.0;
         let of = |event| state.targets.of(event).into_iter().map(move |target| (target, event));
         let wanted: Vec<Wanted<'_>> = events.iter().flat_map(of).collect();
         if wanted.is_empty() {
             return Ok(());
         }
-        queue(state, &wanted).await.map_err(failure)?;
+        queue(state, inbox, &wanted).await.map_err(failure)?;
         state.wake.notify_one();
         Ok(())
     }
 }
 
-async fn queue(state: &State, wanted: &[Wanted<'_>]) -> Result<(), sqlx::Error> {
+async fn queue(state: &State, inbox: &str, wanted: &[Wanted<'_>]) -> Result<(), sqlx::Error> {
     sqlx::query(QUEUE)
-        .bind(CONSUMER)
+        .bind(inbox)
         .bind(column(wanted, |(_, event)| event.id))
         .bind(column(wanted, |(_, event)| event.position))
         .bind(column(wanted, |(target, _)| target.as_ref()))

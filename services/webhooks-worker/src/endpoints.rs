@@ -127,10 +127,10 @@ struct Wish {
 }
 
 impl Wishes {
-    /// Endpoints that want the event.
-    pub fn of(&self, event: &Event) -> impl Iterator<Item = Uuid> {
+    /// Endpoints that want the event; `whenever`: also those that were made after it.
+    pub fn of(&self, event: &Event, whenever: bool) -> impl Iterator<Item = Uuid> {
         let wants = move |wish: &&Wish| {
-            event.position > wish.since && wish.patterns.iter().any(|pattern| pattern.matches(event))
+            (whenever || event.position > wish.since) && wish.patterns.iter().any(|pattern| pattern.matches(event))
         };
         self.endpoints.iter().filter(wants).map(|wish| wish.endpoint)
     }

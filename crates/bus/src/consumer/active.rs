@@ -18,7 +18,7 @@ use super::lanes::{Lanes, Worked};
 use super::source::{Incoming, Source};
 use super::work::Work;
 use super::{ConsumerConfig, Handler, delivery};
-use crate::{Bus, Error, subject};
+use crate::{Bus, Error};
 
 /// How often connection, marks and timers are looked after.
 const BEAT: Duration = Duration::from_millis(100);
@@ -97,16 +97,16 @@ impl Beats {
 impl<L: Ledger, H: Handler> Loop<L, H> {
     pub(super) fn new(
         bus: Bus,
-        config: ConsumerConfig,
-        work: Work<L, H>,
+        work: Arc<Work<L, H>>,
         component: chassis::Component,
     ) -> Self {
         let clock = Beats::new(bus.generation());
+        let config = Arc::clone(&work.config);
         Self {
             bus,
             lanes: Lanes::new(config.lanes, config.batch),
-            config: Arc::new(config),
-            work: Arc::new(work),
+            config,
+            work,
             component,
             hand: Hand::default(),
             feed: Feed::default(),
@@ -226,7 +226,7 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
     /// Takes up an event behind the frontier.
     fn take(&mut self, event: Event, reply: Option<Subject>, now: Instant) {
         let position = event.position;
-        if reply.is_none() && !self.concerns(&event) {
+        if reply.is_none() && !self.config.concerns(&event) {
             self.hand.advance(position);
             return;
         }
@@ -239,13 +239,6 @@ impl<L: Ledger, H: Handler> Loop<L, H> {
             return;
         }
         self.lanes.add(event);
-    }
-
-    /// An event from the log: whether the broker would deliver it to this consumer.
-    fn concerns(&self, event: &Event) -> bool {
-        let filters = &self.config.filter_subjects;
-        let subject = subject("", event);
-        filters.is_empty() || filters.iter().any(|pattern| subject::matches(pattern, &subject))
     }
 
     pub(super) fn finish(&mut self, position: i64) {

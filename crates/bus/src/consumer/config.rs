@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use model::Event;
+
+use crate::subject;
+
 /// Settings of a consumer. `new` gives all but name and subjects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerConfig {
@@ -45,6 +49,18 @@ impl ConsumerConfig {
             process_silent: true,
             takeover: Duration::from_secs(4),
         }
+    }
+
+    /// Whether an event is this consumer's business: whether the broker would deliver it, and it would be handled.
+    pub(super) fn wants(&self, event: &Event) -> bool {
+        self.concerns(event) && (self.process_silent || !event.silent)
+    }
+
+    /// Whether the broker would deliver an event to this consumer.
+    pub(super) fn concerns(&self, event: &Event) -> bool {
+        let subject = subject("", event);
+        self.filter_subjects.is_empty()
+            || self.filter_subjects.iter().any(|pattern| subject::matches(pattern, &subject))
     }
 
     /// How long to wait after this many attempts.

@@ -5,9 +5,10 @@
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::Event;
+use model::{Event, Replay};
 
 /// How long a lane rests when what its effects need is away: doubles from the first to the last.
 const REST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -35,6 +36,8 @@ pub(super) struct Batch {
     pub events: Vec<Event>,
     /// Attempts so far (of its only event).
     pub attempts: u32,
+    /// They are given once more.
+    pub replay: Option<Arc<Replay>>,
 }
 
 /// What came of a batch.
@@ -43,6 +46,8 @@ pub(super) struct Worked {
     pub slot: Slot,
     /// Positions of events that are done with.
     pub finished: Vec<i64>,
+    /// Of these the dead letters.
+    pub buried: Vec<i64>,
     /// Events that have to be tried again after a pause, with the attempts so far; behind each the events of
     /// the same item that wait for it.
     pub troubled: Vec<(Event, u32)>,
@@ -109,7 +114,7 @@ impl Lanes {
             lane.due = None;
             let count = lane.queue.len().min(self.batch);
             let events = lane.queue.drain(..count).collect();
-            batches.push(Batch { slot: Slot::Lane(index), events, attempts: 0 });
+            batches.push(Batch { slot: Slot::Lane(index), events, attempts: 0, replay: None });
         }
         for (item, trouble) in &mut self.troubles {
             if !trouble.busy
@@ -118,7 +123,7 @@ impl Lanes {
             {
                 trouble.busy = true;
                 let slot = Slot::Item(item.clone());
-                batches.push(Batch { slot, events: vec![event], attempts: trouble.attempts });
+                batches.push(Batch { slot, events: vec![event], attempts: trouble.attempts, replay: None });
             }
         }
         batches

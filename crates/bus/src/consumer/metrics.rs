@@ -15,6 +15,8 @@ pub(super) struct Metrics {
     pub silent: IntCounter,
     pub duplicate: IntCounter,
     pub garbage: IntCounter,
+    /// Given once more, by an operator's wish.
+    pub replayed: IntCounter,
     /// Seconds that a call of the handler took.
     pub seconds: Histogram,
 }
@@ -39,6 +41,7 @@ impl Metrics {
             silent: outcome("silent"),
             duplicate: outcome("duplicate"),
             garbage: outcome("garbage"),
+            replayed: outcome("replayed"),
             seconds: seconds.with_label_values(&[consumer]),
         }
     }

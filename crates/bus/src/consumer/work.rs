@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use model::{DeadLetter, Event, Ledger};
+use model::{DeadLetter, Event, Ledger, Replay};
 use tracing::Instrument as _;
 
-use super::lanes::{Batch, Item, Worked, item};
+use super::lanes::{Batch, Item, Slot, Worked, item};
 use super::metrics::Metrics;
 use super::{ConsumerConfig, Failure, Handler, spans};
 
@@ -24,6 +24,8 @@ pub(super) struct Work<L, H> {
 /// What came of one event.
 enum Verdict {
     Finished,
+    /// It is a dead letter now.
+    Buried,
     /// Try it again, after this many attempts.
     Troubled(u32),
     /// Could not be tried.
@@ -33,14 +35,14 @@ enum Verdict {
 impl<L: Ledger, H: Handler> Work<L, H> {
     /// Handles a batch; never fails, never panics.
     pub(super) async fn run(self: Arc<Self>, mut batch: Batch) -> Worked {
-        let mut worked =
-            Worked { slot: batch.slot, finished: Vec::new(), troubled: Vec::new(), left: Vec::new() };
+        let mut worked = Worked::nothing(batch.slot);
+        let replay = batch.replay.as_deref();
         if let Err(error) = self.fetch_bodies(&mut batch.events).await {
             tracing::warn!(consumer = self.config.name, %error, "bodies can't be read");
             worked.left = batch.events;
             return worked;
         }
-        match self.call(&batch.events).await {
+        match self.call(&batch.events, replay).await {
             Ok(()) => worked.finished = batch.events.iter().map(|event| event.position).collect(),
             Err(Failure::Unavailable(error)) => {
                 tracing::warn!(consumer = self.config.name, %error, "unavailable, trying again later");
@@ -54,14 +56,14 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             }
             Err(failure) => {
                 tracing::debug!(consumer = self.config.name, %failure, "a batch failed, one by one now");
-                self.singly(batch.events, &mut worked).await;
+                self.singly(batch.events, replay, &mut worked).await;
             }
         }
         worked
     }
 
     /// Only the event in trouble waits, and those of the same item behind it.
-    async fn singly(&self, events: Vec<Event>, worked: &mut Worked) {
+    async fn singly(&self, events: Vec<Event>, replay: Option<&Replay>, worked: &mut Worked) {
         let mut waiting: HashSet<Item> = HashSet::new();
         for event in events {
             if waiting.contains(&item(&event)) {
@@ -72,7 +74,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
                 worked.left.push(event);
                 continue;
             }
-            let verdict = match self.call(std::slice::from_ref(&event)).await {
+            let verdict = match self.call(std::slice::from_ref(&event), replay).await {
                 Ok(()) => Verdict::Finished,
                 Err(failure) => self.judge(&event, failure_text(&failure), &failure, 0).await,
             };
@@ -110,7 +112,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             Ok(()) => {
                 tracing::error!(consumer, position, id = %event.id, attempts, reason, "given up: dead letter");
                 self.metrics.buried.inc();
-                Verdict::Finished
+                Verdict::Buried
             }
             // Then it is handled again before it is buried: perhaps it was the same outage.
             Err(error) => {
@@ -121,11 +123,16 @@ impl<L: Ledger, H: Handler> Work<L, H> {
     }
 
     /// One call of the handler, in the trace of the write.
-    async fn call(&self, events: &[Event]) -> Result<(), Failure> {
+    async fn call(&self, events: &[Event], replay: Option<&Replay>) -> Result<(), Failure> {
         let spans = spans::Spans::open(&self.config.name, events);
         let begun = Instant::now();
-        let result =
-            AssertUnwindSafe(self.handler.handle(events)).catch_unwind().instrument(spans.around()).await;
+        let handled = async {
+            match replay {
+                None => self.handler.handle(events).await,
+                Some(replay) => self.handler.replay(replay, events).await,
+            }
+        };
+        let result = AssertUnwindSafe(handled).catch_unwind().instrument(spans.around()).await;
         self.metrics.seconds.observe(begun.elapsed().as_secs_f64());
         let result = result.unwrap_or_else(|_| Err(Failure::Retry("the handler panicked".into())));
         if result.is_ok() {
@@ -151,9 +158,18 @@ impl<L: Ledger, H: Handler> Work<L, H> {
 }
 
 impl Worked {
+    fn nothing(slot: Slot) -> Self {
+        let (finished, buried, troubled, left) = Default::default();
+        Self { slot, finished, buried, troubled, left }
+    }
+
     fn put(&mut self, event: Event, verdict: Verdict) {
         match verdict {
             Verdict::Finished => self.finished.push(event.position),
+            Verdict::Buried => {
+                self.finished.push(event.position);
+                self.buried.push(event.position);
+            }
             Verdict::Troubled(attempts) => self.troubled.push((event, attempts)),
             Verdict::Left => self.left.push(event),
         }
@@ -161,7 +177,7 @@ impl Worked {
 }
 
 /// An error with its causes on one line: what a dead letter keeps.
-fn failure_text(failure: &Failure) -> String {
+pub(super) fn failure_text(failure: &Failure) -> String {
     let (Failure::Retry(error) | Failure::Fail(error) | Failure::Unavailable(error)) = failure;
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

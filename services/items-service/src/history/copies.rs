@@ -23,8 +23,8 @@ const OWED: &str = "SELECT count(*) AS owed, max(position) AS last FROM eventus.
 /// Entered before the stream was emptied: those whose messages went.
 const EMPTIED: &str = "WITH settled AS (DELETE FROM eventus.stale_messages WHERE position <= $1 AND since <= $2 \
                        RETURNING position) \
-                       UPDATE eventus.dead_letters d SET reason = 'erased' FROM settled \
-                       WHERE d.position = settled.position AND d.reason <> 'erased'";
+                       UPDATE eventus.dead_letters d SET reason = 'erased', first_reason = NULL FROM settled \
+                       WHERE d.position = settled.position AND (d.reason <> 'erased' OR d.first_reason IS NOT NULL)";
 
 /// What is behind the relay and every consumer.
 const DUE: &str = "SELECT position, since FROM eventus.stale_messages WHERE position <= least( \
@@ -35,8 +35,8 @@ const DUE: &str = "SELECT position, since FROM eventus.stale_messages WHERE posi
 const SETTLED: &str = "WITH settled AS (DELETE FROM eventus.stale_messages s \
                        USING unnest($1::bigint[], $2::timestamptz[]) u (position, since) \
                        WHERE s.position = u.position AND s.since = u.since RETURNING s.position) \
-                       UPDATE eventus.dead_letters d SET reason = 'erased' FROM settled \
-                       WHERE d.position = settled.position AND d.reason <> 'erased'";
+                       UPDATE eventus.dead_letters d SET reason = 'erased', first_reason = NULL FROM settled \
+                       WHERE d.position = settled.position AND (d.reason <> 'erased' OR d.first_reason IS NOT NULL)";
 
 /// What the stream has forgotten by itself: a message is at least as old as what was taken out of its event.
 const EXPIRED: &str = "DELETE FROM eventus.stale_messages WHERE since < now() - $1 * interval '1 second'";

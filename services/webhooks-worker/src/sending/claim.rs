@@ -19,7 +19,7 @@ pub(crate) struct Delivery {
     pub position: i64,
     pub event: String,
     pub traceparent: Option<TraceParent>,
-    /// Attempts before this one.
+    /// Attempts before this one, since it was queued or replayed.
     pub attempts: i32,
     /// Ours until then; also says that it is still ours.
     pub locked_until: OffsetDateTime,
@@ -51,7 +51,7 @@ SET locked_until = now() + $5::bigint * interval '1 millisecond'
 FROM taken, eventus.webhook_endpoints endpoint
 WHERE delivery.id = taken.id AND endpoint.id = delivery.endpoint
 RETURNING delivery.id, delivery.endpoint, delivery.position, delivery.event, delivery.traceparent,
-    delivery.attempts, delivery.locked_until, endpoint.url, endpoint.secret";
+    delivery.attempts - delivery.attempts_before, delivery.locked_until, endpoint.url, endpoint.secret";
 
 /// Takes what is due, as far as there is room.
 pub(crate) async fn take(db: &Db, room: &Room, lock: Duration) -> Result<Vec<Delivery>, sqlx::Error> {

@@ -11,7 +11,7 @@ fn positions(batch: &Batch) -> Vec<i64> {
 }
 
 fn worked(slot: Slot) -> Worked {
-    Worked { slot, finished: Vec::new(), troubled: Vec::new(), left: Vec::new() }
+    Worked { slot, finished: Vec::new(), buried: Vec::new(), troubled: Vec::new(), left: Vec::new() }
 }
 
 fn second(_: u32) -> Duration {

@@ -27,8 +27,8 @@ macro_rules! with_copies {
     ($page_and_changed:expr) => {
         concat!(
             $page_and_changed,
-            ", letter AS (UPDATE eventus.dead_letters d SET reason = 'erased' FROM changed c \
-             WHERE d.position = c.position AND d.reason <> 'erased' RETURNING d.position), \
+            ", letter AS (UPDATE eventus.dead_letters d SET reason = 'erased', first_reason = NULL FROM changed c \
+             WHERE d.position = c.position AND (d.reason <> 'erased' OR d.first_reason IS NOT NULL) RETURNING d.position), \
              copy AS (INSERT INTO eventus.stale_messages (position) SELECT position FROM changed \
              ON CONFLICT (position) DO UPDATE SET since = excluded.since) \
              SELECT (SELECT max(position) FROM page) AS last, (SELECT count(*) FROM changed) AS events, \
