@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "common",
     "items",
     "schema",
@@ -14,6 +14,7 @@ const FILES: [&str; 11] = [
     "history",
     "imports",
     "accounts",
+    "upkeep",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "a build script speaks to cargo by its environment")]

@@ -9,6 +9,7 @@ pub mod nats;
 pub mod platform;
 pub mod receiver;
 pub mod role;
+pub mod upkeep;
 
 pub use platform::Error;
 pub use role::Role;

@@ -7,7 +7,7 @@ use chassis::telemetry::{self, TelemetryConfig};
 use chassis::{Env, Runtime, Shutdown};
 use clap::{Parser, Subcommand};
 use eventus::platform::{self, Settings};
-use eventus::{Error, Role, dev, doctor, documents, nats};
+use eventus::{Error, Role, dev, doctor, documents, nats, upkeep};
 
 /// A request is a hundred small allocations, and workers free what others made.
 #[global_allocator]
@@ -51,6 +51,21 @@ enum Command {
     Relay {
         #[command(subcommand)]
         command: RelayCommand,
+    },
+    /// The event log: look, follow, replay into one consumer
+    Events {
+        #[command(subcommand)]
+        command: upkeep::Events,
+    },
+    /// Dead letters: events that a consumer has given up
+    Dlq {
+        #[command(subcommand)]
+        command: upkeep::Letters,
+    },
+    /// Consumers of the event log
+    Consumers {
+        #[command(subcommand)]
+        command: upkeep::Consumers,
     },
     /// Users of the broker
     Nats {
@@ -129,6 +144,9 @@ async fn execute(command: Command) -> Result<ExitCode, Error> {
         Command::Config { command: ConfigCommand::Check { roles } } => check(&env, &parse_roles(&roles)?),
         Command::Doctor => doctor::run(&env).await,
         Command::Relay { command: RelayCommand::Reset } => reset_relay(&env).await,
+        Command::Events { command } => upkeep::events(command, &env).await,
+        Command::Dlq { command } => upkeep::letters(command, &env).await,
+        Command::Consumers { command } => upkeep::consumers(command, &env).await,
         Command::Nats { command } => nats::run(command, &env),
         Command::Types { command: TypesCommand::Typescript { file } } => typescript(&env, file).await,
         Command::Receive { secret, listen } => {

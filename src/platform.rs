@@ -171,6 +171,7 @@ fn services(role: Role) -> &'static [&'static str] {
             "eventus.events.v1.EventsService",
             "eventus.history.v1.HistoryService",
             "eventus.imports.v1.ImportsService",
+            "eventus.upkeep.v1.UpkeepService",
         ],
         Role::Auth => &[
             "eventus.auth.v1.AuthService",

@@ -19,6 +19,7 @@ pub mod server;
 mod shares;
 mod sort;
 mod system;
+mod upkeep;
 mod users;
 mod versions;
 mod webhooks;
@@ -42,6 +43,7 @@ pub fn router(gateway: Gateway) -> Router {
         .merge(content())
         .merge(system::routes())
         .merge(history::routes())
+        .merge(upkeep::routes())
         .merge(versions())
         .merge(definitions())
         .merge(people())
@@ -129,6 +131,8 @@ fn operations() -> Router<Gateway> {
         .route("/server/ping", only(get(server::ping), "GET,HEAD"))
         .route("/server/info", only(get(server::info), "GET,HEAD"))
         .route("/server/specs/oas", only(get(server::open_api), "GET,HEAD"))
+        .route("/server/specs/asyncapi", only(get(server::async_api), "GET,HEAD"))
+        .route("/server/specs/events/{version}", only(get(server::event_schema), "GET,HEAD"))
         .route("/server/health", only(get(server::health), "GET,HEAD"))
         .route("/events", only(get(events::subscribe).post(events::emit), "GET,POST"))
         .route("/events/{position}", only(get(events::read), "GET,HEAD"))

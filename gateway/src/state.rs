@@ -19,6 +19,7 @@ use proto::items::v1::{
     ReadItemsRequest, ReadItemsResponse, UpdateItemsRequest, WriteItemsResponse,
 };
 use proto::schema::v1::schema_service_client::SchemaServiceClient;
+use proto::upkeep::v1::upkeep_service_client::UpkeepServiceClient;
 use proto::webhooks::v1::webhooks_service_client::WebhooksServiceClient;
 use rpc::{Channel, MAX_MESSAGE, Signer};
 use tokio::sync::Semaphore;
@@ -162,6 +163,8 @@ impl Gateway {
         events EventsServiceClient items,
         /// What happened to items.
         history HistoryServiceClient items,
+        /// The log and its consumers, for operators.
+        upkeep UpkeepServiceClient items,
         /// Files of items.
         imports ImportsServiceClient items,
         /// Logins.

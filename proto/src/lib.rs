@@ -13,7 +13,7 @@ macro_rules! domains {
     };
 }
 
-domains!(common, items, schema, auth, hooks, analytics, webhooks, events, history, imports, accounts);
+domains!(common, items, schema, auth, hooks, analytics, webhooks, events, history, imports, accounts, upkeep);
 
 /// The compiled descriptors of all services, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

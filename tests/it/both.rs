@@ -45,6 +45,7 @@ mod system_collections;
 mod takeover;
 mod together;
 mod types;
+mod upkeep;
 mod upsert;
 mod values;
 mod versions;

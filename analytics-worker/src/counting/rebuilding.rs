@@ -87,7 +87,10 @@ async fn horizon(conn: &mut PgConnection) -> Result<i64, sqlx::Error> {
 }
 
 async fn mark(db: &Db) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT low_water FROM eventus.consumers WHERE name = $1").bind(CONSUMER).fetch_one(db).await
+    sqlx::query_scalar("SELECT low_water FROM eventus.consumers WHERE name = $1")
+        .bind(CONSUMER)
+        .fetch_one(db)
+        .await
 }
 
 impl Copy {
@@ -98,6 +101,9 @@ impl Copy {
             let within = events.iter().take_while(|event| event.position <= upto);
             let (mut last, mut count) = (upto, 0);
             for event in within {
+                if event.is_newer() {
+                    return Err(newer(event));
+                }
                 self.add(event);
                 (last, count) = (event.position, count + 1);
             }
@@ -133,7 +139,8 @@ async fn exchange(conn: &mut PgConnection, log: &Log, mut copy: Copy) -> Result<
     let checksum_before = checksum(conn).await.map_err(failure)?;
     let changed = put(conn, &copy.counts).await.map_err(failure)?;
     let settled = "DELETE FROM eventus.dead_letters WHERE consumer = $1 AND position <= $2";
-    let settled = sqlx::query(settled).bind(CONSUMER).bind(mark).execute(&mut *conn).await.map_err(failure)?;
+    let settled =
+        sqlx::query(settled).bind(CONSUMER).bind(mark).execute(&mut *conn).await.map_err(failure)?;
     Ok(Rebuilt {
         events: copy.events,
         after: copy.after,
@@ -177,6 +184,15 @@ async fn checksum(conn: &mut PgConnection) -> Result<String, sqlx::Error> {
 SELECT md5(coalesce(string_agg(concat_ws(E'\t', day, collection, action, count), E'\n'
     ORDER BY day, collection COLLATE "C", action COLLATE "C"), '')) FROM eventus.analytics_daily"#;
     sqlx::query_scalar(CHECKSUM).fetch_one(conn).await
+}
+
+/// Live, such an event is parked; a rebuild would leave a hole where nobody looks for one.
+fn newer(event: &Event) -> Failure {
+    let Event { position, schema, .. } = event;
+    Failure::Fail(
+        format!("the event at position {position} is of schema {schema}, which this program does not know")
+            .into(),
+    )
 }
 
 /// An event that can't be read fails the rebuild: it is strict.

@@ -72,7 +72,11 @@ async fn what_comes_again_is_not_counted_again() {
     let twice: Vec<Event> = all.iter().chain(&all).cloned().collect();
     assert_eq!(count(&db, CONSUMER, &twice).await.unwrap(), 0);
     let new = event(11, "items.create", "articles", NOON);
-    assert_eq!(count(&db, CONSUMER, &[new.clone(), new]).await.unwrap(), 1, "the same event twice in one batch");
+    assert_eq!(
+        count(&db, CONSUMER, &[new.clone(), new]).await.unwrap(),
+        1,
+        "the same event twice in one batch"
+    );
     assert_eq!(rows(&db).await, [row("2026-03-01", "articles", "create", 11)]);
 }
 

@@ -15,6 +15,8 @@ pub struct Config {
     pub replicas: usize,
     /// How long the stream keeps an event.
     pub max_age: Duration,
+    /// Attempts of a consumer at an event before it is a dead letter; nothing: as the consumer says.
+    pub attempts: Option<u32>,
     /// How many bytes the stream keeps, 0: as many as `max_age` makes.
     pub max_bytes: u64,
 }
@@ -28,11 +30,12 @@ impl Config {
             replicas: 1,
             max_age: Duration::from_hours(7 * 24),
             max_bytes: 0,
+            attempts: None,
         }
     }
 
-    /// Reads `NATS_URL`, `EVENTUS_SUBJECT_PREFIX`, `EVENTUS_STREAM_REPLICAS`, `EVENTUS_STREAM_MAX_AGE` and
-    /// `EVENTUS_STREAM_MAX_BYTES`.
+    /// Reads `NATS_URL`, `EVENTUS_SUBJECT_PREFIX`, `EVENTUS_STREAM_REPLICAS`, `EVENTUS_STREAM_MAX_AGE`,
+    /// `EVENTUS_STREAM_MAX_BYTES` and `EVENTUS_CONSUMER_ATTEMPTS`.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = Self::new(env.required("NATS_URL")?);
         let config = Self {
@@ -40,8 +43,15 @@ impl Config {
             replicas: env.parse("EVENTUS_STREAM_REPLICAS", default.replicas)?,
             max_age: env.duration("EVENTUS_STREAM_MAX_AGE", default.max_age)?,
             max_bytes: env.bytes("EVENTUS_STREAM_MAX_BYTES", default.max_bytes)?,
+            attempts: env
+                .get("EVENTUS_CONSUMER_ATTEMPTS")?
+                .map(|_| env.parse("EVENTUS_CONSUMER_ATTEMPTS", 0))
+                .transpose()?,
             ..default
         };
+        if config.attempts == Some(0) {
+            return Err(ConfigError::invalid("EVENTUS_CONSUMER_ATTEMPTS", "a number from 1"));
+        }
         if !prefix_fits(&config.prefix) {
             return Err(ConfigError::invalid("EVENTUS_SUBJECT_PREFIX", "a-z, 0-9, _ and -, at most 32"));
         }
@@ -95,6 +105,7 @@ mod tests {
             ("EVENTUS_SUBJECT_PREFIX", "a.b"),
             ("EVENTUS_STREAM_REPLICAS", "6"),
             ("EVENTUS_STREAM_MAX_AGE", "1s"),
+            ("EVENTUS_CONSUMER_ATTEMPTS", "0"),
         ];
         for pair in wrong {
             let env = Env::from_pairs([("NATS_URL", "nats://host"), pair]);

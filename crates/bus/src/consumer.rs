@@ -82,6 +82,8 @@ pub async fn run<L: Ledger, H: Handler>(
     component: chassis::Component,
 ) -> Result<(), Error> {
     let metrics = metrics::Metrics::new(&config.name);
+    let max_attempts = bus.config().attempts.unwrap_or(config.max_attempts);
+    let config = ConsumerConfig { max_attempts, ..config };
     let work = Arc::new(work::Work { config: Arc::new(config), ledger, handler, metrics });
     // Aborted with the loop: what a replay has not written down is done again.
     let mut replays = JoinSet::new();

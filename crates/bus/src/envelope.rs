@@ -5,8 +5,9 @@
 use async_nats::HeaderMap;
 use async_nats::header::{IntoHeaderValue, NATS_MESSAGE_ID};
 use bytes::Bytes;
-use model::{Event, TraceParent};
+use model::{Event, EventName, TraceParent};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
@@ -74,7 +75,41 @@ pub fn encode(prefix: &str, source: &str, event: &Event) -> Result<Message, Erro
 
 /// The event in a message's body.
 pub fn decode(body: &[u8]) -> Result<Event, Error> {
-    serde_json::from_slice(body).map_err(|error| Error::Envelope(error.to_string()))
+    model::read_event(body).map_err(|error| Error::Envelope(error.to_string()))
+}
+
+/// What the headers alone say of an event that this program can't read because it is of a newer version.
+pub fn outline(headers: &HeaderMap, schema: i16) -> Result<Event, Error> {
+    let Place { id, position, .. } = place(headers)?;
+    let value = |name: &str| headers.get(name).map(|value| value.as_str());
+    let named = value("ce-type").and_then(EventName::parse);
+    let name = named.ok_or_else(|| Error::Envelope("ce-type is no name of an event".to_owned()))?;
+    let time = value("ce-time").and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok());
+    let key = value("ce-subject").unwrap_or_default();
+    Ok(Event {
+        schema,
+        position,
+        id,
+        name,
+        collection: String::new(),
+        key: percent_decode_str(key).decode_utf8_lossy().into_owned(),
+        version: 0,
+        payload: None,
+        previous: None,
+        oversized: false,
+        fields: None,
+        user: None,
+        role: None,
+        request_id: None,
+        traceparent: value("traceparent").and_then(TraceParent::parse),
+        causation_id: None,
+        depth: 0,
+        batch_id: None,
+        batch_index: 0,
+        silent: value("ce-silent") == Some("true"),
+        erased: None,
+        time: time.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+    })
 }
 
 /// Where a stored message stands in the log, by its headers.
@@ -104,6 +139,7 @@ fn headers(source: &str, event: &Event) -> Result<HeaderMap, Error> {
     headers.insert("ce-time", time);
     headers.insert("ce-sequence", event.position.to_string());
     headers.insert("ce-datacontenttype", "application/json");
+    headers.insert("ce-dataschema", format!("/server/specs/events/{}", event.schema));
     if event.silent {
         headers.insert("ce-silent", "true");
     }

@@ -6,7 +6,7 @@ use async_nats::Subject;
 use async_nats::header::{HeaderMap, HeaderValue, NATS_EXPECTED_LAST_MESSAGE_ID, NATS_MESSAGE_ID};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{
-    CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind,
+    ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind,
 };
 use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType, Stream,
@@ -139,6 +139,42 @@ pub(crate) async fn look(bus: &Bus) -> Result<Option<Stream>, Error> {
             _ => Err(Error::refused("reading the stream", error)),
         },
     }
+}
+
+/// How a durable consumer stands on the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSight {
+    /// Its name.
+    pub name: String,
+    /// Stream sequence up to which everything is acknowledged.
+    pub ack_floor: u64,
+    /// Messages that were not delivered yet.
+    pub pending: u64,
+    /// Delivered, not acknowledged.
+    pub in_flight: u64,
+    /// Whether a process takes messages.
+    pub active: bool,
+}
+
+/// How the durable consumers of these names stand, as far as there are such.
+pub async fn consumers(bus: &Bus, names: &[String]) -> Result<Vec<ConsumerSight>, Error> {
+    let Some(stream) = look(bus).await? else { return Ok(Vec::new()) };
+    let mut seen = Vec::with_capacity(names.len());
+    for name in names {
+        let info = match stream.consumer_info(name).await {
+            Ok(info) => info,
+            Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::Unavailable(error.to_string())),
+        };
+        seen.push(ConsumerSight {
+            name: name.clone(),
+            ack_floor: info.ack_floor.stream_sequence,
+            pending: info.num_pending,
+            in_flight: info.num_ack_pending as u64,
+            active: info.priority_groups.iter().any(|group| group.pinned_client_id.is_some()),
+        });
+    }
+    Ok(seen)
 }
 
 /// The last message's subject and id: what the server forgets last. `None` when there is no such message.

@@ -72,6 +72,7 @@ pub fn of_role(prefix: &str, role: &str, part: Part<'_>, password: &str) -> User
         Part::Relay => {
             publish.extend(reading(&stream));
             publish.extend(topology::SUBJECTS.iter().map(|pattern| subject::prefixed(prefix, pattern)));
+            publish.push(format!("$JS.API.CONSUMER.INFO.{stream}.*"));
             let whole = ["CREATE", "UPDATE", "PURGE", "MSG.DELETE"];
             publish.extend(whole.map(|action| format!("$JS.API.STREAM.{action}.{stream}")));
         }

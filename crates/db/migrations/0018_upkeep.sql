@@ -47,3 +47,7 @@ CREATE INDEX replays_open ON eventus.replays (consumer, created) WHERE state IN 
 
 -- Attempts that were made before the delivery was replayed: its schedule begins anew.
 ALTER TABLE eventus.webhook_deliveries ADD COLUMN attempts_before integer NOT NULL DEFAULT 0;
+
+-- The version of an event's written form (model/src/event/versions.rs). What is there was written before versions were.
+ALTER TABLE eventus.events ADD COLUMN schema smallint NOT NULL DEFAULT 1;
+ALTER TABLE eventus.events ALTER COLUMN schema SET DEFAULT 2;

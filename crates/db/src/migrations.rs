@@ -49,6 +49,8 @@ migrations! {
     14 "0014_accounts",
     15 "0015_api_keys",
     16 "0016_share_attempts",
+    18 "0018_upkeep",
+    19 "0019_retention",
 }
 
 const LOCK: i64 = 7_306_085_836;

@@ -6,6 +6,7 @@
 mod append;
 mod error;
 pub mod heads;
+mod horizon;
 pub mod inbox;
 mod ledger;
 mod log;
@@ -18,8 +19,9 @@ pub mod writes;
 
 pub use append::{CHUNK, NewEvent, append};
 pub use error::Error;
+pub use horizon::Horizon;
 pub use ledger::PgLedger;
-pub use log::{Log, Moment, StoredEvent};
+pub use log::{Log, Moment, StoredEvent, Wanted};
 pub use mark::Mark;
 pub use replays::NewReplay;
 pub use tail::Tail;

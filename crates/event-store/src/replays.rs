@@ -26,7 +26,8 @@ const HOLD: &str = "
 UPDATE eventus.replays SET claimed_until = now() + interval '12 seconds'
 WHERE id = $1 AND claim = $2 AND state = 'running'";
 
-const LEAVE: &str = "UPDATE eventus.replays SET claimed_until = NULL WHERE id = $1 AND claim = $2 AND state = 'running'";
+const LEAVE: &str =
+    "UPDATE eventus.replays SET claimed_until = NULL WHERE id = $1 AND claim = $2 AND state = 'running'";
 
 // A dead letter goes in the moment in which its effect is known to be there.
 const STEP: &str = "

@@ -1,6 +1,6 @@
 //! Rows of `eventus.events` as events. Bodies go through as bytes: looked over once, never built into values.
 
-use model::{Event, EventName, TraceParent};
+use model::{EVENT_SCHEMA, Event, EventName, TraceParent};
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -13,7 +13,7 @@ use crate::Error;
 macro_rules! columns {
     () => {
         "position, id, name, collection, key, version, payload, previous, fields, \"user\", role, request_id, \
-         traceparent, causation_id, depth, batch_id, batch_index, silent, time, erased"
+         traceparent, causation_id, depth, batch_id, batch_index, silent, time, erased, schema"
     };
 }
 pub(crate) use columns;
@@ -67,7 +67,10 @@ fn read(row: &PgRow, position: i64) -> Result<Event, String> {
     };
     let name: &str = row.try_get(2).map_err(text)?;
     let traceparent: Option<&str> = row.try_get(12).map_err(text)?;
+    let schema: i16 = row.try_get(20).map_err(text)?;
     Ok(Event {
+        // Rows of all versions so far have the same columns.
+        schema: schema.max(EVENT_SCHEMA),
         position,
         id: row.try_get(1).map_err(text)?,
         name: EventName::parse(name).ok_or_else(|| format!("{name:?} is not the name of an event"))?,

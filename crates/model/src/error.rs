@@ -61,6 +61,7 @@ codes! {
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 12 "Method not allowed.",
     OutOfTime "OUT_OF_TIME" 408 4 "The request took too long.",
     Conflict "CONFLICT" 409 10 "The request is in conflict with another one.",
+    HistoryGone "HISTORY_GONE" 410 11 "The event log no longer reaches so far back.",
     PreconditionFailed "PRECONDITION_FAILED" 412 9 "Precondition failed.",
     ContentTooLarge "CONTENT_TOO_LARGE" 413 8 "Uploaded content is too large.",
     UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" 415 3 "Unsupported media type.",
@@ -105,6 +106,13 @@ impl Error {
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extensions.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// 410: the log begins behind this position, since what lies before was dropped by the rule of retention.
+    pub fn history_gone(horizon: i64) -> Self {
+        let message =
+            format!("The event log no longer reaches so far back: it begins behind position {horizon}.");
+        Self::new(ErrorCode::HistoryGone).with_message(message).with("horizon", horizon)
     }
 
     /// 403, saying nothing.

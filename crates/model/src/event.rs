@@ -7,9 +7,16 @@ use uuid::Uuid;
 
 use crate::TraceParent;
 
+mod versions;
+
+pub use versions::{ReadError, SCHEMA, read, schema_of};
+
 /// One entry of the event log, as it stands in `eventus.events` and travels on the bus.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
+    /// Version of the written form. [`SCHEMA`], or a greater one: then it is from the future.
+    #[serde(default = "versions::unnamed")]
+    pub schema: i16,
     /// Place in the log; publish order and cursor. Positions may have holes.
     pub position: i64,
     /// UUIDv7; `ce-id` and `Nats-Msg-Id` on the bus. The key of idempotent effects.
@@ -57,6 +64,13 @@ pub struct Event {
     /// When it was appended (database clock).
     #[serde(with = "time::serde::rfc3339")]
     pub time: OffsetDateTime,
+}
+
+impl Event {
+    /// Whether it was written by a newer program, so that nobody here knows what it means.
+    pub fn is_newer(&self) -> bool {
+        self.schema > SCHEMA
+    }
 }
 
 /// `<scope>.<action>`, for example `items.create`.

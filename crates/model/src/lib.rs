@@ -18,7 +18,9 @@ mod trace;
 pub use accountability::{Accountability, ShareScope};
 pub use clock::{Clock, SystemClock, milliseconds};
 pub use error::{Error, ErrorCode, Errors};
-pub use event::{Event, EventName};
+pub use event::{
+    Event, EventName, ReadError, SCHEMA as EVENT_SCHEMA, read as read_event, schema_of as event_schema,
+};
 pub use filter::{Filter, Function, Operator, Quantifier};
 pub use geometry::{Dimensions, GeometryColumn, GeometryKind, SRID};
 pub use ids::{Ids, RandomIds};

@@ -18,6 +18,7 @@ pub fn new_event(name: &str, collection: &str, key: &str) -> NewEvent {
 /// An event of the log, bare: `items.update` in `articles`. Its id and its key are its position.
 pub fn event(position: i64) -> Event {
     Event {
+        schema: model::EVENT_SCHEMA,
         position,
         id: Uuid::from_u128(position.unsigned_abs().into()),
         name: EventName::new("items", "update"),

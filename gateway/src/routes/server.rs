@@ -7,13 +7,14 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use model::Error;
-use proto::schema::v1::GetOpenApiRequest;
+use model::{Error, ErrorCode};
+use proto::schema::v1::{GetAsyncApiRequest, GetOpenApiRequest};
 use serde_json::{Value, json};
 
 use crate::answer;
 use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::path::Names;
 use crate::state::Gateway;
 
 pub use health::Health;
@@ -60,6 +61,18 @@ pub async fn health(State(gateway): State<Gateway>, caller: Caller) -> Result<Re
     }
     let report = gateway.health.read(&gateway).await;
     Ok(report.answer(caller.accountability.admin))
+}
+
+/// GET /server/specs/asyncapi: the AsyncAPI document of the events on the bus, without an envelope.
+pub async fn async_api(State(gateway): State<Gateway>, caller: Caller) -> Result<Response, Failure> {
+    let request = gateway.call(&caller, GetAsyncApiRequest {});
+    Ok(answer::respond(gateway.schema().get_async_api(request).await?.into_inner().json))
+}
+
+/// GET /server/specs/events/:version: the JSON Schema of a version of events, without an envelope.
+pub async fn event_schema(Names(version): Names<String>) -> Result<Response, Failure> {
+    let schema = version.parse().ok().and_then(model::event_schema);
+    Ok(answer::respond(schema.ok_or_else(|| Error::new(ErrorCode::RouteNotFound))?))
 }
 
 /// GET /server/specs/oas: the OpenAPI document itself, without an envelope.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub mod assemble;
+pub mod asyncapi;
 pub mod marks;
 pub mod openapi;
 pub mod rows;

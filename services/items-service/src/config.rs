@@ -39,6 +39,8 @@ pub struct Config {
     pub hash_cost: HashCost,
     /// `EVENTUS_IMPORT_*`, `MAX_IMPORT_ERRORS`: files of items.
     pub imports: Settings,
+    /// `EVENTUS_LOG_RETENTION`, 365 d: how long the log keeps events at least; 0 for ever.
+    pub log_retention: Duration,
 }
 
 impl Default for Config {
@@ -56,6 +58,7 @@ impl Default for Config {
             conditional: Vec::new(),
             hash_cost: HashCost::default(),
             imports: Settings::default(),
+            log_retention: Duration::from_hours(365 * 24),
         }
     }
 }
@@ -80,6 +83,7 @@ impl Config {
             conditional: env.list("EVENTUS_REQUIRE_IF_MATCH")?,
             hash_cost: HashCost::from_env(env)?,
             imports: imports(env, default.imports)?,
+            log_retention: log_retention(env, default.log_retention)?,
         })
     }
 }
@@ -96,6 +100,17 @@ fn imports(env: &Env, default: Settings) -> Result<Settings, ConfigError> {
         max_errors: usize::try_from(positive("MAX_IMPORT_ERRORS", 1_000)?).unwrap_or(default.max_errors),
         retention: due::retention(env, "EVENTUS_IMPORT_RETENTION", default.retention)?,
     })
+}
+
+/// The stream is filled anew from the log, so the log never keeps less.
+fn log_retention(env: &Env, default: Duration) -> Result<Duration, ConfigError> {
+    const KEY: &str = "EVENTUS_LOG_RETENTION";
+    let retention = due::retention(env, KEY, default)?;
+    let stream = env.duration("EVENTUS_STREAM_MAX_AGE", Duration::from_hours(7 * 24))?;
+    if !retention.is_zero() && retention < stream {
+        return Err(ConfigError::invalid(KEY, "0, or at least EVENTUS_STREAM_MAX_AGE"));
+    }
+    Ok(retention)
 }
 
 /// A century is far enough for the arithmetic of dates.
@@ -137,7 +152,7 @@ mod tests {
     use chassis::Env;
     use planner::Limits;
 
-    use super::{limits, time_of_keys};
+    use super::{limits, log_retention, time_of_keys};
 
     #[test]
     fn keys_are_good_for_some_time() {
@@ -148,6 +163,17 @@ mod tests {
         for wrong in ["0", "36501d", "soon"] {
             assert!(of(wrong).unwrap_err().to_string().contains("EVENTUS_IDEMPOTENCY_TTL"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_log_keeps_no_less_than_the_stream() {
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            log_retention(&Env::from_pairs(pairs.iter().copied()), Duration::from_secs(9_000_000))
+        };
+        assert_eq!(of(&[("A", "b")]).unwrap(), Duration::from_secs(9_000_000));
+        assert_eq!(of(&[("EVENTUS_LOG_RETENTION", "0")]).unwrap(), Duration::ZERO);
+        assert!(of(&[("EVENTUS_LOG_RETENTION", "6d")]).is_err());
+        assert!(of(&[("EVENTUS_LOG_RETENTION", "6d"), ("EVENTUS_STREAM_MAX_AGE", "5d")]).is_ok());
     }
 
     #[test]

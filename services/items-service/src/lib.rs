@@ -13,6 +13,7 @@ use proto::history::v1::history_service_server::HistoryServiceServer;
 use proto::imports::v1::imports_service_server::ImportsServiceServer;
 use proto::items::v1::items_service_server::ItemsServiceServer;
 use proto::schema::v1::schema_service_server::SchemaServiceServer;
+use proto::upkeep::v1::upkeep_service_server::UpkeepServiceServer;
 use rpc::{Channel, Guard, Signer};
 
 mod catalog;
@@ -33,6 +34,7 @@ mod snapshot;
 mod state;
 mod system;
 pub mod system_data;
+pub mod upkeep;
 mod watch;
 
 pub use config::Config;
@@ -102,6 +104,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
         .service(
             ImportsServiceServer::new(imports).max_decoding_message_size(max).max_encoding_message_size(max),
         )
+        .service(UpkeepServiceServer::new(upkeep::Service(state.clone())))
         .service(EventsServiceServer::new(events::Events::new(state, live)))
         .face(face);
     let server = items::directly(server, &direct);
@@ -146,6 +149,7 @@ fn start(state: &State, config: &Config, runtime: &Runtime) {
     schema::indexes::start(state, runtime);
     items::once::forget(state, runtime);
     history::redact::start(state, runtime);
+    upkeep::retention::start(state, config, runtime);
 }
 
 /// The schema in this database as TypeScript types for the official SDK.

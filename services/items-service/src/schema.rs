@@ -6,7 +6,7 @@ use proto::schema::v1 as pb;
 use proto::schema::v1::schema_service_server::SchemaService;
 use tonic::{Request, Response, Status};
 
-use crate::catalog::openapi;
+use crate::catalog::{asyncapi, openapi};
 use crate::permissions::mine;
 use crate::state::State;
 use blueprint::format::Format;
@@ -192,6 +192,19 @@ impl SchemaService for Schema {
             everything: rpc::caller(&request).accountability.admin,
         };
         let document = openapi::document(&self.0.snapshots.present().catalog, &about);
+        answer(Ok(document.to_string().into_bytes()))
+    }
+
+    async fn get_async_api(&self, request: Request<pb::GetAsyncApiRequest>) -> Answer {
+        let caller = rpc::caller(&request);
+        let asking = self.0.asking(caller).await.map_err(|error| rpc::status(error.into()))?;
+        let about = asyncapi::About {
+            version: env!("CARGO_PKG_VERSION"),
+            prefix: &self.0.bus.config().prefix,
+            everything: caller.accountability.admin,
+        };
+        let reads = |collection: &str| asking.access.allows(collection, access::Action::Read);
+        let document = asyncapi::document(&self.0.snapshots.present().catalog, &about, reads);
         answer(Ok(document.to_string().into_bytes()))
     }
 

@@ -130,7 +130,8 @@ impl Wishes {
     /// Endpoints that want the event; `whenever`: also those that were made after it.
     pub fn of(&self, event: &Event, whenever: bool) -> impl Iterator<Item = Uuid> {
         let wants = move |wish: &&Wish| {
-            (whenever || event.position > wish.since) && wish.patterns.iter().any(|pattern| pattern.matches(event))
+            (whenever || event.position > wish.since)
+                && wish.patterns.iter().any(|pattern| pattern.matches(event))
         };
         self.endpoints.iter().filter(wants).map(|wish| wish.endpoint)
     }

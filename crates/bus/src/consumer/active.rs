@@ -95,11 +95,7 @@ impl Beats {
 }
 
 impl<L: Ledger, H: Handler> Loop<L, H> {
-    pub(super) fn new(
-        bus: Bus,
-        work: Arc<Work<L, H>>,
-        component: chassis::Component,
-    ) -> Self {
+    pub(super) fn new(bus: Bus, work: Arc<Work<L, H>>, component: chassis::Component) -> Self {
         let clock = Beats::new(bus.generation());
         let config = Arc::clone(&work.config);
         Self {

@@ -1,7 +1,7 @@
 //! One delivered message, read once: the event, and where the broker says it stands.
 
 use async_nats::header::NATS_PIN_ID;
-use async_nats::{Message, Subject};
+use async_nats::{HeaderMap, Message, Subject};
 use model::Event;
 
 use crate::{Error, envelope};
@@ -54,7 +54,14 @@ impl Token {
 pub(super) fn read(message: &Message) -> Result<Delivery, (Option<Token>, Error)> {
     let token = message.reply.as_ref().and_then(Token::parse);
     let Some(token) = token else { return Err((None, Error::Envelope("no ack subject".to_owned()))) };
-    match envelope::decode(&message.payload) {
+    let event = match model::read_event(&message.payload) {
+        Ok(event) => Ok(event),
+        Err(model::ReadError::Newer(schema)) => {
+            envelope::outline(message.headers.as_ref().unwrap_or(&HeaderMap::new()), schema)
+        }
+        Err(error) => Err(Error::Envelope(error.to_string())),
+    };
+    match event {
         Ok(event) => Ok(Delivery { event, token, pin: pin(message) }),
         Err(error) => Err((Some(token), error)),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use model::{DeadLetter, Event, Ledger, Replay};
+use model::{DeadLetter, EVENT_SCHEMA, Event, Ledger, Replay};
 use tracing::Instrument as _;
 
 use super::lanes::{Batch, Item, Slot, Worked, item};
@@ -37,6 +37,10 @@ impl<L: Ledger, H: Handler> Work<L, H> {
     pub(super) async fn run(self: Arc<Self>, mut batch: Batch) -> Worked {
         let mut worked = Worked::nothing(batch.slot);
         let replay = batch.replay.as_deref();
+        self.park(&mut batch.events, &mut worked).await;
+        if batch.events.is_empty() {
+            return worked;
+        }
         if let Err(error) = self.fetch_bodies(&mut batch.events).await {
             tracing::warn!(consumer = self.config.name, %error, "bodies can't be read");
             worked.left = batch.events;
@@ -60,6 +64,26 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             }
         }
         worked
+    }
+
+    /// Events that a newer program has written are not guessed at: they become dead letters, to be requeued when this one
+    /// is replaced.
+    async fn park(&self, events: &mut Vec<Event>, worked: &mut Worked) {
+        if !events.iter().any(Event::is_newer) {
+            return;
+        }
+        let (newer, known) = std::mem::take(events).into_iter().partition(Event::is_newer);
+        *events = known;
+        let newer: Vec<Event> = newer;
+        for event in newer {
+            let schema = event.schema;
+            let failure = Failure::Fail(
+                format!("parked: its schema is version {schema}, this program knows {EVENT_SCHEMA}; requeue it after the upgrade")
+                    .into(),
+            );
+            let verdict = self.judge(&event, failure_text(&failure), &failure, 0).await;
+            worked.put(event, verdict);
+        }
     }
 
     /// Only the event in trouble waits, and those of the same item behind it.

@@ -40,6 +40,7 @@ fn a_message_is_a_cloud_event_in_binary_mode() {
         ("ce-time", "2026-11-22T10:20:30.123456Z"),
         ("ce-sequence", "42"),
         ("ce-datacontenttype", "application/json"),
+        ("ce-dataschema", "/server/specs/events/2"),
         ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     ] {
         assert_eq!(get(name), Some(value), "{name}");

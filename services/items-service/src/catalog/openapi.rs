@@ -60,7 +60,7 @@ pub fn document(catalog: &Catalog, about: &About) -> Value {
 }
 
 /// `article_comments` -> `ArticleComments`; of other letters than these nothing is left out.
-fn pascal(name: &str) -> String {
+pub(super) fn pascal(name: &str) -> String {
     let mut pascal = String::with_capacity(name.len());
     let mut upper = true;
     for letter in name.chars() {
@@ -186,7 +186,7 @@ fn encoded(name: &str) -> String {
         .collect()
 }
 
-fn item(entry: &CollectionEntry) -> Value {
+pub(super) fn item(entry: &CollectionEntry) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for field in &entry.fields {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use access::Access;
+use event_store::Horizon;
 use event_store::writes::{self, Writes};
 use model::{Collection, Error, ErrorCode, Errors};
 use planner::{CreateNeeds, Reader, Stamp, Statement, UpdateChange};
@@ -52,6 +53,10 @@ async fn wanted(state: &State, request: &pb::UndoRequest) -> Result<Writes, Erro
             Error::invalid_payload("\"from\" and \"to\" must be positions, \"from\" the lower").into()
         );
     }
+    let horizon = Horizon::load(&state.db).await.map_err(|error| away(&error))?.position;
+    if *from <= horizon {
+        return Err(Error::history_gone(horizon).into());
+    }
     match moment::position(state, AsOf::Position(*to)).await {
         Ok(_) => Ok(Writes::Between(*from, *to)),
         Err(Failure::Refused(_)) => Err(Error::invalid_payload("\"to\" is not a settled position").into()),
@@ -71,6 +76,15 @@ async fn attempt(
     let mut tx = execute::begin(&state.db).await?;
     let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
     let events = writes::events(&mut tx, wanted, limit).await.map_err(|error| away(&error))?;
+    // Of a request that was cut in two by the horizon a part can't be taken back.
+    if let Some(first) = events.first().filter(|first| first.batch_index > 0)
+        && matches!(wanted, Writes::OfRequest(_))
+    {
+        let horizon = Horizon::load(&state.db).await.map_err(|error| away(&error))?.position;
+        if horizon > 0 && first.position - i64::from(first.batch_index) <= horizon {
+            return Err(Error::history_gone(horizon).into());
+        }
+    }
     if events.len() > MOST {
         return Err(Error::invalid_payload(format!("These are more than {MOST} events")).into());
     }

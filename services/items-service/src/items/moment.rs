@@ -52,6 +52,7 @@ pub async fn position(state: &State, as_of: AsOf) -> Result<i64, Failure> {
             Moment::Before => {
                 return Err(Error::invalid_query("\"as_of\" is before the log begins").into());
             }
+            Moment::Gone(horizon) => return Err(Error::history_gone(horizon.position).into()),
             // A writer who was given it a moment ago asks for what he wrote.
             Moment::Unsettled if begun.elapsed() < PATIENCE && is_there(&log, as_of).await => {
                 sleep(LOOK).await;
