@@ -222,6 +222,7 @@ async fn clients_and_reflection() {
                 "events",
                 "history",
                 "imports",
+                "upkeep",
                 "auth",
                 "accounts",
                 "hooks",
@@ -232,7 +233,8 @@ async fn clients_and_reflection() {
             clients::healthy(&world, "eventus.analytics.v1.AnalyticsService").await;
         }
         Shape::Split => {
-            clients::reflected(world.grpc, &["items", "schema", "events", "history", "imports"]).await;
+            clients::reflected(world.grpc, &["items", "schema", "events", "history", "imports", "upkeep"])
+                .await;
             clients::unknown_to_health(&world, "eventus.analytics.v1.AnalyticsService").await;
         }
     }

@@ -254,3 +254,119 @@ async fn only_administrators_and_only_what_is() {
     assert_eq!(listed.len(), consumers.len());
     assert!(listed.iter().all(|consumer| consumer["ack_floor"].is_u64()));
 }
+
+/// The log is cut off once nobody needs its beginning; what lies before is refused by name, and nothing after has changed.
+#[tokio::test]
+async fn what_lies_before_the_horizon_is_gone_and_nothing_else() {
+    let world = world().await;
+    let api = &world.api;
+    let items = json!([{"title": "a"}, {"title": "b"}]);
+    api.post("/items/articles", items).await.expect(200);
+    world.quiet(SOON).await;
+    let old = api.get("/utils/events?collection=articles").await.expect(200).data();
+    let old = old[0]["position"].as_i64().unwrap();
+    // The log goes on in its next partition, and what is in this one becomes old.
+    run(
+        &world,
+        "UPDATE eventus.events SET time = time - interval '2 years';
+        SELECT setval('eventus.events_position', 4194310)",
+    )
+    .await;
+    api.patch("/items/articles/1", json!({"title": "c"})).await.expect(200);
+    world.quiet(SOON).await;
+    let pool = world.pool().await;
+    let horizon = || async {
+        sqlx::query_scalar::<_, i64>("SELECT position FROM eventus.horizon").fetch_one(&pool).await
+    };
+    testkit::eventually(SOON, || async { horizon().await.unwrap() == 4_194_303 }).await;
+
+    for path in [
+        format!("/items/articles?as_of={old}"),
+        "/items/articles?as_of=1990-01-01".to_owned(),
+        format!("/utils/events?from={old}"),
+        format!("/utils/events?positions={old}"),
+    ] {
+        let refused = api.get(&path).await.refused(410, "HISTORY_GONE").json();
+        assert_eq!(refused["errors"][0]["extensions"]["horizon"], 4_194_303, "{path}");
+    }
+    api.post("/utils/undo", json!({"from": old, "to": old})).await.refused(410, "HISTORY_GONE");
+    let wish = json!({"consumer": "webhooks", "from": old, "effects": true});
+    api.post("/utils/replays", wish).await.refused(410, "HISTORY_GONE");
+
+    let events = api.get("/utils/events").await.expect(200).data();
+    assert_eq!((events.as_array().unwrap().len(), &events[0]["version"]), (1, &json!(2)));
+    let then = api.get("/items/articles?as_of=4194304").await.expect(200).data();
+    assert_eq!(then, json!([{"id": 1, "title": "a"}, {"id": 2, "title": "b"}]));
+    run(&world, "UPDATE eventus.horizon SET moved = now() - interval '2 minutes'").await;
+    testkit::eventually(SOON, || async {
+        let gone = "SELECT to_regclass('eventus.events_p0') IS NULL";
+        sqlx::query_scalar(gone).fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    let revisions = api.get("/revisions?filter[collection][_eq]=articles").await.expect(200).data();
+    assert_eq!(revisions.as_array().unwrap().len(), 1);
+    assert_eq!(revisions[0]["data"], json!({"id": 1, "title": "c"}));
+    let rebuild = api.post("/utils/consumers/analytics/rebuild", json!({})).await.expect(200).data();
+    let rebuilt = ended(api, &rebuild).await;
+    assert_eq!(
+        (&rebuilt["state"], &rebuilt["result"]["after"]),
+        (&json!("done"), &json!(4_194_303)),
+        "{rebuilt}"
+    );
+    let counts = api.get("/analytics/metrics?collection=articles&action=create").await.expect(200).data();
+    assert_eq!(counts[0]["count"], 2);
+    api.post("/items/articles", json!({"title": "d"})).await.expect(200);
+    world.quiet(SOON).await;
+}
+
+/// What is served of events says what they are: the document of the bus, by what one may read, and the schema.
+#[tokio::test]
+async fn the_bus_is_described() {
+    let world = world().await;
+    let api = &world.api;
+    world.collection("größe 1.5", json!([{"field": "n", "type": "integer"}])).await;
+    let document = api.get("/server/specs/asyncapi").await.expect(200).json();
+    assert_eq!(document["asyncapi"], "3.0.0");
+    let addresses = |document: &Value| -> Vec<String> {
+        let channels = document["channels"].as_object().unwrap();
+        channels.values().map(|channel| channel["address"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = addresses(&document);
+    for address in [
+        "items.create.articles",
+        "items.erase.articles",
+        "items.delete.gr%C3%B6%C3%9Fe%201%2E5",
+        "users.update",
+        "auth.login",
+        "custom.{event}",
+    ] {
+        assert!(all.iter().any(|found| found == address), "{address} of {all:?}");
+    }
+    let payload = &document["components"]["schemas"]["ItemsArticles"]["properties"];
+    assert_eq!(
+        payload["title"]["type"].as_array().map_or(&payload["title"]["type"], |types| &types[0]),
+        "string"
+    );
+    // Every reference leads somewhere.
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+    let public = addresses(&api.with_token(None).get("/server/specs/asyncapi").await.expect(200).json());
+    assert_eq!(public, ["custom.{event}"], "what the public may not read it is not told of");
+
+    api.post("/items/articles", json!({"title": "a"})).await.expect(200);
+    world.quiet(SOON).await;
+    let event = api.get("/utils/events?collection=articles").await.expect(200).data()[0].clone();
+    let schema = api.get(&format!("/server/specs/events/{}", event["schema"])).await.expect(200).json();
+    let members = event.as_object().unwrap();
+    assert!(
+        schema["required"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|name| members.contains_key(name.as_str().unwrap()))
+    );
+    assert!(members.keys().all(|name| !schema["properties"][name].is_null()));
+    api.get("/server/specs/events/99").await.refused(404, "ROUTE_NOT_FOUND");
+}

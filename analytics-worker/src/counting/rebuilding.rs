@@ -25,19 +25,19 @@ const NEAR: i64 = 5_000;
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Rebuilt {
     /// Events that were read.
-    events: u64,
+    pub(super) events: u64,
     /// Where it began: 0, or the horizon of the log, whose counts are kept.
-    after: i64,
+    pub(super) after: i64,
     /// How far it goes.
-    upto: i64,
+    pub(super) upto: i64,
     /// Of the live counts before.
-    checksum_before: String,
+    pub(super) checksum_before: String,
     /// Of the counts now.
-    checksum: String,
+    pub(super) checksum: String,
     /// Counts that were wrong, missing or too many.
-    changed: u64,
+    pub(super) changed: u64,
     /// Dead letters that are counted now.
-    dead_letters: u64,
+    pub(super) dead_letters: u64,
 }
 
 /// Day, collection, action.

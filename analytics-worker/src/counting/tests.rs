@@ -155,3 +155,44 @@ async fn workers_side_by_side_count_exactly() {
         assert_eq!(i64::try_from(all.iter().filter(same).count()).unwrap(), count);
     }
 }
+
+async fn append(db: &Db, names: &[&str]) -> Vec<Event> {
+    let new: Vec<_> = names.iter().map(|name| testkit::new_event(name, "articles", "1")).collect();
+    let mut tx = db.begin().await.unwrap();
+    let positions = event_store::append(&mut tx, &new).await.unwrap();
+    tx.commit().await.unwrap();
+    event_store::Log::new(db.clone()).at(&positions).await.unwrap()
+}
+
+/// From a log that was cut off, and with events above the mark that are counted already, a rebuild comes to the live sums.
+#[tokio::test]
+async fn a_rebuild_begins_where_the_log_does() {
+    let (_database, db) = world().await;
+    let first = append(&db, &["items.create", "items.update", "items.update"]).await;
+    assert_eq!(count(&db, CONSUMER, &first).await.unwrap(), 3);
+    PgLedger::new(db.clone(), CONSUMER).raise(3).await.unwrap();
+    let jump = "SELECT eventus.move_horizon(3), setval('eventus.events_position', 4194310);
+        DELETE FROM eventus.events";
+    sqlx::raw_sql(jump).execute(&db).await.unwrap();
+    let later = append(&db, &["items.update", "items.delete", "items.delete"]).await;
+    PgLedger::new(db.clone(), CONSUMER).raise(later[0].position - 1).await.unwrap();
+    assert_eq!(count(&db, CONSUMER, &later[1..]).await.unwrap(), 2);
+    let live = rows(&db).await;
+    let rebuilt = super::rebuilding::rebuild(&db).await.unwrap();
+    assert_eq!((rebuilt.after, rebuilt.changed, rebuilt.events), (3, 0, 2));
+    assert_eq!(rebuilt.checksum, rebuilt.checksum_before);
+    sqlx::query("UPDATE eventus.analytics_daily SET count = 100").execute(&db).await.unwrap();
+    let rebuilt = super::rebuilding::rebuild(&db).await.unwrap();
+    assert!(rebuilt.changed > 0 && rebuilt.checksum != rebuilt.checksum_before);
+    assert_eq!(rows(&db).await, live);
+    // What is counted stays counted once, and what was not is counted.
+    assert_eq!(count(&db, CONSUMER, &later).await.unwrap(), 1);
+
+    // An event from the future fails it: nothing is exchanged.
+    PgLedger::new(db.clone(), CONSUMER).raise(later[2].position).await.unwrap();
+    let live = rows(&db).await;
+    sqlx::query("UPDATE eventus.events SET schema = 99").execute(&db).await.unwrap();
+    let error = super::rebuilding::rebuild(&db).await.unwrap_err().to_string();
+    assert!(error.contains("schema 99"), "{error}");
+    assert_eq!(rows(&db).await, live);
+}

@@ -3,6 +3,8 @@
 
 -- Null: as `reason`.
 ALTER TABLE eventus.dead_letters ADD COLUMN first_reason text;
+-- The last replay in which it was given up again.
+ALTER TABLE eventus.dead_letters ADD COLUMN replay uuid;
 ALTER TABLE eventus.dead_letters ADD COLUMN first_time timestamptz NOT NULL DEFAULT now();
 UPDATE eventus.dead_letters SET first_time = time;
 CREATE INDEX dead_letters_position ON eventus.dead_letters (consumer, position);

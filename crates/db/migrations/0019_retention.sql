@@ -50,6 +50,8 @@ BEGIN
         max(e.position) FILTER (WHERE e.name ~ '\.delete$') AS gone
     FROM eventus.events e
     WHERE e.position > begins AND e.position <= upto AND e.name ~ '^(?!custom\.)[a-z_]+\.(create|update|delete)$'
+        -- What saved versions keep of other items is erased with these, where it stands in the log.
+        AND e.collection <> 'directus_versions'
     GROUP BY 1, 2;
 
     INSERT INTO eventus.bases AS base (collection, key, position, data)

@@ -44,11 +44,15 @@ impl PgLedger {
             return Ok(low_water);
         }
         // The row must be there before the first claim, and a new consumer holds back a reset of the stream.
-        sqlx::query("INSERT INTO eventus.consumers (name, effects) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(&self.consumer)
-            .bind(self.effects)
-            .execute(&self.db)
-            .await?;
+        // It begins where the log does.
+        sqlx::query(
+            "INSERT INTO eventus.consumers (name, effects, low_water) SELECT $1, $2, position FROM eventus.horizon
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&self.consumer)
+        .bind(self.effects)
+        .execute(&self.db)
+        .await?;
         Ok(sqlx::query_scalar("SELECT low_water FROM eventus.consumers WHERE name = $1")
             .bind(&self.consumer)
             .fetch_one(&self.db)
@@ -74,11 +78,12 @@ impl PgLedger {
 
     async fn enter_dead(&self, letter: &DeadLetter) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO eventus.dead_letters AS letter (consumer, event_id, position, reason, attempts, trace_id)
-             VALUES ($1, $2, $3, $4, $5, $6)
+            "INSERT INTO eventus.dead_letters AS letter (consumer, event_id, position, reason, attempts, trace_id, replay)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (consumer, event_id) DO UPDATE SET
                  first_reason = coalesce(letter.first_reason, letter.reason), reason = excluded.reason,
-                 attempts = letter.attempts + excluded.attempts, time = now()",
+                 attempts = letter.attempts + excluded.attempts, time = now(), replay = excluded.replay
+             WHERE excluded.replay IS NOT NULL AND letter.replay IS DISTINCT FROM excluded.replay",
         )
         .bind(&self.consumer)
         .bind(letter.event_id)
@@ -87,6 +92,7 @@ impl PgLedger {
         .bind(letter.reason.replace('\0', "\u{fffd}"))
         .bind(letter.attempts)
         .bind(letter.trace_id.as_deref())
+        .bind(letter.replay)
         .execute(&self.db)
         .await?;
         Ok(())

@@ -26,7 +26,7 @@ pub trait Ledger: Send + Sync + 'static {
     fn read_event(&self, position: i64) -> impl Future<Output = Result<Option<Event>, LedgerError>> + Send;
 
     /// Records an event that the consumer has given up, once per (consumer, event id).
-    /// Of one that was given up before, attempts add up, and the first error stays beside the last.
+    /// Once; and once more in each replay: then attempts add up, and the first error stays beside the last.
     fn bury(&self, letter: DeadLetter) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Takes the oldest replay of the consumer that has not ended, unless another process works on it.
@@ -81,6 +81,8 @@ pub struct DeadLetter {
     pub attempts: i32,
     /// Trace id of the write, 32 hex digits.
     pub trace_id: Option<String>,
+    /// The replay in which it was given up.
+    pub replay: Option<uuid::Uuid>,
 }
 
 /// The ledger could not be asked; the consumer tries again later.

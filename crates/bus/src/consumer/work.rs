@@ -21,6 +21,13 @@ pub(super) struct Work<L, H> {
     pub metrics: Metrics,
 }
 
+/// What was tried before.
+#[derive(Clone, Copy)]
+struct Tries<'a> {
+    before: u32,
+    replay: Option<&'a Replay>,
+}
+
 /// What came of one event.
 enum Verdict {
     Finished,
@@ -37,7 +44,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
     pub(super) async fn run(self: Arc<Self>, mut batch: Batch) -> Worked {
         let mut worked = Worked::nothing(batch.slot);
         let replay = batch.replay.as_deref();
-        self.park(&mut batch.events, &mut worked).await;
+        self.park(&mut batch.events, replay, &mut worked).await;
         if batch.events.is_empty() {
             return worked;
         }
@@ -47,14 +54,15 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             return worked;
         }
         match self.call(&batch.events, replay).await {
-            Ok(()) => worked.finished = batch.events.iter().map(|event| event.position).collect(),
+            Ok(()) => worked.finished.extend(batch.events.iter().map(|event| event.position)),
             Err(Failure::Unavailable(error)) => {
                 tracing::warn!(consumer = self.config.name, %error, "unavailable, trying again later");
                 worked.left = batch.events;
             }
             Err(failure) if batch.events.len() == 1 => {
                 for event in batch.events {
-                    let verdict = self.judge(&event, failure_text(&failure), &failure, batch.attempts).await;
+                    let verdict =
+                        self.judge(&event, &failure, Tries { before: batch.attempts, replay }).await;
                     worked.put(event, verdict);
                 }
             }
@@ -68,7 +76,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
 
     /// Events that a newer program has written are not guessed at: they become dead letters, to be requeued when this one
     /// is replaced.
-    async fn park(&self, events: &mut Vec<Event>, worked: &mut Worked) {
+    async fn park(&self, events: &mut Vec<Event>, replay: Option<&Replay>, worked: &mut Worked) {
         if !events.iter().any(Event::is_newer) {
             return;
         }
@@ -81,7 +89,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
                 format!("parked: its schema is version {schema}, this program knows {EVENT_SCHEMA}; requeue it after the upgrade")
                     .into(),
             );
-            let verdict = self.judge(&event, failure_text(&failure), &failure, 0).await;
+            let verdict = self.judge(&event, &failure, Tries { before: 0, replay }).await;
             worked.put(event, verdict);
         }
     }
@@ -100,7 +108,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             }
             let verdict = match self.call(std::slice::from_ref(&event), replay).await {
                 Ok(()) => Verdict::Finished,
-                Err(failure) => self.judge(&event, failure_text(&failure), &failure, 0).await,
+                Err(failure) => self.judge(&event, &failure, Tries { before: 0, replay }).await,
             };
             if matches!(verdict, Verdict::Troubled(_)) {
                 waiting.insert(item(&event));
@@ -110,8 +118,8 @@ impl<L: Ledger, H: Handler> Work<L, H> {
     }
 
     /// What a failed attempt means.
-    async fn judge(&self, event: &Event, reason: String, failure: &Failure, before: u32) -> Verdict {
-        let attempts = before + 1;
+    async fn judge(&self, event: &Event, failure: &Failure, Tries { before, replay }: Tries<'_>) -> Verdict {
+        let (attempts, reason) = (before + 1, failure_text(failure));
         let (consumer, position) = (&self.config.name, event.position);
         match failure {
             Failure::Unavailable(_) => {
@@ -131,6 +139,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             reason: reason.clone(),
             attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
             trace_id: event.traceparent.as_ref().map(|parent| parent.trace_id().to_owned()),
+            replay: replay.map(|replay| replay.id),
         };
         match self.ledger.bury(letter).await {
             Ok(()) => {

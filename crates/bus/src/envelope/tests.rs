@@ -101,3 +101,13 @@ fn garbage_is_refused() {
     assert!(decode(b"").is_err());
     assert!(place(&HeaderMap::new()).is_err());
 }
+
+#[test]
+fn headers_alone_outline_an_event_that_can_not_be_read() {
+    let message = encode("", &source(Uuid::from_u128(1)), &event(None)).unwrap();
+    let outline = outline(&message.headers, 9).unwrap();
+    assert!(outline.is_newer());
+    let said = (outline.position, outline.id, outline.name.as_str(), outline.key.as_str());
+    assert_eq!(said, (42, Uuid::from_u128(7), "items.update", "a \"b\" 100% ö"));
+    assert_eq!(outline.traceparent, TraceParent::parse(testkit::TRACE));
+}

@@ -144,3 +144,19 @@ async fn a_slow_handler_beyond_the_ack_wait_sees_nothing_twice() {
     assert_eq!(world.effects.check_order(), 300);
     assert!(world.effects.applied().calls.values().all(|calls| *calls == 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_from_the_future_is_parked() {
+    let mut world = World::new().await;
+    world.relay().await;
+    world.consumer(|config| config.lanes = 1).await;
+    world.log.append("a");
+    world.log.append_as("items.update", "a", "b", |event| event.schema = model::EVENT_SCHEMA + 1);
+    world.log.append("a");
+    world.effects.until(2).await;
+    world.settled().await;
+    assert_eq!(world.effects.positions(), [1, 3]);
+    let letters = world.memory.buried.lock().unwrap().clone();
+    assert_eq!((letters.len(), letters[0].position, letters[0].attempts), (1, 2, 1));
+    assert!(letters[0].reason.contains("parked"), "{}", letters[0].reason);
+}

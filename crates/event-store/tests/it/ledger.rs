@@ -150,13 +150,25 @@ async fn a_buried_event_is_recorded_once() {
         reason: "no\0use".to_owned(),
         attempts: 5,
         trace_id: None,
+        replay: None,
     };
     ledger.bury(letter.clone()).await.unwrap();
-    ledger.bury(letter).await.unwrap();
+    ledger.bury(letter.clone()).await.unwrap();
     let rows: Vec<(String, String, i32)> =
         sqlx::query_as("SELECT consumer, reason, attempts FROM eventus.dead_letters")
             .fetch_all(&db)
             .await
             .unwrap();
     assert_eq!(rows, [("a".to_owned(), "no\u{fffd}use".to_owned(), 5)]);
+    // In a replay it is tried anew, and given up once in each.
+    let again =
+        DeadLetter { reason: "still".to_owned(), attempts: 2, replay: Some(RandomIds.random()), ..letter };
+    ledger.bury(again.clone()).await.unwrap();
+    ledger.bury(again).await.unwrap();
+    let said: (String, String, i32) =
+        sqlx::query_as("SELECT first_reason, reason, attempts FROM eventus.dead_letters")
+            .fetch_one(&db)
+            .await
+            .unwrap();
+    assert_eq!(said, ("no\u{fffd}use".to_owned(), "still".to_owned(), 7));
 }

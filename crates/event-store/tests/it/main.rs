@@ -5,6 +5,7 @@ mod late;
 mod ledger;
 mod log;
 mod mark;
+mod retention;
 mod tail;
 mod throughput;
 

@@ -30,10 +30,13 @@ const MASK: &str = "WITH masked AS (UPDATE eventus.events SET payload = eventus.
                     WHERE collection = $1 AND position > $3 AND position <= $4 \
                     AND (coalesce(payload ->> $2, '') NOT IN ('', '**********') \
                     OR coalesce(previous ->> $2, '') NOT IN ('', '**********')) RETURNING position), \
-                    letter AS (UPDATE eventus.dead_letters d SET reason = 'erased' FROM masked m \
-                    WHERE d.position = m.position AND d.reason <> 'erased') \
+                    letter AS (UPDATE eventus.dead_letters d SET reason = 'erased', first_reason = NULL FROM masked m \
+                    WHERE d.position = m.position AND (d.reason <> 'erased' OR d.first_reason IS NOT NULL)) \
                     INSERT INTO eventus.stale_messages (position) SELECT position FROM masked \
                     ON CONFLICT (position) DO UPDATE SET since = excluded.since";
+/// The same in what was kept of events that the log no longer has.
+const MASK_BASES: &str = "UPDATE eventus.bases SET data = eventus.masked(data, $2) WHERE collection = $1 \
+                          AND coalesce(data ->> $2, '') NOT IN ('', '**********')";
 /// The same in what was taken over.
 const MASK_REVISIONS: &str = "UPDATE directus_revisions SET data = eventus.masked(data, $2), \
                               delta = eventus.masked(delta, $2) WHERE collection = $1 \
@@ -52,8 +55,8 @@ const MASK_SAVED: &str = "WITH saved AS MATERIALIZED (SELECT id::text AS id FROM
     WHERE e.collection = 'directus_versions' AND e.key = s.id \
     AND eventus.erasable(e.payload -> 'delta', e.previous -> 'delta', NULL, ARRAY[$2]) <> '{}' \
     RETURNING e.position), \
-    letter AS (UPDATE eventus.dead_letters d SET reason = 'erased' FROM masked m \
-    WHERE d.position = m.position AND d.reason <> 'erased') \
+    letter AS (UPDATE eventus.dead_letters d SET reason = 'erased', first_reason = NULL FROM masked m \
+    WHERE d.position = m.position AND (d.reason <> 'erased' OR d.first_reason IS NOT NULL)) \
     INSERT INTO eventus.stale_messages (position) SELECT position FROM masked \
     ON CONFLICT (position) DO UPDATE SET since = excluded.since";
 
@@ -64,7 +67,8 @@ const FORGET_ANSWERS: &str = "UPDATE eventus.idempotency_keys SET items = NULL \
 /// Takes the values of a field out of the log, as far as it is little; the job does the rest.
 pub async fn ask(conn: &mut PgConnection, collection: &str, field: &str) -> Result<(), Failure> {
     let count: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM (SELECT FROM eventus.events WHERE collection = $1 LIMIT $2 + 1) e",
+        "SELECT count(*) FROM (SELECT 1 FROM eventus.events WHERE collection = $1 UNION ALL \
+         SELECT 1 FROM eventus.bases WHERE collection = $1 LIMIT $2 + 1) e",
     )
     .bind(collection)
     .bind(AT_ONCE)
@@ -75,6 +79,7 @@ pub async fn ask(conn: &mut PgConnection, collection: &str, field: &str) -> Resu
     }
     if count <= AT_ONCE {
         mask(conn, (collection, field), 0, i64::MAX).await?;
+        sqlx::query(MASK_BASES).bind(collection).bind(field).execute(&mut *conn).await?;
     }
     sqlx::query(
         "INSERT INTO eventus.redactions (collection, field, next_attempt) \
@@ -174,6 +179,7 @@ async fn chunk(db: &db::Db, of: (&str, &str), done: i64) -> Result<(), db::Error
             tracing::info!(collection, field, upto, masked, "values taken out of the log");
         }
         None => {
+            sqlx::query(MASK_BASES).bind(collection).bind(field).execute(&mut *tx).await?;
             sqlx::query(MASK_REVISIONS).bind(collection).bind(field).execute(&mut *tx).await?;
             sqlx::query(MASK_SAVED).bind(collection).bind(field).execute(&mut *tx).await?;
             sqlx::query(FORGET_ANSWERS).bind(field).execute(&mut *tx).await?;

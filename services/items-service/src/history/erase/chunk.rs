@@ -77,6 +77,8 @@ pub const REST_OF_ITEMS: &str = "WITH revision AS (UPDATE directus_revisions \
     WHERE collection = $1 AND item = ANY($2) AND eventus.erasable(data, delta, $3, $4) <> '{}' RETURNING id), \
     version AS (UPDATE directus_versions SET delta = eventus.without(delta, $3, $4) \
     WHERE id::text = ANY($5) AND eventus.erasable(delta, NULL, $3, $4) <> '{}' RETURNING id), \
+    base AS (UPDATE eventus.bases SET data = eventus.without(data, $3, $4) \
+    WHERE collection = $1 AND key = ANY($2)), \
     answer AS (UPDATE eventus.idempotency_keys SET items = NULL \
     WHERE items IS NOT NULL AND (keys && $2 OR items ~ ':\\s*[[{]') RETURNING key) \
     SELECT (SELECT count(*) FROM revision) AS revisions, (SELECT count(*) FROM version) AS versions, \
