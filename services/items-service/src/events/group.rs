@@ -50,16 +50,25 @@ pub enum Who {
         /// The share that they came in by.
         share: Option<Uuid>,
         /// He himself, where rules look at who asks.
-        caller: Option<Box<(Option<Uuid>, Option<Uuid>, Vec<Uuid>, Vec<Uuid>)>>,
+        caller: Option<Box<Himself>>,
     },
+}
+
+/// What rules can look at of somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Himself {
+    user: Option<Uuid>,
+    role: Option<Uuid>,
+    roles: Vec<Uuid>,
+    policies: Vec<Uuid>,
 }
 
 impl Who {
     /// Of one with these rules.
     pub fn ruled(access: &Access, who: &Accountability, looks_at_caller: bool) -> Self {
-        let Accountability { user, role, roles, policies, share, .. } = who;
-        let caller = || Box::new((*user, *role, roles.clone(), policies.clone()));
-        Self::Ruled { rules: access.identity(), share: *share, caller: looks_at_caller.then(caller) }
+        let Accountability { user, role, roles, policies, share, .. } = who.clone();
+        let caller = || Box::new(Himself { user, role, roles, policies });
+        Self::Ruled { rules: access.identity(), share, caller: looks_at_caller.then(caller) }
     }
 }
 

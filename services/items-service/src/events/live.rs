@@ -61,8 +61,17 @@ pub struct Inner {
     listeners: AtomicUsize,
     wanted: Notify,
     groups: Mutex<HashMap<Key, Arc<Group>>>,
-    /// Whether rules look at who asks, by wishes, schema and rules, which are held so that their identity stays true.
-    looks: Mutex<HashMap<(Arc<Wanted>, i64, usize), (Access, bool)>>,
+    looks: Mutex<HashMap<Rules, Looks>>,
+}
+
+/// Wishes, version of the schema, and which rules.
+type Rules = (Arc<Wanted>, i64, usize);
+
+/// Whether rules look at who asks.
+struct Looks {
+    at_caller: bool,
+    /// The rules are held, so that it stays true which they are.
+    _rules: Access,
 }
 
 impl std::ops::Deref for Live {
@@ -255,18 +264,18 @@ impl Live {
     ) -> Result<bool, Error> {
         let key = (Arc::clone(wanted), snapshot.schema.version, asking.access.identity());
         let kept = || self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, looks)) = kept().get(&key) {
-            return Ok(*looks);
+        if let Some(looks) = kept().get(&key) {
+            return Ok(looks.at_caller);
         }
         let names = snapshot.schema.collections.keys().filter(|name| wanted.has(name));
         let told: Vec<&Arc<Collection>> = names.filter_map(|name| readable(name, asking, snapshot)).collect();
-        let looks = judge::looks_at_caller(&told, asking, snapshot)?;
+        let at_caller = judge::looks_at_caller(&told, asking, snapshot)?;
         let mut kept = kept();
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.insert(key, (asking.access.clone(), looks));
-        Ok(looks)
+        kept.insert(key, Looks { at_caller, _rules: asking.access.clone() });
+        Ok(at_caller)
     }
 }
 
