@@ -89,54 +89,91 @@ async fn seed(api: &Door) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens a stream; from then on what it hears is counted.
-async fn open(port: u16, heard: Arc<AtomicU64>, delays: mpsc::UnboundedSender<u32>) -> Result<(), Failure> {
+/// What all listeners tell.
+#[derive(Clone)]
+struct Ears {
+    heard: Arc<AtomicU64>,
+    again: Arc<AtomicU64>,
+    delays: mpsc::UnboundedSender<u32>,
+}
+
+/// Opens a stream, behind an event if there is one.
+async fn connect(port: u16, last: &str) -> Result<TcpStream, Failure> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!(
-        "GET /events/listened HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {LISTENER}\r\n\r\n"
+        "GET /events/listened HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {LISTENER}\r\n\
+         last-event-id: {last}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
-    let mut buffer = vec![0; 4_096];
-    let mut text = String::new();
-    while !text.contains("retry:") {
-        let read = stream.read(&mut buffer).await?;
-        text.push_str(std::str::from_utf8(&buffer[..read])?);
-        if read == 0 || text.starts_with("HTTP/1.1 ") && !text.starts_with("HTTP/1.1 200") {
-            return Err(text.lines().next().unwrap_or_default().into());
-        }
+    // The head, and no byte of what follows it.
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
     }
-    tokio::task::spawn(async move {
-        let mut text = String::new();
-        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-            let at = now();
-            text.push_str(&String::from_utf8_lossy(&buffer[..read]));
-            while let Some(end) = text.find("\n\n") {
-                if let Some((_, sent)) = text[..end].split_once("\"payload\":{\"sent\":\"") {
-                    let sent = sent.split('"').next().and_then(|sent| sent.parse::<u64>().ok());
-                    heard.fetch_add(1, Ordering::Relaxed);
-                    let delay = at.saturating_sub(sent.unwrap_or(at));
-                    let _ = delays.send(u32::try_from(delay).unwrap_or(u32::MAX));
-                }
-                text.drain(..end + 2);
+    let head = String::from_utf8_lossy(&head);
+    if head.starts_with("HTTP/1.1 200") {
+        Ok(stream)
+    } else {
+        Err(head.lines().next().unwrap_or_default().into())
+    }
+}
+
+/// Opens a stream; from then on what it hears is counted, and where it ends it is opened again behind what was heard.
+async fn open(port: u16, ears: Ears) -> Result<(), Failure> {
+    let mut stream = loop {
+        match connect(port, "").await {
+            Err(error) if error.to_string().contains(" 503 ") => {
+                tokio::time::sleep(Duration::from_secs(1)).await
             }
+            opened => break opened?,
+        }
+    };
+    tokio::task::spawn(async move {
+        let mut last = String::new();
+        loop {
+            listen(&mut stream, &ears, &mut last).await;
+            ears.again.fetch_add(1, Ordering::Relaxed);
+            stream = loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if let Ok(stream) = connect(port, &last).await {
+                    break stream;
+                }
+            };
         }
     });
     Ok(())
 }
 
-async fn open_all(
-    port: u16,
-    count: u64,
-    heard: &Arc<AtomicU64>,
-    delays: &mpsc::UnboundedSender<u32>,
-) -> Result<(), Failure> {
+/// Until the stream ends.
+async fn listen(stream: &mut TcpStream, ears: &Ears, last: &mut String) {
+    let (mut buffer, mut text) = (vec![0; 4_096], String::new());
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        let at = now();
+        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        while let Some(end) = text.find("\n\n") {
+            let block = &text[..end];
+            if let Some(id) = block.lines().find_map(|line| line.strip_prefix("id: ")) {
+                id.clone_into(last);
+            }
+            if let Some((_, sent)) = block.split_once("\"payload\":{\"sent\":\"") {
+                let sent = sent.split('"').next().and_then(|sent| sent.parse::<u64>().ok());
+                ears.heard.fetch_add(1, Ordering::Relaxed);
+                let delay = at.saturating_sub(sent.unwrap_or(at));
+                let _ = ears.delays.send(u32::try_from(delay).unwrap_or(u32::MAX));
+            }
+            text.drain(..end + 2);
+        }
+    }
+}
+
+async fn open_all(port: u16, count: u64, ears: &Ears) -> Result<(), Failure> {
     let places = Arc::new(tokio::sync::Semaphore::new(OPENING));
     let mut opening = tokio::task::JoinSet::new();
     for _ in 0..count {
         let place = Arc::clone(&places).acquire_owned().await?;
-        let (heard, delays) = (Arc::clone(heard), delays.clone());
+        let ears = ears.clone();
         opening.spawn(async move {
-            let opened = open(port, heard, delays).await;
+            let opened = open(port, ears).await;
             drop(place);
             opened
         });
@@ -147,17 +184,26 @@ async fn open_all(
     Ok(())
 }
 
-/// So many changes a second for so many seconds; how many that were.
-async fn change(api: &Door, rate: u64, seconds: u64) -> Result<u64, Failure> {
+/// So many changes a second for so many seconds; how many that were. Who is told to come again does.
+async fn change(api: &Door, rate: u64, seconds: u64, again: &Arc<AtomicU64>) -> Result<u64, Failure> {
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(rate)?);
     let mut writes = tokio::task::JoinSet::new();
     for number in 0..rate * seconds {
         ticks.tick().await;
         let (api, path) = (api.clone(), format!("/items/listened/{}", number % ITEMS + 1));
+        let again = Arc::clone(again);
         writes.spawn(async move {
-            // Of every other change something is hidden, too.
-            let body = json!({"sent": now().to_string(), "hidden": (number / 2).to_string()});
-            api.text(Method::PATCH, &path, Some(body)).await
+            loop {
+                // Of every other change something is hidden, too.
+                let body = json!({"sent": now().to_string(), "hidden": (number / 2).to_string()});
+                match api.text(Method::PATCH, &path, Some(body)).await {
+                    Err(error) if error.to_string().contains(": 503") => {
+                        again.fetch_add(1, Ordering::Relaxed);
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                    written => return written,
+                }
+            }
         });
     }
     let mut count = 0;
@@ -179,12 +225,12 @@ async fn main() -> Result<(), Failure> {
     let (api, metrics) = (door(port), door(admin));
     let (listeners, rate, seconds): (u64, u64, u64) = (listeners.parse()?, rate.parse()?, seconds.parse()?);
     seed(&api).await?;
-    let heard = Arc::new(AtomicU64::new(0));
     let (delays, mut received) = mpsc::unbounded_channel();
-    open_all(port.parse()?, 1, &heard, &delays).await?;
+    let ears = Ears { heard: Arc::default(), again: Arc::default(), delays };
+    open_all(port.parse()?, 1, &ears).await?;
     let before = resident(pid)?;
     let begun = Instant::now();
-    open_all(port.parse()?, listeners - 1, &heard, &delays).await?;
+    open_all(port.parse()?, listeners - 1, &ears).await?;
     let opened = begun.elapsed().as_secs_f64();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = resident(pid)?;
@@ -193,9 +239,10 @@ async fn main() -> Result<(), Failure> {
     for name in counters {
         was.push(metrics.counter(name).await?);
     }
-    let changes = change(&api, rate, seconds).await?;
+    let again = Arc::new(AtomicU64::new(0));
+    let changes = change(&api, rate, seconds, &again).await?;
     let (expected, begun) = (changes * listeners, Instant::now());
-    while heard.load(Ordering::Relaxed) < expected && begun.elapsed() < Duration::from_secs(60) {
+    while ears.heard.load(Ordering::Relaxed) < expected && begun.elapsed() < Duration::from_secs(60) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut all = Vec::new();
@@ -214,6 +261,8 @@ async fn main() -> Result<(), Failure> {
         (idle.saturating_sub(before)) as f64 / (listeners - 1) as f64
     );
     println!("resident after the changes: {} MB", resident(pid)? / 1_024);
+    println!("writes that were answered with 503 and tried again: {}", again.load(Ordering::Relaxed));
+    println!("streams that ended and were opened again: {}", ears.again.load(Ordering::Relaxed));
     println!("{changes} changes, {rate}/s: heard {} of {expected}", all.len());
     println!("request sent -> heard, ms: p50 {:.1}, p99 {:.1}, most {:.1}", of(500), of(990), of(1_000));
     for (name, was) in counters.into_iter().zip(was) {

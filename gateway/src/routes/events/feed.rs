@@ -92,7 +92,9 @@ impl Feed {
     async fn feed(&mut self) -> Result<(), End> {
         let stop = self.gateway.runtime.shutdown.soft().clone();
         let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        let mut credential = tokio::time::interval_at(Instant::now() + CREDENTIAL, CREDENTIAL);
+        // Streams that were opened together don't all ask in the same moment.
+        let first = CREDENTIAL.mul_f64(f64::from(self.gateway.ids.random().as_bytes()[0]) / 256.0);
+        let mut credential = tokio::time::interval_at(Instant::now() + first, CREDENTIAL);
         self.send(frame::hello(self.retry)).await?;
         // What changed between the request's own look and `changes`.
         self.check().await?;

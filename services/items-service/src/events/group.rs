@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use access::Access;
 use model::{Accountability, Event};
@@ -22,9 +22,12 @@ use super::wanted::Wanted;
 /// Batches that may wait for one listener, and about how many bytes.
 const WAITING: usize = 256;
 const WAITING_BYTES: usize = 1 << 20;
-/// What is handed to so many takes its time: the rest of a burst comes in one piece.
-const EACH: Duration = Duration::from_micros(20);
+/// What is handed to many takes its time, and the rest of a burst comes in one piece: so long at most, and no longer than
+/// a tenth of them has not taken it yet, which is looked at so often.
 const LONGEST: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(5);
+/// So few need no rest.
+const FEW: usize = 16;
 /// How often an outage is waited for.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
@@ -197,10 +200,10 @@ impl Group {
             {
                 batches.push(more);
             }
-            match self.pass(&live, &batches).await {
-                Some(listeners) => tokio::time::sleep((EACH * listeners).min(LONGEST)).await,
-                None => break,
+            if self.pass(&live, &batches).await.is_none() {
+                break;
             }
+            self.rest().await;
         }
         live.forget(&self.key, &self);
         self.close();
@@ -220,8 +223,25 @@ impl Group {
         members.all.clear();
     }
 
-    /// Judges what is new and hands it over; how many were given something, or nothing where it can't go on.
-    async fn pass(&self, live: &Live, batches: &[Arc<Batch>]) -> Option<u32> {
+    /// Until nearly all have taken what was handed to them.
+    async fn rest(&self) {
+        let begun = Instant::now();
+        let waiting = || {
+            let members = self.lock();
+            let behind = |member: &&Member| member.standing.waiting.load(Ordering::Acquire) > 0;
+            (members.all.values().filter(behind).count(), members.all.len())
+        };
+        while begun.elapsed() < LONGEST {
+            let (waiting, all) = waiting();
+            if waiting <= FEW.max(all / 10) {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Judges what is new and hands it over; nothing where it can't go on.
+    async fn pass(&self, live: &Live, batches: &[Arc<Batch>]) -> Option<()> {
         let mut reached = self.lock().reached;
         for batch in batches {
             if batch.after != reached {
@@ -240,7 +260,8 @@ impl Group {
         for event in &events {
             METRICS.seconds.observe((now - event.time).as_seconds_f64().max(0.0));
         }
-        Some(self.hand_over(told, reached))
+        self.hand_over(told, reached);
+        Some(())
     }
 
     /// By the rules of now, which must be those of the key. An outage is waited for.
@@ -268,7 +289,7 @@ impl Group {
     }
 
     /// To each who has room; whoever has none reads the log by himself.
-    fn hand_over(&self, events: Vec<Told>, to: i64) -> u32 {
+    fn hand_over(&self, events: Vec<Told>, to: i64) {
         let bytes = events.iter().map(|(_, event)| event.len()).sum();
         let nothing = events.is_empty();
         let passed = Arc::new(Passed { to, events, bytes });
@@ -287,7 +308,6 @@ impl Group {
             standing.reached.store(to, Ordering::Release);
             true
         });
-        if nothing { 0 } else { u32::try_from(members.all.len()).unwrap_or(u32::MAX) }
     }
 }
 
@@ -333,7 +353,7 @@ mod tests {
         assert_eq!((last, slow.standing.reached.load(super::Ordering::Acquire)), (3, 3));
         // One that is larger than all that may wait is handed over where nothing waits.
         let huge = Bytes::from(vec![b'x'; 2 * WAITING_BYTES]);
-        assert_eq!(group.hand_over(vec![(6, huge)], 6), 1);
+        group.hand_over(vec![(6, huge)], 6);
         assert_eq!(eager.news.recv().await.unwrap().to, 6);
     }
 
