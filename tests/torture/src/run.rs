@@ -1,0 +1,112 @@
+//! One run from its beginning to its report.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::check::{self, Verdict};
+use crate::ground::Ground;
+use crate::history::History;
+use crate::load::{self, Load};
+use crate::report::Report;
+use crate::tier::Tier;
+use crate::{nemesis, observe, plan, quiet, rebuild};
+
+/// What a run is to be.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub seed: u64,
+    pub tier: Tier,
+    /// The program under test.
+    pub program: PathBuf,
+    /// Where history and logs go.
+    pub folder: PathBuf,
+    /// The program has the hook that items can poison.
+    pub poison: bool,
+    /// What is broken in the program on purpose.
+    pub mutant: Option<String>,
+}
+
+/// What came of it.
+pub struct Outcome {
+    /// The report.
+    pub text: String,
+    /// Why it has failed.
+    pub failures: Vec<String>,
+    /// Invariants that were violated.
+    pub violated: Vec<&'static str>,
+}
+
+/// Runs it.
+///
+/// # Panics
+/// When there is nothing to torture: the servers or the fleet don't start.
+pub async fn run(order: &Order) -> Outcome {
+    let (begun, tier) = (Instant::now(), &order.tier);
+    std::fs::create_dir_all(&order.folder).expect("the folder can be made");
+    let history = History::begin(&order.folder.join("history.jsonl")).expect("the history can be written");
+    let history = Arc::new(history);
+    let plan = plan::make(order.seed, tier, order.poison);
+    let more: Vec<(String, String)> =
+        order.mutant.iter().map(|mutant| ("TORTURE_MUTANT".to_owned(), mutant.clone())).collect();
+    let ground = Ground::start(order.program.clone(), &order.folder, Arc::clone(&history), &more).await;
+    let ground = Arc::new(ground);
+    let secret = load::prepare(&ground).await;
+    say(&format!("the fleet is up after {:.1?}, {} faults are planned", begun.elapsed(), plan.len()));
+    let supervisor = crate::spawn(Arc::clone(&ground.fleet).supervise());
+    let load = Load::start(tier, order.seed, &ground, &history);
+    let (before, ()) = tokio::join!(warm(&ground, tier), rage(&plan, &ground, &history, tier));
+    load.end().await;
+    ground.heal();
+    say("the load has ended");
+    let quiet = quiet::wait(&ground, tier.quiesce).await;
+    let facts = observe::look(&ground, &history, &secret).await;
+    let after = ground.fleet.weigh().await;
+    let rebuilt = rebuild::run(&ground, &facts, tier.quiesce).await;
+    let records = history.end();
+    // A poisoned hook panics by design.
+    let panics = if order.poison { Vec::new() } else { ground.fleet.panics() };
+    supervisor.abort();
+    let verdicts = check::all(&check::Run {
+        seed: order.seed,
+        tier,
+        plan: &plan,
+        records: &records,
+        facts: &facts,
+        weights: (&before, &after),
+        restless: quiet.as_ref().err().map(String::as_str),
+        panics: &panics,
+        rebuilt: &rebuilt,
+    });
+    let (mutant, took) = (order.mutant.as_deref(), begun.elapsed());
+    let report = Report {
+        seed: order.seed,
+        tier,
+        mutant,
+        plan: &plan,
+        records: &records,
+        verdicts: &verdicts,
+        quiet,
+        took,
+    };
+    let violated = verdicts.iter().filter(|verdict| !verdict.violations.is_empty());
+    let violated = violated.map(|verdict: &Verdict| verdict.code).collect();
+    Outcome { text: report.text(), failures: report.failures(), violated }
+}
+
+/// What the processes weigh when they have warmed up.
+async fn warm(ground: &Ground, tier: &Tier) -> Vec<crate::fleet::Weight> {
+    tokio::time::sleep((tier.load / 4).min(Duration::from_secs(120))).await;
+    ground.fleet.weigh().await
+}
+
+/// The faults, and the load around them for as long as the tier says.
+async fn rage(plan: &[plan::Fault], ground: &Arc<Ground>, history: &Arc<History>, tier: &Tier) {
+    let ((), ()) =
+        tokio::join!(nemesis::run(plan, ground, history, tier.quiesce), tokio::time::sleep(tier.load),);
+}
+
+/// Tells whoever watches.
+pub fn say(text: &str) {
+    eprintln!("torture: {text}");
+}
