@@ -21,10 +21,24 @@ pub struct Channel {
     way: Way,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Way {
-    Remote(tonic::transport::Channel),
+    Remote {
+        channel: tonic::transport::Channel,
+        /// Why it takes no call. The next call is told: what a generated client makes of a channel that is not ready has
+        /// lost its cause, and looks like an answer of the peer.
+        broken: Option<tonic::transport::Error>,
+    },
     Local(LocalSlot),
+}
+
+impl Clone for Way {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Remote { channel, .. } => Self::Remote { channel: channel.clone(), broken: None },
+            Self::Local(slot) => Self::Local(slot.clone()),
+        }
+    }
 }
 
 impl Channel {
@@ -41,7 +55,7 @@ impl Channel {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 22);
-        Ok(Self { way: Way::Remote(endpoint.connect_lazy()) })
+        Ok(Self { way: Way::Remote { channel: endpoint.connect_lazy(), broken: None } })
     }
 
     /// Into the server that is bound (now or later) to this slot.
@@ -53,7 +67,7 @@ impl Channel {
     /// called by a generated client.
     pub fn direct<Q: 'static, A: 'static>(&self) -> Option<Arc<Direct<Q, A>>> {
         match &self.way {
-            Way::Remote(_) => None,
+            Way::Remote { .. } => None,
             Way::Local(slot) => slot.direct(),
         }
     }
@@ -66,6 +80,7 @@ pub struct ResponseFuture {
 
 enum Kind {
     Remote(tonic::transport::channel::ResponseFuture),
+    Broken(Option<tonic::transport::Error>),
     Local(BoxFuture<'static, Response<Body>>),
 }
 
@@ -82,14 +97,18 @@ impl Service<Request<Body>> for Channel {
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         match &mut self.way {
-            Way::Remote(channel) => channel.poll_ready(context),
+            Way::Remote { channel, broken } => channel.poll_ready(context).map(|ready| {
+                *broken = ready.err();
+                Ok(())
+            }),
             Way::Local(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let kind = match &mut self.way {
-            Way::Remote(channel) => {
+            Way::Remote { broken, .. } if broken.is_some() => Kind::Broken(broken.take()),
+            Way::Remote { channel, .. } => {
                 if let Some(outgoing) = request.extensions_mut().remove::<Outgoing>() {
                     outgoing.sign(request.headers_mut());
                 }
@@ -110,6 +129,7 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.kind {
             Kind::Remote(future) => Pin::new(future).poll(context),
+            Kind::Broken(error) => error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
             Kind::Local(future) => future.as_mut().poll(context).map(Ok),
         }
     }

@@ -46,11 +46,6 @@ impl Verdict {
             self.violations.push(otherwise());
         }
     }
-
-    /// It holds, and enough was looked at.
-    pub fn is_well(&self) -> bool {
-        self.violations.is_empty() && self.facts >= self.planned
-    }
 }
 
 /// Everything that is known of a run.

@@ -30,8 +30,10 @@ pub struct Change {
 pub struct Write {
     /// Unique; the request's id, and in the payload where there is one.
     pub token: String,
-    /// What it makes of the log if it happens: all of it or nothing.
+    /// What it makes of the log if it happens; of an acknowledged one what the answer says.
     pub changes: Vec<Change>,
+    /// All of it or nothing; else keys that are not there are passed over.
+    pub whole: bool,
     /// It had an `Idempotency-Key`.
     pub keyed: bool,
     /// How often it was sent.

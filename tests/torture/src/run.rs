@@ -78,6 +78,8 @@ pub async fn run(order: &Order) -> Outcome {
         panics: &panics,
         rebuilt: &rebuilt,
     });
+    let judged = serde_json::to_vec_pretty(&verdicts).expect("verdicts are JSON");
+    std::fs::write(order.folder.join("verdicts.json"), judged).expect("the verdicts can be written");
     let (mutant, took) = (order.mutant.as_deref(), begun.elapsed());
     let report = Report {
         seed: order.seed,

@@ -52,7 +52,7 @@ pub fn no_phantom(run: &Run<'_>, by_token: &ByToken<'_>) -> Verdict {
             // What is missing is I1's matter.
             Outcome::Ok => are <= wanted,
             Outcome::Fail(_) => are == 0,
-            Outcome::Unknown => are == 0 || whole,
+            Outcome::Unknown => are == 0 || whole || (!write.whole && are <= wanted),
         };
         verdict.fact(right, || {
             format!(

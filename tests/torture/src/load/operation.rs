@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::HOT;
+use crate::http::Answer;
 use crate::records::Change;
 use crate::rng::Rng;
 
@@ -13,6 +14,31 @@ pub struct Operation {
     pub path: String,
     pub body: Option<Value>,
     pub changes: Vec<Change>,
+    /// All of it happens or nothing; else keys that are not there are passed over.
+    pub whole: bool,
+}
+
+impl Operation {
+    /// What of it has happened, by the answer of a success: a change of what is not there is answered with success,
+    /// too, and without the item.
+    pub fn happened(&self, answer: Option<&Answer>) -> Vec<Change> {
+        let body = answer.filter(|answer| answer.status == 200).map(Answer::data).unwrap_or_default();
+        match self.method {
+            Method::PATCH if self.whole => {
+                if body.is_object() {
+                    self.changes.clone()
+                } else {
+                    Vec::new()
+                }
+            }
+            Method::PATCH => {
+                let items = body.as_array().map_or(&[][..], Vec::as_slice);
+                let named = |change: &&Change| items.iter().any(|item| item["id"] == change.key.as_str());
+                self.changes.iter().filter(named).cloned().collect()
+            }
+            _ => self.changes.clone(),
+        }
+    }
 }
 
 /// One writer's choices.
@@ -63,6 +89,7 @@ impl Writer {
             method: Method::PATCH,
             path: format!("/items/things/{key}"),
             body: Some(json!({"token": token})),
+            whole: true,
             changes: vec![change("items.update", "things", key)],
         }
     }
@@ -75,6 +102,7 @@ impl Writer {
             method: Method::POST,
             path: "/items/things".to_owned(),
             body: Some(json!({"id": key, "token": token})),
+            whole: true,
             changes: vec![change("items.create", "things", key)],
         }
     }
@@ -86,6 +114,7 @@ impl Writer {
             method: Method::DELETE,
             path: format!("/items/things/{key}"),
             body: None,
+            whole: true,
             changes: vec![change("items.delete", "things", key)],
         }
     }
@@ -97,6 +126,7 @@ impl Writer {
             method: Method::POST,
             path: "/items/things".to_owned(),
             body: Some(keys.iter().map(|key| json!({"id": key, "token": token})).collect()),
+            whole: true,
             changes: keys.into_iter().map(|key| change("items.create", "things", key)).collect(),
         }
     }
@@ -109,6 +139,7 @@ impl Writer {
             method: Method::PATCH,
             path: "/items/things".to_owned(),
             body: Some(json!({"keys": keys, "data": {"token": token}})),
+            whole: false,
             changes: keys.into_iter().map(|key| change("items.update", "things", key)).collect(),
         }
     }
@@ -122,6 +153,7 @@ impl Writer {
             method: Method::POST,
             path: "/items/orders".to_owned(),
             body: Some(json!({"id": token, "token": token, "lines": lines})),
+            whole: true,
             changes,
         }
     }

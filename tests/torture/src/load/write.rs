@@ -28,11 +28,15 @@ pub async fn run(shared: Shared, number: usize, think: Duration) {
 async fn send(shared: &Shared, rng: &mut Rng, token: String, operation: &Operation, keyed: bool) -> Write {
     let traceparent = format!("00-{}-00f067aa0ba902b7-01", trace(shared.seed, &token));
     let mut headers = vec![("x-request-id", token.as_str()), ("traceparent", traceparent.as_str())];
+    if operation.method == http::Method::DELETE {
+        // Else the deletion of what is not there is a success as well.
+        headers.push(("if-match", "*"));
+    }
     if keyed {
         headers.push(("idempotency-key", token.as_str()));
     }
     let begun = shared.history.now();
-    let (mut attempts, mut doubt) = (0, false);
+    let (mut attempts, mut doubt, mut changes) = (0, false, operation.changes.clone());
     let (outcome, version) = loop {
         attempts += 1;
         let gateway = rng.below(2);
@@ -40,11 +44,12 @@ async fn send(shared: &Shared, rng: &mut Rng, token: String, operation: &Operati
         let answer = shared.ground.http.ask(gateway, method.clone(), path, &headers, body.as_ref()).await;
         match judge(answer.as_ref()) {
             Outcome::Ok => {
+                changes = operation.happened(answer.as_ref());
                 let again = keyed && rng.chance(8);
                 if again && let Some(first) = &answer {
                     repeat(shared, rng, operation, &headers, first).await;
                 }
-                let one = operation.changes.len() == 1;
+                let one = changes.len() == 1;
                 break (Outcome::Ok, answer.filter(|_| one).and_then(|answer| answer.version()));
             }
             Outcome::Fail(409) if keyed => {}
@@ -57,8 +62,8 @@ async fn send(shared: &Shared, rng: &mut Rng, token: String, operation: &Operati
         }
         tokio::time::sleep(Duration::from_millis(200 * u64::from(attempts))).await;
     };
-    let changes = operation.changes.clone();
-    Write { token, changes, keyed, attempts, begun, ended: shared.history.now(), outcome, version }
+    let whole = operation.whole;
+    Write { token, changes, whole, keyed, attempts, begun, ended: shared.history.now(), outcome, version }
 }
 
 /// What an answer says of the write. After an outage (503) nobody knows; a refusal is one.
