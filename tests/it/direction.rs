@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Rooms from the bottom to the top; a room uses rooms below its own line only.
 const FLOORS: [&[&str]; 5] = [
-    &["model", "chassis", "proto"],
+    &["model", "chassis", "proto", "faults"],
     &["query", "access", "bus", "db", "outbound", "secrets", "limits", "embedded"],
     &["planner", "rpc", "event-store", "due"],
     &[
@@ -26,8 +26,9 @@ const FLOORS: [&[&str]; 5] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("chassis", "model")];
 
 /// What a room must never use.
-const FORBIDDEN: [(&str, &[&str]); 16] = [
+const FORBIDDEN: [(&str, &[&str]); 17] = [
     ("proto", &["model"]),
+    ("faults", &["model", "tokio", "sqlx", "tonic", "async-nats"]),
     ("model", &["tokio", "sqlx", "tonic", "async-nats"]),
     ("query", &["tokio", "sqlx", "tonic", "async-nats"]),
     ("access", &["tokio", "sqlx", "tonic", "async-nats"]),

@@ -66,6 +66,9 @@ impl PgLedger {
     }
 
     async fn enter_dead(&self, letter: &DeadLetter) -> Result<(), Error> {
+        if faults::is_on(faults::Mutant::DropDeadLetters) {
+            return Ok(());
+        }
         sqlx::query(
             "INSERT INTO eventus.dead_letters (consumer, event_id, position, reason, attempts, trace_id)
              VALUES ($1, $2, $3, $4, $5, $6)

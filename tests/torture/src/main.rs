@@ -7,6 +7,7 @@ mod ground;
 mod history;
 mod http;
 mod load;
+mod mutants;
 mod nemesis;
 mod observe;
 mod plan;
@@ -41,6 +42,8 @@ enum Command {
     Run(Settings),
     /// Prints the plan of a seed
     Plan(Settings),
+    /// Runs each mutant and sees that its invariant catches it; the program has to be built with the feature `mutants`
+    SelfTest(Settings),
 }
 
 #[derive(clap::Args)]
@@ -56,6 +59,12 @@ struct Settings {
     /// The program under test; `eventus` beside this one
     #[arg(long)]
     program: Option<PathBuf>,
+    /// The program is built with the feature `mutants`: its hooks can be poisoned
+    #[arg(long)]
+    poison: bool,
+    /// Breaks the program on purpose; for `self-test` only this mutant
+    #[arg(long)]
+    mutant: Option<String>,
     /// Where history and logs go; a temporary folder, kept when the run fails
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -70,29 +79,24 @@ fn main() -> ExitCode {
     match command {
         Command::Plan(settings) => {
             let tier = Tier::of(settings.tier, settings.minutes);
-            for fault in plan::make(settings.seed, &tier, false) {
+            for fault in plan::make(settings.seed, &tier, settings.poison) {
                 println!("{}", serde_json::to_string(&fault).expect("a fault is JSON"));
             }
             ExitCode::SUCCESS
         }
         // In a task: a process of the fleet dies with the thread that started it, and workers live as long as we do.
-        Command::Run(settings) => {
-            runtime.block_on(async { spawn(one(settings)).await.expect("the run does not panic") })
-        }
+        Command::Run(settings) => runtime.block_on(settled(one(settings))),
+        Command::SelfTest(settings) => runtime.block_on(settled(mutants::run(settings))),
     }
 }
 
+async fn settled(work: impl Future<Output = ExitCode> + Send + 'static) -> ExitCode {
+    spawn(work).await.expect("the run does not panic")
+}
+
 async fn one(settings: Settings) -> ExitCode {
-    let temporary =
-        tempfile::Builder::new().prefix("eventus-torture-").tempdir().expect("a temporary folder");
-    let order = Order {
-        seed: settings.seed,
-        tier: Tier::of(settings.tier, settings.minutes),
-        program: settings.program.unwrap_or_else(beside),
-        folder: settings.folder.unwrap_or_else(|| temporary.path().to_owned()),
-        poison: false,
-        mutant: None,
-    };
+    let temporary = temporary();
+    let order = order(&settings, settings.folder.clone().unwrap_or_else(|| temporary.path().to_owned()));
     let outcome = run::run(&order).await;
     println!("{}", outcome.text);
     if let Some(path) = settings.report {
@@ -105,6 +109,21 @@ async fn one(settings: Settings) -> ExitCode {
         run::say(&format!("history and logs are kept in {}", temporary.keep().display()));
     }
     ExitCode::FAILURE
+}
+
+fn temporary() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("eventus-torture-").tempdir().expect("a temporary folder")
+}
+
+fn order(settings: &Settings, folder: PathBuf) -> Order {
+    Order {
+        seed: settings.seed,
+        tier: Tier::of(settings.tier, settings.minutes),
+        program: settings.program.clone().unwrap_or_else(beside),
+        folder,
+        poison: settings.poison,
+        mutant: settings.mutant.clone(),
+    }
 }
 
 /// The program that was built with this one.

@@ -40,6 +40,9 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             worked.left = batch.events;
             return worked;
         }
+        if faults::is_on(faults::Mutant::MarkBeforeEffect) {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        }
         match self.call(&batch.events).await {
             Ok(()) => worked.finished = batch.events.iter().map(|event| event.position).collect(),
             Err(Failure::Unavailable(error)) => {
