@@ -49,6 +49,7 @@ impl PgLedger {
     }
 
     async fn lift(&self, position: i64) -> Result<(), Error> {
+        faults::point(faults::Point::BeforeRaise);
         sqlx::query(
             "WITH lifted AS (
                  INSERT INTO eventus.consumers AS known (name, low_water) VALUES ($1, $2)

@@ -1,6 +1,7 @@
 //! Mutants: known ways to break what Eventus promises, each at the one place that keeps it. The torture harness switches
-//! them on to show that it notices. Without the feature `mutants` every question is the constant `false`, and the
-//! compiler takes the branch out; with it a release build is refused.
+//! them on to show that it notices. Points: steps at which it lets a process die, to show that nothing is lost.
+//! Without the feature `mutants` every question is the constant `false`, and the compiler takes the branch out; with it a
+//! release build is refused.
 
 #[cfg(all(feature = "mutants", not(debug_assertions)))]
 compile_error!("the feature `mutants` is for the self-test of tests/torture and never for a release build");
@@ -55,6 +56,99 @@ impl Mutant {
             Self::StaleSessions => "stale-sessions",
             Self::NoOrder => "no-order",
         }
+    }
+}
+
+/// A step at which a process can be made to die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// Everything of a transaction of items is done, but for its commit.
+    BeforeCommit,
+    /// It is committed, and nobody knows.
+    AfterCommit,
+    /// The same of a write that is one statement.
+    AfterStatement,
+    /// The broker has acknowledged what the relay has sent.
+    AfterPublish,
+    /// The relay is about to store its mark.
+    BeforeMark,
+    /// It has stored it.
+    AfterMark,
+    /// A consumer has taken up events.
+    BeforeEffect,
+    /// Their effects are durable, and the broker does not know.
+    AfterEffect,
+    /// An inbox has claimed events within the transaction of their effect.
+    AfterClaim,
+    /// A consumer is about to raise its mark.
+    BeforeRaise,
+    /// A delivery was taken and nothing sent.
+    BeforeAttempt,
+    /// The receiver has answered, and it is not written down.
+    AfterAttempt,
+}
+
+impl Point {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::BeforeCommit,
+        Self::AfterCommit,
+        Self::AfterStatement,
+        Self::AfterPublish,
+        Self::BeforeMark,
+        Self::AfterMark,
+        Self::BeforeEffect,
+        Self::AfterEffect,
+        Self::AfterClaim,
+        Self::BeforeRaise,
+        Self::BeforeAttempt,
+        Self::AfterAttempt,
+    ];
+
+    /// How it is called outside.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BeforeCommit => "before-commit",
+            Self::AfterCommit => "after-commit",
+            Self::AfterStatement => "after-statement",
+            Self::AfterPublish => "after-publish",
+            Self::BeforeMark => "before-mark",
+            Self::AfterMark => "after-mark",
+            Self::BeforeEffect => "before-effect",
+            Self::AfterEffect => "after-effect",
+            Self::AfterClaim => "after-claim",
+            Self::BeforeRaise => "before-raise",
+            Self::BeforeAttempt => "before-attempt",
+            Self::AfterAttempt => "after-attempt",
+        }
+    }
+}
+
+/// Here a process may be made to die. Nothing, without the feature.
+#[cfg(not(feature = "mutants"))]
+#[inline(always)]
+pub const fn point(_: Point) {}
+
+/// Here the process dies, if `TORTURE_POINT` says so: `after-commit:3` is the third time that it comes by.
+#[cfg(feature = "mutants")]
+pub fn point(point: Point) {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "asked from places that know no settings, in no build that ships"
+    )]
+    static CHOSEN: LazyLock<Option<(Point, u64)>> = LazyLock::new(|| {
+        let text = std::env::var("TORTURE_POINT").ok().filter(|text| !text.is_empty())?;
+        let (name, time) = text.split_once(':').unwrap_or((&text, "1"));
+        let chosen = Point::ALL.into_iter().find(|point| point.name() == name);
+        let time = time.parse().unwrap_or(1);
+        Some((chosen.unwrap_or_else(|| panic!("TORTURE_POINT: there is no {name:?}")), time))
+    });
+    let Some((chosen, time)) = *CHOSEN else { return };
+    if chosen == point && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == time {
+        std::process::abort();
     }
 }
 

@@ -164,6 +164,7 @@ impl Session<'_> {
                     self.store().await?;
                 }
                 let published = self.publisher.publish(&events).await;
+                faults::point(faults::Point::AfterPublish);
                 events_total.with_label_values::<&str>(&[]).inc_by(published.acked as u64);
                 if let Some(marks) = published.marks {
                     self.mark.position = marks.position;
@@ -189,7 +190,9 @@ impl Session<'_> {
 
     async fn store(&mut self) -> Result<(), Error> {
         if self.dirty {
+            faults::point(faults::Point::BeforeMark);
             self.mark.store(&self.state.db, self.lease).await?;
+            faults::point(faults::Point::AfterMark);
             self.dirty = false;
         }
         self.stored = Instant::now();

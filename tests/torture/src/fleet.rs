@@ -72,6 +72,11 @@ impl Fleet {
 
     /// Starts a process that is not running.
     pub fn start(&self, index: usize, held: &mut Held<'_>) {
+        self.start_with(index, held, &[]);
+    }
+
+    /// The same, with more to tell it this once.
+    pub fn start_with(&self, index: usize, held: &mut Held<'_>, more: &[(&str, String)]) {
         let process = &self.processes[index];
         let path = self.folder.join(format!("{}.log", process.name));
         let log = File::options().create(true).append(true).open(path).expect("a log can be written");
@@ -84,6 +89,7 @@ impl Fleet {
             .args(["run", process.role])
             .env_clear()
             .envs(process.env.iter().cloned())
+            .envs(more.iter().map(|(key, value)| (key, value)))
             .env("PATH", "/usr/bin:/bin")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log can be written"))
@@ -124,6 +130,21 @@ impl Fleet {
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// Waits until a process has ended; whether it has.
+    pub async fn ended(&self, held: &mut Held<'_>, within: Duration) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < within {
+            match held.as_mut().map(Child::try_wait) {
+                Some(Ok(None)) => tokio::time::sleep(Duration::from_millis(20)).await,
+                _ => {
+                    held.take();
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Starts everything.
@@ -193,14 +214,14 @@ impl Fleet {
         weights
     }
 
-    /// Panics that the processes have logged.
+    /// Panics that the processes have logged, but for those of the poisoned hook.
     pub fn panics(&self) -> Vec<String> {
         let read = |process: &Process| {
             let log = std::fs::read_to_string(self.folder.join(format!("{}.log", process.name)));
             let lines: Vec<String> = log
                 .unwrap_or_default()
                 .lines()
-                .filter(|line| line.contains("panicked at") || line.contains("\"panicked"))
+                .filter(|line| line.contains("panicked at") && !line.contains("poisoned"))
                 .map(|line| format!("{}: {}", process.name, line.chars().take(400).collect::<String>()))
                 .collect();
             lines

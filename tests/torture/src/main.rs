@@ -59,9 +59,9 @@ struct Settings {
     /// The program under test; `eventus` beside this one
     #[arg(long)]
     program: Option<PathBuf>,
-    /// The program is built with the feature `mutants`: its hooks can be poisoned
+    /// The program is built with the feature `mutants`: it can be poisoned, and dies at named steps
     #[arg(long)]
-    poison: bool,
+    armed: bool,
     /// Breaks the program on purpose; for `self-test` only this mutant
     #[arg(long)]
     mutant: Option<String>,
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
     match command {
         Command::Plan(settings) => {
             let tier = Tier::of(settings.tier, settings.minutes);
-            for fault in plan::make(settings.seed, &tier, settings.poison) {
+            for fault in plan::make(settings.seed, &tier, settings.armed) {
                 println!("{}", serde_json::to_string(&fault).expect("a fault is JSON"));
             }
             ExitCode::SUCCESS
@@ -121,7 +121,7 @@ fn order(settings: &Settings, folder: PathBuf) -> Order {
         tier: Tier::of(settings.tier, settings.minutes),
         program: settings.program.clone().unwrap_or_else(beside),
         folder,
-        poison: settings.poison,
+        armed: settings.armed,
         mutant: settings.mutant.clone(),
     }
 }

@@ -13,6 +13,9 @@ use crate::history::History;
 use crate::plan::{Answer, Fault, Kind, WORKERS};
 use crate::records::Heal;
 
+/// How long a process may take to come to a step at which it is to die: others may hold what it needs to get there.
+const REACHED: Duration = Duration::from_secs(25);
+
 /// How often the fleet is looked at after a fault.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -116,6 +119,7 @@ impl Nemesis<'_> {
                 format!("{edge}: {wrong:?}, {} times", proxy.hurt() - before)
             }
             Kind::Sink { cdn, answer } => self.sink(*cdn, *answer, lasts).await,
+            Kind::Point { role, point, time } => self.point(role, point, *time).await,
             Kind::Poison { items } => self.poison(fault.number, *items).await,
             Kind::Duplicate { messages } => self.duplicate(*messages).await,
         }
@@ -155,6 +159,21 @@ impl Nemesis<'_> {
             fleet.ready(index).await;
         }
         format!("{role}, {ended_well} of 2 ended well")
+    }
+
+    async fn point(&self, role: &str, point: &str, time: usize) -> String {
+        let fleet = &self.ground.fleet;
+        let (first, second) = (fleet.find(role, 0), fleet.find(role, 1));
+        let (mut one, mut two) = (fleet.hold(first).await, fleet.hold(second).await);
+        fleet.kill(&mut one);
+        fleet.kill(&mut two);
+        fleet.start_with(first, &mut one, &[("TORTURE_POINT", format!("{point}:{time}"))]);
+        let died = fleet.ended(&mut one, REACHED).await;
+        fleet.kill(&mut one);
+        fleet.start(first, &mut one);
+        fleet.start(second, &mut two);
+        let came = if died { "died" } else { "never came there" };
+        format!("{role} at {point}, time {time}: {came}")
     }
 
     async fn terminate(&self, backends: usize, lasts: Duration) -> String {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use faults::Point;
 use serde::Serialize;
 
 use crate::rng::Rng;
@@ -29,7 +30,7 @@ pub const ROLES: [&str; 7] = ["gateway", "items", "auth", "hooks", "analytics", 
 pub const WORKERS: [&str; 4] = ["hooks", "analytics", "webhooks", "cdn-purge"];
 
 /// Faults that can't be injected on an ordinary machine, or are not built; the report says so.
-pub const ABSENT: [(&str, &str); 8] = [
+pub const ABSENT: [(&str, &str); 7] = [
     ("N2", "power cut of nats: not yet (needs a loop device)"),
     ("P2", "power cut of PostgreSQL: not yet (needs a loop device)"),
     ("D1", "disk full: not yet (needs a loop device)"),
@@ -37,7 +38,6 @@ pub const ABSENT: [(&str, &str); 8] = [
     ("C1", "clock: not possible here without libfaketime"),
     ("M3", "out-of-order publish: only the relay may publish; the broker's rights refuse others"),
     ("V1", "old version beside the new one: not yet"),
-    ("F1", "fail points at named steps: not yet"),
 ];
 
 /// One fault.
@@ -80,6 +80,9 @@ pub enum Kind {
     Sink { cdn: bool, answer: Answer },
     /// M1: items that a hook can't stand.
     Poison { items: usize },
+    /// F1: both processes of a role are killed; the first comes back, dies the given time that it comes to a step, and
+    /// comes back again; then the second.
+    Point { role: &'static str, point: &'static str, time: usize },
     /// M2: old messages are published again, under their old ids.
     Duplicate { messages: usize },
 }
@@ -136,15 +139,16 @@ impl Kind {
             Self::Sink { answer: Answer::Late { .. }, .. } => "S1",
             Self::Sink { .. } => "S2",
             Self::Poison { .. } => "M1",
+            Self::Point { .. } => "F1",
             Self::Duplicate { .. } => "M2",
         }
     }
 }
 
-/// The plan of a seed. `poison`: the program under test has the hook that items can poison.
-pub fn make(seed: u64, tier: &Tier, poison: bool) -> Vec<Fault> {
+/// The plan of a seed. `armed`: the program under test is built to be poisoned and to die at named steps.
+pub fn make(seed: u64, tier: &Tier, armed: bool) -> Vec<Fault> {
     let mut rng = Rng::of(seed, "plan");
-    let mut codes = codes(poison);
+    let mut codes = codes(armed);
     let mut deck: Vec<&str> = Vec::new();
     let mut plan = Vec::new();
     let mut at = Duration::from_secs(3);
@@ -167,13 +171,13 @@ pub fn make(seed: u64, tier: &Tier, poison: bool) -> Vec<Fault> {
     }
 }
 
-fn codes(poison: bool) -> Vec<&'static str> {
+fn codes(armed: bool) -> Vec<&'static str> {
     let mut codes = vec![
-        "K1", "K1", "K1", "K2", "K3", "K4", "N1", "N3", "P1", "P3", "R1", "L1", "L2", "L3", "L4", "L5", "L6",
-        "S1", "S2", "M2",
+        "K1", "K1", "K1", "K2", "K2", "K3", "K4", "N1", "N3", "P1", "P3", "R1", "L1", "L2", "L3", "L4", "L5",
+        "L6", "S1", "S2", "M2",
     ];
-    if poison {
-        codes.extend(["M1", "M1"]);
+    if armed {
+        codes.extend(["M1", "M1", "F1", "F1", "F1", "F1", "F1", "F1"]);
     }
     codes
 }
@@ -211,10 +215,22 @@ fn kind(code: &str, rng: &mut Rng) -> Kind {
             let answers = [Answer::Status(500), Answer::Status(429), Answer::Status(302), Answer::Garbage];
             Kind::Sink { cdn: rng.chance(30), answer: rng.pick(&answers) }
         }
+        "F1" => point(rng),
         "M1" => Kind::Poison { items: 1 + rng.below(3) },
         "M2" => Kind::Duplicate { messages: 5 + rng.below(30) },
         _ => Kind::Kill { role: rng.pick(&ROLES), which: rng.below(2) },
     }
+}
+
+fn point(rng: &mut Rng) -> Kind {
+    let point = rng.pick(&faults::Point::ALL);
+    let role = match point {
+        Point::BeforeEffect | Point::AfterEffect | Point::BeforeRaise => rng.pick(&WORKERS),
+        Point::AfterClaim => rng.pick(&["hooks", "webhooks", "cdn-purge"]),
+        Point::BeforeAttempt | Point::AfterAttempt => "webhooks",
+        _ => "items",
+    };
+    Kind::Point { role, point: point.name(), time: 1 + rng.below(5) }
 }
 
 fn lasts(kind: &Kind, tier: &Tier, rng: &mut Rng) -> Duration {
@@ -223,7 +239,9 @@ fn lasts(kind: &Kind, tier: &Tier, rng: &mut Rng) -> Duration {
         Kind::Freeze { .. } => rng.between(Duration::from_millis(100), tier.freeze),
         // Away for a while; long enough that leases and time-outs of others run out now and then.
         Kind::Kill { .. } | Kind::KillWorkers if rng.chance(50) => Duration::from_millis(50),
-        Kind::Roll { .. } | Kind::Poison { .. } | Kind::Duplicate { .. } => Duration::ZERO,
+        Kind::Roll { .. } | Kind::Point { .. } | Kind::Poison { .. } | Kind::Duplicate { .. } => {
+            Duration::ZERO
+        }
         _ => rng.between(least, most),
     }
 }
@@ -240,6 +258,15 @@ mod tests {
         let tier = Tier::of(Name::Smoke, 0);
         assert_eq!(make(7, &tier, false), make(7, &tier, false));
         assert_ne!(make(7, &tier, false), make(8, &tier, false));
+    }
+
+    #[test]
+    fn a_smoke_plan_has_most_of_them() {
+        let tier = Tier::of(Name::Smoke, 0);
+        for seed in 0..50 {
+            let plan = make(seed, &tier, false);
+            assert!(plan.len() >= 18, "seed {seed}: {}", plan.len());
+        }
     }
 
     #[test]

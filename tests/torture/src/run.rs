@@ -21,8 +21,8 @@ pub struct Order {
     pub program: PathBuf,
     /// Where history and logs go.
     pub folder: PathBuf,
-    /// The program has the hook that items can poison.
-    pub poison: bool,
+    /// The program is built to be poisoned and to die at named steps.
+    pub armed: bool,
     /// What is broken in the program on purpose.
     pub mutant: Option<String>,
 }
@@ -46,7 +46,7 @@ pub async fn run(order: &Order) -> Outcome {
     std::fs::create_dir_all(&order.folder).expect("the folder can be made");
     let history = History::begin(&order.folder.join("history.jsonl")).expect("the history can be written");
     let history = Arc::new(history);
-    let plan = plan::make(order.seed, tier, order.poison);
+    let plan = plan::make(order.seed, tier, order.armed);
     let more: Vec<(String, String)> =
         order.mutant.iter().map(|mutant| ("TORTURE_MUTANT".to_owned(), mutant.clone())).collect();
     let ground = Ground::start(order.program.clone(), &order.folder, Arc::clone(&history), &more).await;
@@ -64,8 +64,7 @@ pub async fn run(order: &Order) -> Outcome {
     let after = ground.fleet.weigh().await;
     let rebuilt = rebuild::run(&ground, &facts, tier.quiesce).await;
     let records = history.end();
-    // A poisoned hook panics by design.
-    let panics = if order.poison { Vec::new() } else { ground.fleet.panics() };
+    let panics = ground.fleet.panics();
     supervisor.abort();
     let verdicts = check::all(&check::Run {
         seed: order.seed,

@@ -43,7 +43,7 @@ impl Tier {
         let smoke = Self {
             name: "smoke",
             load: seconds(50),
-            gap: Duration::from_millis(1_600),
+            gap: Duration::from_millis(1_200),
             fault: (Duration::from_millis(300), seconds(3)),
             freeze: seconds(8),
             writers: 10,
