@@ -16,8 +16,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::history::History;
 use crate::http::Http;
 
-/// How long a process may take to become ready, or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a process may take to become ready, or to end, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One process.
 pub struct Process {
@@ -212,6 +212,14 @@ impl Fleet {
             weights.push(Weight { process: process.name.clone(), kib: kib.unwrap_or(0), files });
         }
         weights
+    }
+
+    /// The end of a process's log.
+    pub fn last_words(&self, index: usize) -> String {
+        let path = self.folder.join(format!("{}.log", self.processes[index].name));
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(5).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
     /// Panics that the processes have logged, but for those of the poisoned hook.

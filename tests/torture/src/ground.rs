@@ -43,6 +43,7 @@ pub struct Ground {
     pub http: Http,
     /// PostgreSQL, past all proxies.
     pub pool: sqlx::PgPool,
+    supervisor: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Ground {
@@ -92,11 +93,18 @@ impl Ground {
         let pool = pool.connect_lazy(postgres.url()).expect("the address of a server is one");
         let http = Http::new(gateways, Some(TOKEN), history);
         let (postgres, nats, redis) = (Mutex::new(postgres), Mutex::new(nats), Mutex::new(redis));
-        let ground =
-            Self { fleet: Arc::new(fleet), postgres, nats, redis, proxies, webhooks, cdn, http, pool };
+        let (fleet, supervisor) = (Arc::new(fleet), None);
+        let mut ground =
+            Self { fleet, postgres, nats, redis, proxies, webhooks, cdn, http, pool, supervisor };
         ground.fleet.start_all().await;
+        ground.supervisor = Some(crate::spawn(Arc::clone(&ground.fleet).supervise()));
         for index in 0..ground.fleet.processes.len() {
-            assert!(ground.fleet.ready(index).await, "{} does not start", ground.fleet.processes[index].name);
+            let name = &ground.fleet.processes[index].name;
+            assert!(
+                ground.fleet.ready(index).await,
+                "{name} does not start: {}",
+                ground.fleet.last_words(index)
+            );
         }
         ground
     }
@@ -110,6 +118,17 @@ impl Ground {
             }
         }
         true
+    }
+
+    /// Ends the fleet: nothing of it runs on beside the next one.
+    pub async fn end(&self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.abort();
+        }
+        for index in 0..self.fleet.processes.len() {
+            let mut held = self.fleet.hold(index).await;
+            self.fleet.kill(&mut held);
+        }
     }
 
     /// Takes away everything that is wrong with connections and receivers.

@@ -8,7 +8,7 @@ mod session;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::Method;
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ use crate::tier::Tier;
 
 /// Keys that everybody writes.
 pub const HOT: usize = 100;
-/// Lists that are appended to.
-pub const LISTS: usize = 6;
+/// Lists that are appended to, a few at a time.
+pub const LISTS: usize = 500;
 
 /// What all clients share.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ struct Shared {
     history: Arc<History>,
     seed: u64,
     stop: Arc<AtomicBool>,
+    /// Appends to lists, of all clients.
+    appended: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -49,7 +51,7 @@ impl Load {
     pub fn start(tier: &Tier, seed: u64, ground: &Arc<Ground>, history: &Arc<History>) -> Self {
         let stop: Arc<AtomicBool> = Arc::default();
         let (ground, history) = (Arc::clone(ground), Arc::clone(history));
-        let shared = Shared { ground, history, seed, stop: Arc::clone(&stop) };
+        let shared = Shared { ground, history, seed, stop: Arc::clone(&stop), appended: Arc::default() };
         let mut clients = Vec::new();
         for number in 0..tier.writers {
             clients.push(crate::spawn(write::run(shared.clone(), number, tier.think)));

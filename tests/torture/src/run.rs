@@ -53,7 +53,6 @@ pub async fn run(order: &Order) -> Outcome {
     let ground = Arc::new(ground);
     let secret = load::prepare(&ground).await;
     say(&format!("the fleet is up after {:.1?}, {} faults are planned", begun.elapsed(), plan.len()));
-    let supervisor = crate::spawn(Arc::clone(&ground.fleet).supervise());
     let load = Load::start(tier, order.seed, &ground, &history);
     let (before, ()) = tokio::join!(warm(&ground, tier), rage(&plan, &ground, &history, tier));
     load.end().await;
@@ -63,9 +62,9 @@ pub async fn run(order: &Order) -> Outcome {
     let facts = observe::look(&ground, &history, &secret).await;
     let after = ground.fleet.weigh().await;
     let rebuilt = rebuild::run(&ground, &facts, tier.quiesce).await;
+    ground.end().await;
     let records = history.end();
     let panics = ground.fleet.panics();
-    supervisor.abort();
     let verdicts = check::all(&check::Run {
         seed: order.seed,
         tier,

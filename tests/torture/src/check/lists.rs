@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::graph::Graph;
 use super::{Run, Verdict};
-use crate::records::{Append, Outcome};
+use crate::records::{Append, Outcome, digest, longer};
 
 /// I12.
 pub fn appends(run: &Run<'_>) -> Verdict {
@@ -30,11 +30,16 @@ fn one(verdict: &mut Verdict, list: &str, appends: &[&Append], is: &[String]) {
         let twice = place.insert(element, index);
         verdict.fact(twice.is_none(), || format!("{list}: {element} is there twice"));
     }
+    let mut prefixes = vec![digest([])];
+    prefixes.extend(is.iter().scan(prefixes[0], |known, element| {
+        *known = longer(*known, element);
+        Some(*known)
+    }));
     for append in appends {
-        let is_prefix = |values: &[String]| is.starts_with(values);
+        let is_prefix = prefixes.get(append.length) == Some(&append.digest);
         let Some(element) = &append.element else {
-            verdict.fact(is_prefix(&append.values), || {
-                format!("{list}: somebody saw {:?} at {} ns", append.values.last(), append.begun)
+            verdict.fact(is_prefix, || {
+                format!("{list}: somebody saw other {} elements at {} ns", append.length, append.begun)
             });
             continue;
         };
@@ -47,7 +52,7 @@ fn one(verdict: &mut Verdict, list: &str, appends: &[&Append], is: &[String]) {
             Outcome::Unknown => {}
         }
         if there {
-            verdict.fact(is_prefix(&append.values), || format!("{list}: {element} undid another's append"));
+            verdict.fact(is_prefix, || format!("{list}: {element} undid another's append"));
         }
     }
     let circles = circles(appends, &place);
@@ -57,8 +62,7 @@ fn one(verdict: &mut Verdict, list: &str, appends: &[&Append], is: &[String]) {
 /// Operations that can't have happened one after the other.
 fn circles(appends: &[&Append], place: &HashMap<&str, usize>) -> Vec<String> {
     // What an operation saw: so many elements; an append has added the one behind them.
-    let seen =
-        |append: &Append| append.element.as_deref().map_or(append.values.len(), |element| place[element]);
+    let seen = |append: &Append| append.element.as_deref().map_or(append.length, |element| place[element]);
     let happened = |append: &&&Append| {
         append.element.as_deref().map_or(append.outcome == Outcome::Ok, |element| place.contains_key(element))
     };
@@ -106,8 +110,9 @@ mod tests {
     use super::*;
 
     fn look(begun: u64, values: &[&str]) -> Append {
-        let values = values.iter().map(|value| (*value).to_owned()).collect();
-        Append { list: "l".to_owned(), begun, ended: begun + 1, values, element: None, outcome: Outcome::Ok }
+        let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        let (length, digest, outcome) = (values.len(), digest(&values), Outcome::Ok);
+        Append { list: "l".to_owned(), begun, ended: begun + 1, length, digest, element: None, outcome }
     }
 
     fn append(begun: u64, values: &[&str], outcome: Outcome) -> Append {

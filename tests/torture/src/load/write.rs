@@ -93,7 +93,8 @@ async fn repeat(
     };
     let same = (again.status, &again.text) == (first.status, &first.text);
     let outage = again.status >= 500;
-    if !outage && !(same && again.header("idempotency-replayed") == Some("true")) {
+    let replayed = same && again.header("idempotency-replayed") == Some("true");
+    if !outage && !replayed {
         let told = format!("{method} {path} under {}: {} then {}", headers[0].1, first.status, again.status);
         shared.history.records().found.push(("I18", told));
     }
