@@ -33,6 +33,7 @@ mod report;
 mod rights;
 mod search;
 mod shape;
+mod shared;
 mod shown;
 mod sort;
 mod stamp;

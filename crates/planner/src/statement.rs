@@ -139,8 +139,8 @@ pub(crate) struct Builder {
     aliases: u32,
     pub(crate) uses: Uses,
     pub(crate) keeps_answer: bool,
-    /// Conditions of rules that stand in the statement already, by the alias and the filters they are of.
-    pub(crate) rules: BTreeMap<(String, Vec<usize>), String>,
+    /// Conditions of rules that stand in the statement already, by the alias, whose rules they are, and the rules.
+    pub(crate) rules: BTreeMap<(String, Option<Uuid>, Vec<usize>), String>,
     /// Rules within rules, here.
     pub(crate) within_rules: usize,
 }

@@ -185,15 +185,16 @@ impl State {
     /// `SERVICE_UNAVAILABLE` when it can't be found out now what he may do.
     pub async fn asking(&self, caller: &Caller) -> Result<Asking, Error> {
         Ok(Asking {
-            access: self.rights.access(&caller.accountability).await?,
+            access: self.rights.access(&caller.accountability, &self.snapshots.present().schema).await?,
             variables: Variables::of(&caller.accountability, self.clock.now()),
             limits: self.limits,
         })
     }
 
-    /// How secrets are stored.
-    pub fn storing(&self) -> Storing<'_> {
-        Storing { hasher: &self.hasher, sealer: &self.sealer, settings: Some(&self.db), ids: &*self.ids }
+    /// How secrets are stored of what this reader writes.
+    pub fn storing<'a>(&'a self, reader: Reader<'a>) -> Storing<'a> {
+        let judged = Some((&self.db, reader));
+        Storing { hasher: &self.hasher, sealer: &self.sealer, judged, ids: &*self.ids }
     }
 
     /// What a failed statement means: the client's own mistake, an outage, or ours.
