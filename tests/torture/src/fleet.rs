@@ -229,13 +229,19 @@ impl Fleet {
             let lines: Vec<String> = log
                 .unwrap_or_default()
                 .lines()
-                .filter(|line| line.contains("panicked at") && !line.contains("poisoned"))
+                .filter(|line| is_panic(line) && !line.contains("poisoned"))
                 .map(|line| format!("{}: {}", process.name, line.chars().take(400).collect::<String>()))
                 .collect();
             lines
         };
         self.processes.iter().flat_map(read).collect()
     }
+}
+
+/// A line of the log, or of a process that has not yet set up its log.
+fn is_panic(line: &str) -> bool {
+    let logged = line.contains("\"target\":\"chassis::telemetry\"") && line.contains("\"location\":");
+    logged || line.contains("panicked at")
 }
 
 /// What a process weighs.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -99,14 +100,14 @@ impl Http {
         tokio::time::timeout(PATIENCE / 4, looked).await.ok().flatten()
     }
 
-    async fn exchange(
+    fn request(
         &self,
         gateway: usize,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Option<&Value>,
-    ) -> Option<Answer> {
+    ) -> Request<Full<Bytes>> {
         let address = self.gateways[gateway % self.gateways.len()];
         let mut request = Request::builder().method(method).uri(format!("http://{address}{path}"));
         if let Some(token) = &self.token {
@@ -119,7 +120,25 @@ impl Http {
             request = request.header(*name, *value);
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = request.body(Full::from(body)).expect("what the harness asks is valid HTTP");
+        request.body(Full::from(body)).expect("what the harness asks is valid HTTP")
+    }
+
+    /// An answer whose body is read as it comes; not noted.
+    pub async fn open(&self, gateway: usize, path: &str, headers: &[(&str, &str)]) -> Option<Incoming> {
+        let request = self.request(gateway, Method::GET, path, headers, None);
+        let response = self.client.request(request).await.ok()?;
+        (response.status() == 200).then(|| response.into_body())
+    }
+
+    async fn exchange(
+        &self,
+        gateway: usize,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Option<Answer> {
+        let request = self.request(gateway, method, path, headers, body);
         let (parts, body) = self.client.request(request).await.ok()?.into_parts();
         let bytes = body.collect().await.ok()?.to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();

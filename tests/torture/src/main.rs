@@ -3,6 +3,7 @@
 
 mod check;
 mod fleet;
+mod follow;
 mod ground;
 mod history;
 mod http;
@@ -65,7 +66,7 @@ struct Settings {
     /// Breaks the program on purpose; for `self-test` only this mutant
     #[arg(long)]
     mutant: Option<String>,
-    /// Where history and logs go; a temporary folder, kept when the run fails
+    /// Where history, verdicts and logs go; a temporary folder, kept when the run fails
     #[arg(long)]
     folder: Option<PathBuf>,
     /// Also writes the report there

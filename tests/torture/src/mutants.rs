@@ -33,8 +33,9 @@ async fn on_trial(settings: &Settings, mutant: Mutant) -> (bool, String) {
     };
     let mut violated = Vec::new();
     for seed in settings.seed..settings.seed + SEEDS {
-        let folder = temporary();
-        let as_said = order(settings, folder.path().to_owned());
+        let temporary = temporary();
+        let folder = settings.folder.as_deref().unwrap_or(temporary.path());
+        let as_said = order(settings, folder.join(format!("{}-{seed}", mutant.name())));
         let order = Order { seed, mutant: Some(mutant.name().to_owned()), armed: true, ..as_said };
         violated = run::run(&order).await.violated;
         if violated.iter().any(|code| wanted.contains(code)) {

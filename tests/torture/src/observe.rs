@@ -23,6 +23,8 @@ pub struct Facts {
     pub lists: BTreeMap<String, Vec<String>>,
     /// The stream, in its order: id and position.
     pub stream: Vec<(String, i64)>,
+    /// Positions that came over server-sent events, in their order.
+    pub followed: Vec<i64>,
     /// Runs of the action hook: event, and when its transaction began.
     pub runs: HashMap<String, f64>,
     /// States of deliveries by event.
@@ -206,17 +208,11 @@ fn received(ground: &Ground, history: &History, secret: &str, facts: &mut Facts)
     let webhook = Webhook::new(secret).expect("the secret is one");
     for receipt in ground.webhooks.receipts() {
         let request = receipt.request;
-        let mut headers = http::HeaderMap::new();
-        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
-            if let Ok(value) = request.header(name).parse() {
-                headers.insert(name, value);
-            }
-        }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         facts.receipts.push(Receipt {
             event: body["data"]["id"].as_str().unwrap_or_default().to_owned(),
             webhook: request.header("webhook-id").to_owned(),
-            signed: webhook.verify(&request.body, &headers).is_ok(),
+            signed: is_signed(&webhook, &request),
             traceparent: request.header("traceparent").to_owned(),
             accepted: receipt.status == 200,
         });
@@ -228,4 +224,11 @@ fn received(ground: &Ground, history: &History, secret: &str, facts: &mut Facts)
             facts.purges.push((key.to_owned(), history.at(receipt.request.time)));
         }
     }
+}
+
+/// The signature is right for its time, which was long ago by now.
+fn is_signed(webhook: &Webhook, request: &testkit::Recorded) -> bool {
+    let Ok(time) = request.header("webhook-timestamp").parse() else { return false };
+    let right = webhook.sign(request.header("webhook-id"), time, &request.body);
+    right.is_ok_and(|right| request.header("webhook-signature").split(' ').any(|one| one == right))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::check::{self, Verdict};
+use crate::follow::Follower;
 use crate::ground::Ground;
 use crate::history::History;
 use crate::load::{self, Load};
@@ -53,13 +54,16 @@ pub async fn run(order: &Order) -> Outcome {
     let ground = Arc::new(ground);
     let secret = load::prepare(&ground).await;
     say(&format!("the fleet is up after {:.1?}, {} faults are planned", begun.elapsed(), plan.len()));
+    let follower = Follower::start(ground.http.clone());
     let load = Load::start(tier, order.seed, &ground, &history);
     let (before, ()) = tokio::join!(warm(&ground, tier), rage(&plan, &ground, &history, tier));
     load.end().await;
     ground.heal();
     say("the load has ended");
     let quiet = quiet::wait(&ground, tier.quiesce).await;
-    let facts = observe::look(&ground, &history, &secret).await;
+    let mut facts = observe::look(&ground, &history, &secret).await;
+    let last = facts.events.last().map_or(0, |event| event.position);
+    facts.followed = follower.end(last, tier.quiesce / 2).await;
     let after = ground.fleet.weigh().await;
     let rebuilt = rebuild::run(&ground, &facts, tier.quiesce).await;
     ground.end().await;
@@ -89,6 +93,7 @@ pub async fn run(order: &Order) -> Outcome {
         quiet,
         took,
     };
+    std::fs::write(order.folder.join("report.md"), report.text()).expect("the report can be written");
     let violated = verdicts.iter().filter(|verdict| !verdict.violations.is_empty());
     let violated = violated.map(|verdict: &Verdict| verdict.code).collect();
     Outcome { text: report.text(), failures: report.failures(), violated }

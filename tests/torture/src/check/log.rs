@@ -66,7 +66,7 @@ pub fn no_phantom(run: &Run<'_>, by_token: &ByToken<'_>) -> Verdict {
 
 /// I4.
 pub fn complete(run: &Run<'_>) -> Verdict {
-    let statement = "the log is complete: versions without gaps, in the order of positions; items and stream are what it tells";
+    let statement = "the log is complete: versions without gaps, in the order of positions; items, stream and server-sent events are what it tells";
     let mut verdict = Verdict::new("I4", statement, run.tier.writes);
     let mut last: BTreeMap<(&str, &str), &Event> = BTreeMap::new();
     for event in run.facts.events.iter().filter(|event| is_change(event)) {
@@ -79,6 +79,7 @@ pub fn complete(run: &Run<'_>) -> Verdict {
     }
     items(run, &mut verdict, &last);
     stream(run, &mut verdict);
+    followed(run, &mut verdict);
     verdict
 }
 
@@ -102,6 +103,21 @@ fn items(run: &Run<'_>, verdict: &mut Verdict, last: &BTreeMap<(&str, &str), &Ev
         let known = last.contains_key(&(collection.as_str(), key.as_str()));
         verdict.fact(known, || format!("{collection}/{key} is not in the log"));
     }
+}
+
+/// Who has followed the log over server-sent events has seen each event once, in its order.
+fn followed(run: &Run<'_>, verdict: &mut Verdict) {
+    let mut seen = run.facts.followed.iter();
+    for event in &run.facts.events {
+        let next = seen.next().copied();
+        let told = || format!("server-sent events: {next:?} came where {} was next", event.position);
+        verdict.fact(next == Some(event.position), told);
+        if next != Some(event.position) {
+            // One difference moves all that follows.
+            return;
+        }
+    }
+    verdict.fact(seen.next().is_none(), || "server-sent events: more came than there is".to_owned());
 }
 
 /// The stream has every event of the log once, in its order.
