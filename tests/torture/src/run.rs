@@ -99,10 +99,14 @@ pub async fn run(order: &Order) -> Outcome {
     Outcome { text: report.text(), failures: report.failures(), violated }
 }
 
-/// What the processes weigh when they have warmed up.
+/// What the processes weigh while they warm up, looked at again and again: one that has just been started is light.
 async fn warm(ground: &Ground, tier: &Tier) -> Vec<crate::fleet::Weight> {
-    tokio::time::sleep((tier.load / 4).min(Duration::from_secs(120))).await;
-    ground.fleet.weigh().await
+    let (end, mut weights) = (Instant::now() + (tier.load / 3).min(Duration::from_secs(120)), Vec::new());
+    while Instant::now() < end {
+        weights.extend(ground.fleet.weigh().await);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    weights
 }
 
 /// The faults, and the load around them for as long as the tier says.
