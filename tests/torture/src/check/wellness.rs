@@ -23,7 +23,7 @@ pub fn liveness(run: &Run<'_>) -> Verdict {
 
 /// I16.
 pub fn resources(run: &Run<'_>) -> Verdict {
-    let statement = "resources: memory at the end at most 1.5 times that after the warm-up (and 48 MiB), open files 64 more";
+    let statement = "resources: memory at the end at most 1.5 times that after the warm-up (and 48 MiB), 256 more open files";
     let (before, after) = run.weights;
     let mut verdict = Verdict::new("I16", statement, after.len().max(1));
     let role = |weight: &Weight| weight.process.rsplit_once('-').map(|(role, _)| role.to_owned());
@@ -31,7 +31,7 @@ pub fn resources(run: &Run<'_>) -> Verdict {
         let of_role = || before.iter().filter(|was| role(was) == role(weight));
         let kib = of_role().map(|was| was.kib).max().unwrap_or(0);
         let open = of_role().map(|was| was.files).max().unwrap_or(0);
-        let (most, files) = (kib * 3 / 2 + 48 * 1024, open + 64);
+        let (most, files) = (kib * 3 / 2 + 48 * 1024, open + 256);
         verdict.fact(weight.kib <= most && weight.files <= files, || {
             format!(
                 "{}: {} KiB and {} files, was {} and {}",
