@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::records::{Append, Heal, Read, Response, Session, Write};
+use crate::records::{Append, Heal, Outcome, Read, Response, Session, Write};
 
 /// One line of the file.
 #[derive(Debug, Serialize)]
@@ -78,6 +78,11 @@ impl History {
     /// The records, to add to them.
     pub fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes that were answered with success so far.
+    pub fn acknowledged(&self) -> usize {
+        self.records().writes.iter().filter(|write| write.outcome == Outcome::Ok).count()
     }
 
     /// All that was recorded; the file is complete then.

@@ -36,7 +36,7 @@ pub async fn run(plan: &[Fault], ground: &Arc<Ground>, history: &Arc<History>, b
 async fn one(fault: Fault, ground: Arc<Ground>, history: Arc<History>, bound: Duration) {
     let begun = history.now();
     history.note("fault", &fault);
-    let told = Nemesis { ground: &ground, history: &history }.inject(&fault).await;
+    let told = Nemesis { ground: &ground }.inject(&fault).await;
     let healed = history.now();
     let recovered = recovered(&ground, bound).await.then(|| history.now());
     let code = fault.kind.code();
@@ -59,7 +59,6 @@ async fn recovered(ground: &Ground, bound: Duration) -> bool {
 
 struct Nemesis<'a> {
     ground: &'a Ground,
-    history: &'a History,
 }
 
 impl Nemesis<'_> {
@@ -121,7 +120,7 @@ impl Nemesis<'_> {
             Kind::Sink { cdn, answer } => self.sink(*cdn, *answer, lasts).await,
             Kind::Point { role, point, time } => self.point(role, point, *time).await,
             Kind::Poison { items } => self.poison(fault.number, *items).await,
-            Kind::Duplicate { messages } => self.duplicate(*messages).await,
+            Kind::Duplicate { messages, consumer } => self.duplicate(*messages, consumer).await,
         }
     }
 
@@ -231,28 +230,26 @@ impl Nemesis<'_> {
         format!("{made} items")
     }
 
-    /// Publishes the youngest messages once more, as a client that got no answer does.
-    async fn duplicate(&self, messages: usize) -> String {
+    /// Publishes the youngest messages once more, as a client that got no answer does, and deletes a durable consumer.
+    async fn duplicate(&self, messages: usize, consumer: &str) -> String {
         let again = async {
-            let client = self.ground.nats.lock().await.client().await;
-            let context = jetstream::new(client);
+            let context = jetstream::new(self.ground.nats.lock().await.client().await);
             let stream = context.get_stream("EVENTS").await.ok()?;
             let last = stream.cached_info().state.last_sequence;
-            let mut swallowed = 0;
+            let (mut swallowed, mut refused) = (0, 0);
             for sequence in last.saturating_sub(messages as u64 - 1).max(1)..=last {
                 let Ok(message) = stream.get_raw_message(sequence).await else { continue };
                 // With all its headers: where the broker has forgotten the id, the chain refuses it.
                 let sent = context.publish_with_headers(message.subject, message.headers, message.payload);
-                swallowed += usize::from(sent.await.ok()?.await.is_ok_and(|ack| ack.duplicate));
+                match sent.await.ok()?.await {
+                    Ok(ack) => swallowed += usize::from(ack.duplicate),
+                    Err(_) => refused += 1,
+                }
             }
-            Some(swallowed)
+            let forgotten = stream.delete_consumer(consumer).await.is_ok();
+            Some(format!("{swallowed} swallowed, {refused} refused, {consumer} forgotten: {forgotten}"))
         };
         let again = tokio::time::timeout(Duration::from_secs(10), again).await;
-        let told = again
-            .ok()
-            .flatten()
-            .map_or("the broker was away".to_owned(), |count| format!("{count} messages"));
-        self.history.note("duplicates", &json!({"told": told}));
-        told
+        again.ok().flatten().unwrap_or_else(|| "the broker was away".to_owned())
     }
 }

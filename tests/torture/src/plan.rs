@@ -83,8 +83,8 @@ pub enum Kind {
     /// F1: both processes of a role are killed; the first comes back, dies the given time that it comes to a step, and
     /// comes back again; then the second.
     Point { role: &'static str, point: &'static str, time: usize },
-    /// M2: old messages are published again, under their old ids.
-    Duplicate { messages: usize },
+    /// M2: old messages are published again, under their old ids, and the broker forgets what a consumer has acknowledged.
+    Duplicate { messages: usize, consumer: &'static str },
 }
 
 /// What is wrong with a connection.
@@ -217,7 +217,7 @@ fn kind(code: &str, rng: &mut Rng) -> Kind {
         }
         "F1" => point(rng),
         "M1" => Kind::Poison { items: 1 + rng.below(3) },
-        "M2" => Kind::Duplicate { messages: 5 + rng.below(30) },
+        "M2" => Kind::Duplicate { messages: 5 + rng.below(30), consumer: rng.pick(&WORKERS) },
         _ => Kind::Kill { role: rng.pick(&ROLES), which: rng.below(2) },
     }
 }

@@ -113,6 +113,10 @@ async fn warm(ground: &Ground, tier: &Tier) -> Vec<crate::fleet::Weight> {
 async fn rage(plan: &[plan::Fault], ground: &Arc<Ground>, history: &Arc<History>, tier: &Tier) {
     let ((), ()) =
         tokio::join!(nemesis::run(plan, ground, history, tier.quiesce), tokio::time::sleep(tier.load),);
+    let longer = Instant::now();
+    while history.acknowledged() < tier.writes && longer.elapsed() < tier.load {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Tells whoever watches.

@@ -11,7 +11,7 @@ const ECHO: u64 = 10_000_000_000;
 /// I8.
 pub fn no_stale_read(run: &Run<'_>, by_token: &ByToken<'_>) -> Verdict {
     let statement = "no stale read: who reads through any gateway sees every change that was acknowledged before he asked";
-    let mut verdict = Verdict::new("I8", statement, run.tier.writes / 5);
+    let mut verdict = Verdict::new("I8", statement, run.tier.writes / 20);
     let mut acknowledged: HashMap<&str, Vec<(u64, i64)>> = HashMap::new();
     for write in run.records.writes.iter().filter(|write| write.outcome == Outcome::Ok) {
         for event in made(by_token, write).iter().filter(|event| event.collection == "things") {

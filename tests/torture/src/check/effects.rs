@@ -58,7 +58,7 @@ pub fn aggregates(run: &Run<'_>) -> Verdict {
 /// I7.
 pub fn purges(run: &Run<'_>) -> Verdict {
     let statement = "purges: of each changed item one was accepted after its last change";
-    let mut verdict = Verdict::new("I7", statement, run.tier.writes / 5);
+    let mut verdict = Verdict::new("I7", statement, run.tier.writes / 10);
     let mut purged: HashMap<&str, u64> = HashMap::new();
     for (key, at) in &run.facts.purges {
         let last = purged.entry(key).or_default();
