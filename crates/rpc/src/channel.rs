@@ -23,7 +23,7 @@ pub struct Channel {
 
 #[derive(Debug, Clone)]
 enum Way {
-    Remote(tonic::transport::Channel),
+    Remote { channel: tonic::transport::Channel, endpoint: Box<Endpoint> },
     Local(LocalSlot),
 }
 
@@ -41,7 +41,25 @@ impl Channel {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 22);
-        Ok(Self { way: Way::Remote(endpoint.connect_lazy()) })
+        Ok(Self { way: Way::Remote { channel: endpoint.connect_lazy(), endpoint: Box::new(endpoint) } })
+    }
+
+    /// The same way by a connection of its own. A server takes so many calls at a time on each
+    /// ([`crate::CALLS_AT_A_TIME`]): what stays open for long must not take the places of what is short.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        match &self.way {
+            Way::Remote { endpoint, .. } => {
+                let way = Way::Remote { channel: endpoint.connect_lazy(), endpoint: endpoint.clone() };
+                Self { way }
+            }
+            Way::Local(_) => self.clone(),
+        }
+    }
+
+    /// It leads out of the process.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.way, Way::Remote { .. })
     }
 
     /// Into the server that is bound (now or later) to this slot.
@@ -53,7 +71,7 @@ impl Channel {
     /// called by a generated client.
     pub fn direct<Q: 'static, A: 'static>(&self) -> Option<Arc<Direct<Q, A>>> {
         match &self.way {
-            Way::Remote(_) => None,
+            Way::Remote { .. } => None,
             Way::Local(slot) => slot.direct(),
         }
     }
@@ -82,14 +100,14 @@ impl Service<Request<Body>> for Channel {
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         match &mut self.way {
-            Way::Remote(channel) => channel.poll_ready(context),
+            Way::Remote { channel, .. } => channel.poll_ready(context),
             Way::Local(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let kind = match &mut self.way {
-            Way::Remote(channel) => {
+            Way::Remote { channel, .. } => {
                 if let Some(outgoing) = request.extensions_mut().remove::<Outgoing>() {
                     outgoing.sign(request.headers_mut());
                 }

@@ -163,7 +163,7 @@ where
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 22)
-        .max_concurrent_streams(1_024)
+        .max_concurrent_streams(crate::CALLS_AT_A_TIME)
         .serve_with_incoming_shutdown(service, incoming, shutdown.soft().clone().cancelled_owned());
     tokio::select! {
         result = serving => result.map_err(Error::Serve),

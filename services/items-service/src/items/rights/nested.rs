@@ -22,7 +22,7 @@ use crate::state::{Inner, Reading, State, Wake};
 
 const SECRET: &str = "a secret of the tests";
 
-async fn state(shop: &Shop) -> State {
+pub(super) async fn state(shop: &Shop) -> State {
     let (db, config) = (shop.servers.db.clone(), Config::default());
     let clock = Arc::new(testkit::TestClock::default());
     // Nobody is there, and nobody is asked: no filter hook is registered.
@@ -41,6 +41,7 @@ async fn state(shop: &Shop) -> State {
         limits: config.limits,
         sealer: secrets::Sealer::try_new(SECRET).unwrap(),
         cursors: secrets::Signet::try_new(SECRET, "cursors").unwrap(),
+        places: secrets::Sealer::with_purpose(SECRET, "places of the log").unwrap(),
         together: Together::new(chassis::Tasks::new(chassis::Shutdown::new())),
         making: tokio::sync::Mutex::default(),
         idempotency: Idempotency::new(
