@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use crate::caller::Outgoing;
-use crate::{Direct, Error, LocalSlot};
+use crate::{Direct, Error, LocalSlot, Tls};
 
 /// Where a generated client sends its calls (`ItemsServiceClient::new(channel)`). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,11 +28,22 @@ enum Way {
 }
 
 impl Channel {
-    /// To `http://host:port`. Connects at the first call and again whenever the connection is lost; a peer that is
-    /// away costs a call two seconds at most and makes it UNAVAILABLE. Needs a tokio runtime.
-    pub fn connect_lazy(url: impl Into<String>) -> Result<Self, Error> {
-        let endpoint = Endpoint::from_shared(url.into())
-            .map_err(Error::Address)?
+    /// To `http://host:port`, or the same by TLS. Connects at the first call and again whenever the connection is lost;
+    /// a peer that is away costs a call two seconds at most and makes it UNAVAILABLE. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The address is none, or wants TLS where there is none to be had.
+    pub fn connect_lazy(url: impl Into<String>, tls: Option<&Tls>) -> Result<Self, Error> {
+        let url = url.into();
+        let endpoint = match (tls, url.split_once("://")) {
+            (Some(tls), Some(("http" | "https", rest))) => {
+                let endpoint = Endpoint::from_shared(format!("https://{rest}")).map_err(Error::Address)?;
+                endpoint.tls_config(tls.client()).map_err(Error::Address)?
+            }
+            (None, Some(("https", _))) => return Err(Error::WithoutTls),
+            _ => Endpoint::from_shared(url).map_err(Error::Address)?,
+        };
+        let endpoint = endpoint
             .connect_timeout(Duration::from_secs(2))
             .tcp_nodelay(true)
             .tcp_keepalive(Some(Duration::from_secs(30)))
