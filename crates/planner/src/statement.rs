@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 31] = [
+pub const STATEMENT_NAMES: [&str; 32] = [
     "permissions.reached",
     "items.agreeing",
     "items.create",
@@ -18,6 +18,7 @@ pub const STATEMENT_NAMES: [&str; 31] = [
     "items.present",
     "items.children",
     "events.append",
+    "events.told",
     "items.read",
     "items.page",
     "items.estimate",

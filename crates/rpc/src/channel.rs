@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use crate::caller::Outgoing;
-use crate::{Direct, Error, LocalSlot};
+use crate::{Direct, Error, LocalSlot, Tls};
 
 /// Where a generated client sends its calls (`ItemsServiceClient::new(channel)`). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -25,6 +25,7 @@ pub struct Channel {
 enum Way {
     Remote {
         channel: tonic::transport::Channel,
+        endpoint: Box<Endpoint>,
         /// Why it takes no call. The next call is told: what a generated client makes of a channel that is not ready has
         /// lost its cause, and looks like an answer of the peer.
         broken: Option<tonic::transport::Error>,
@@ -32,21 +33,38 @@ enum Way {
     Local(LocalSlot),
 }
 
+impl Way {
+    fn remote(channel: tonic::transport::Channel, endpoint: Box<Endpoint>) -> Self {
+        Self::Remote { channel, endpoint, broken: None }
+    }
+}
+
 impl Clone for Way {
     fn clone(&self) -> Self {
         match self {
-            Self::Remote { channel, .. } => Self::Remote { channel: channel.clone(), broken: None },
+            Self::Remote { channel, endpoint, .. } => Self::remote(channel.clone(), endpoint.clone()),
             Self::Local(slot) => Self::Local(slot.clone()),
         }
     }
 }
 
 impl Channel {
-    /// To `http://host:port`. Connects at the first call and again whenever the connection is lost; a peer that is
-    /// away costs a call two seconds at most and makes it UNAVAILABLE. Needs a tokio runtime.
-    pub fn connect_lazy(url: impl Into<String>) -> Result<Self, Error> {
-        let endpoint = Endpoint::from_shared(url.into())
-            .map_err(Error::Address)?
+    /// To `http://host:port`, or the same by TLS. Connects at the first call and again whenever the connection is lost;
+    /// a peer that is away costs a call two seconds at most and makes it UNAVAILABLE. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The address is none, or wants TLS where there is none to be had.
+    pub fn connect_lazy(url: impl Into<String>, tls: Option<&Tls>) -> Result<Self, Error> {
+        let url = url.into();
+        let endpoint = match (tls, url.split_once("://")) {
+            (Some(tls), Some(("http" | "https", rest))) => {
+                let endpoint = Endpoint::from_shared(format!("https://{rest}")).map_err(Error::Address)?;
+                endpoint.tls_config(tls.client()).map_err(Error::Address)?
+            }
+            (None, Some(("https", _))) => return Err(Error::WithoutTls),
+            _ => Endpoint::from_shared(url).map_err(Error::Address)?,
+        };
+        let endpoint = endpoint
             .connect_timeout(Duration::from_secs(2))
             .tcp_nodelay(true)
             .tcp_keepalive(Some(Duration::from_secs(30)))
@@ -55,7 +73,24 @@ impl Channel {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 22);
-        Ok(Self { way: Way::Remote { channel: endpoint.connect_lazy(), broken: None } })
+        Ok(Self { way: Way::remote(endpoint.connect_lazy(), Box::new(endpoint)) })
+    }
+
+    /// The same way by a connection of its own. A server takes so many calls at a time on each
+    /// ([`crate::CALLS_AT_A_TIME`]): what stays open for long must not take the places of what is short.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        match &self.way {
+            Way::Remote { endpoint, .. } => {
+                Self { way: Way::remote(endpoint.connect_lazy(), endpoint.clone()) }
+            }
+            Way::Local(_) => self.clone(),
+        }
+    }
+
+    /// It leads out of the process.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.way, Way::Remote { .. })
     }
 
     /// Into the server that is bound (now or later) to this slot.
@@ -97,7 +132,7 @@ impl Service<Request<Body>> for Channel {
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         match &mut self.way {
-            Way::Remote { channel, broken } => channel.poll_ready(context).map(|ready| {
+            Way::Remote { channel, broken, .. } => channel.poll_ready(context).map(|ready| {
                 *broken = ready.err();
                 Ok(())
             }),

@@ -45,6 +45,8 @@ pub struct Inner {
     pub sealer: Sealer,
     /// Cursors of lists.
     pub cursors: Signet,
+    /// Places of the log that listeners know.
+    pub places: Sealer,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
     /// Writes under keys of clients'.
@@ -120,6 +122,12 @@ pub struct Asking {
 }
 
 impl Asking {
+    /// One who may do this.
+    #[cfg(test)]
+    pub fn new(access: Access, variables: Variables) -> Self {
+        Self { access, variables, limits: Limits::default() }
+    }
+
     /// Against this schema.
     pub fn reader<'a>(&'a self, snapshot: &'a Snapshot) -> Reader<'a> {
         let (schema, variables) = (&snapshot.schema, &self.variables);

@@ -69,7 +69,9 @@ async fn read(mut body: Incoming, seen: &Mutex<Vec<i64>>) {
             let event: Vec<u8> = rest.drain(..end + 2).collect();
             let event = String::from_utf8_lossy(&event);
             let id = event.lines().find_map(|line| line.strip_prefix("id:")?.trim().parse().ok());
-            if let Some(id) = id {
+            // An id alone says how far the log was read.
+            let told = event.lines().any(|line| line.starts_with("data:"));
+            if let Some(id) = id.filter(|_| told) {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push(id);
             }
         }

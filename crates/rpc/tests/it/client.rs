@@ -155,7 +155,7 @@ async fn an_absent_auth_service_is_unavailable_not_a_bad_token() {
 fn a_channel_that_takes_no_more_calls_is_an_outage() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
-    let channel = first.block_on(async { Channel::connect_lazy("http://127.0.0.1:9") }).unwrap();
+    let channel = first.block_on(async { Channel::connect_lazy("http://127.0.0.1:9", None) }).unwrap();
     drop(first);
     runtime().block_on(async {
         let mut client = proto::auth::v1::auth_service_client::AuthServiceClient::new(channel);
