@@ -16,6 +16,7 @@ mod local;
 mod serve;
 mod signer;
 mod status;
+mod tls;
 
 pub use auth::{AuthClient, Authenticator};
 pub use caller::{Caller, called, caller, is_outsider, outgoing, require_admin, require_process};
@@ -29,6 +30,7 @@ pub use local::LocalSlot;
 pub use serve::{Face, Server, serve};
 pub use signer::Signer;
 pub use status::{errors, status};
+pub use tls::Tls;
 
 /// Metadata with the signed accountability.
 pub const ACCOUNTABILITY: &str = "eventus-accountability";

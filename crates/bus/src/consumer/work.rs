@@ -40,6 +40,9 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             worked.left = batch.events;
             return worked;
         }
+        if faults::is_on(faults::Mutant::MarkBeforeEffect) {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        }
         match self.call(&batch.events).await {
             Ok(()) => worked.finished = batch.events.iter().map(|event| event.position).collect(),
             Err(Failure::Unavailable(error)) => {
@@ -124,11 +127,13 @@ impl<L: Ledger, H: Handler> Work<L, H> {
     async fn call(&self, events: &[Event]) -> Result<(), Failure> {
         let spans = spans::Spans::open(&self.config.name, events);
         let begun = Instant::now();
+        faults::point(faults::Point::BeforeEffect);
         let result =
             AssertUnwindSafe(self.handler.handle(events)).catch_unwind().instrument(spans.around()).await;
         self.metrics.seconds.observe(begun.elapsed().as_secs_f64());
         let result = result.unwrap_or_else(|_| Err(Failure::Retry("the handler panicked".into())));
         if result.is_ok() {
+            faults::point(faults::Point::AfterEffect);
             self.metrics.done.inc_by(events.len() as u64);
         } else {
             spans.failed();

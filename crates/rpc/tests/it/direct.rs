@@ -76,6 +76,6 @@ async fn elsewhere_there_is_none() {
     let find = |channel: Channel| channel.direct::<GetEventRequest, EventMessage>().is_some();
     assert!(find(Channel::local(&slot)));
     assert!(!find(Channel::local(&LocalSlot::new())), "not started yet");
-    assert!(!find(Channel::connect_lazy("http://127.0.0.1:1").unwrap()), "in another process");
+    assert!(!find(Channel::connect_lazy("http://127.0.0.1:1", None).unwrap()), "in another process");
     assert!(Channel::local(&slot).direct::<GetEventRequest, ()>().is_none(), "not that answer");
 }

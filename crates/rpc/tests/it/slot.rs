@@ -38,7 +38,7 @@ async fn a_peer_that_is_away_is_unavailable_and_comes_back() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    let channel = Channel::connect_lazy(format!("http://{address}")).unwrap();
+    let channel = Channel::connect_lazy(format!("http://{address}"), None).unwrap();
     let mut client = EventsServiceClient::new(channel);
     let status = client.get_event(GetEventRequest { position: 1, ..Default::default() }).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
@@ -50,7 +50,7 @@ async fn a_peer_that_is_away_is_unavailable_and_comes_back() {
         _ = serving => unreachable!(),
         answer = client.get_event(GetEventRequest { position: 1, ..Default::default() }) => assert!(answer.is_ok()),
     }
-    assert!(Channel::connect_lazy("not an address").is_err());
+    assert!(Channel::connect_lazy("not an address", None).is_err());
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ impl Stage {
     }
 
     pub fn remote(&self) -> Channel {
-        Channel::connect_lazy(format!("http://{}", self.address)).unwrap()
+        Channel::connect_lazy(format!("http://{}", self.address), None).unwrap()
     }
 
     /// The same server by both ways.

@@ -26,7 +26,7 @@ pub(super) async fn state(shop: &Shop) -> State {
     let (db, config) = (shop.servers.db.clone(), Config::default());
     let clock = Arc::new(testkit::TestClock::default());
     // Nobody is there, and nobody is asked: no filter hook is registered.
-    let hooks = Channel::connect_lazy("http://127.0.0.1:9").unwrap();
+    let hooks = Channel::connect_lazy("http://127.0.0.1:9", None).unwrap();
     let filters = Filters::new(hooks, shop.servers.signer.clone(), clock.clone(), config.filter_deadline);
     let snapshots = Snapshots::new(db.clone());
     snapshots.refresh().await.unwrap();
