@@ -147,7 +147,8 @@ async fn wire(settings: &Settings) -> Result<Wiring, Error> {
         if let (Some(url), false) = (url, settings.roles.contains(role)) {
             channels.push((
                 *role,
-                Channel::connect_lazy(url).map_err(|error| Error::part("gRPC address", error))?,
+                Channel::connect_lazy(url, settings.tls.as_ref())
+                    .map_err(|error| Error::part("gRPC address", error))?,
             ));
         }
     }
@@ -187,7 +188,7 @@ fn services(role: Role) -> &'static [&'static str] {
 
 /// The gRPC door: one address for all services that run here.
 fn open_door(settings: &Settings, wiring: &Wiring, listener: TcpListener, runtime: &Runtime) {
-    let mut door = rpc::Door::default();
+    let mut door = rpc::Door::default().tls(settings.tls.clone());
     for (role, slot) in &wiring.slots {
         door = services(*role).iter().fold(door, |door, name| door.service(name, slot.clone()));
     }

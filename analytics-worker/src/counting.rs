@@ -93,7 +93,10 @@ pub(crate) fn failure(error: sqlx::Error) -> Failure {
 pub(crate) async fn count(db: &Db, inbox: &str, events: &[Event]) -> Result<u64, sqlx::Error> {
     let fresh: i64 = sqlx::query_scalar(COUNT)
         .bind(inbox)
-        .bind(column(events, |event| event.id))
+        .bind(column(events, |event| match faults::is_on(faults::Mutant::NoInbox) {
+            true => model::Ids::random(&model::RandomIds),
+            false => event.id,
+        }))
         .bind(column(events, |event| event.position))
         .bind(column(events, |event| event.time.to_offset(time::UtcOffset::UTC).date()))
         .bind(column(events, |event| event.collection.as_str()))

@@ -128,6 +128,11 @@ pub fn address(config: &LinkConfig, wished: Option<&Url>, own: &str, token: &str
             page.query_pairs_mut().append_pair("token", token);
             page.to_string()
         }
-        None => format!("{}/{own}?token={token}", config.public_url.trim_end_matches('/')),
+        None => page(config, &format!("{own}?token={token}")),
     }
+}
+
+/// The address of a page of ours.
+pub fn page(config: &LinkConfig, path: &str) -> String {
+    format!("{}/{path}", config.public_url.trim_end_matches('/'))
 }

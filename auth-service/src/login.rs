@@ -47,7 +47,8 @@ pub fn count<T>(state: &State, done: &Result<T, Error>) -> &'static str {
 async fn attempt(state: &State, caller: &Caller, request: LoginRequest) -> Result<TokensResponse, Error> {
     let email = checked_email(&request.email)?.to_owned();
     let (address, account) = (caller.accountability.ip.as_deref(), email.to_ascii_lowercase());
-    let attempt = state.attempts.begin(address, Some(&account), &*state.clock).await?;
+    let attempt =
+        state.attempts.begin(limits::Tried::Credentials, address, Some(&account), &*state.clock).await?;
     let done = verified(state, caller, request, &email).await;
     if matches!(&done, Err(Error::Refused(told)) if told.code.status() == 401) {
         attempt.failed().await;

@@ -26,8 +26,6 @@ pub use sending::{Sending, sweep};
 
 /// The place that texts are sealed for.
 const PLACE: &str = "eventus.mails";
-/// Mails of one kind that somebody gets within an hour, however often they are asked for.
-const PER_HOUR: i64 = 5;
 
 /// Why somebody is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +36,8 @@ pub enum Kind {
     Invitation,
     /// He has registered.
     Registration,
+    /// Somebody shares an item with whom it is written to.
+    Share,
 }
 
 impl Kind {
@@ -47,6 +47,16 @@ impl Kind {
             Self::PasswordReset => "password-reset",
             Self::Invitation => "invitation",
             Self::Registration => "registration",
+            Self::Share => "share",
+        }
+    }
+
+    /// Mails of this kind that are written about one user within an hour, however often they are asked for.
+    fn per_hour(self) -> i64 {
+        match self {
+            // About who shares, to others.
+            Self::Share => 200,
+            Self::PasswordReset | Self::Invitation | Self::Registration => 5,
         }
     }
 }
@@ -141,7 +151,7 @@ impl Post {
             .bind(self.sealer.seal(&letter, PLACE)?)
             .bind(mail.user)
             .bind(model::milliseconds(mail.lifetime))
-            .bind(PER_HOUR);
+            .bind(mail.kind.per_hour());
         if put.execute(connection).await?.rows_affected() == 0 {
             tracing::warn!(user = %mail.user, kind = mail.kind.as_str(), "was written to often enough within the hour");
         }

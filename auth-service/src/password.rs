@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use limits::Tried;
 use model::{Error as Told, ErrorCode};
 use proto::accounts::v1 as pb;
 use rpc::Caller;
@@ -24,10 +25,15 @@ const LIFETIME: Duration = Duration::from_secs(3_600);
 /// Mails a link to the user of this address, if he logs in by password and may.
 pub async fn request(
     state: &State,
+    caller: &Caller,
     request: pb::RequestPasswordRequest,
 ) -> Result<pb::RequestPasswordResponse, Error> {
     let started = Instant::now();
+    // Whoever is asked for: that there is nobody must not be told.
+    let (address, account) = (caller.accountability.ip.as_deref(), request.email.to_ascii_lowercase());
+    let attempt = state.attempts.begin(Tried::Mails, address, Some(&account), &*state.clock).await?;
     let done = mail(state, &request).await;
+    attempt.failed().await;
     attempts::stall(state, started).await;
     done.map(|()| pb::RequestPasswordResponse {})
 }

@@ -30,7 +30,10 @@ pub async fn refresh(
     caller: &Caller,
     request: RefreshRequest,
 ) -> Result<TokensResponse, Error> {
-    let attempt = state.attempts.begin(caller.accountability.ip.as_deref(), None, &*state.clock).await?;
+    let attempt = state
+        .attempts
+        .begin(limits::Tried::Credentials, caller.accountability.ip.as_deref(), None, &*state.clock)
+        .await?;
     let done = exchanged(state, caller, request).await;
     if matches!(&done, Err(Error::Refused(told)) if told.code.status() == 401) {
         attempt.failed().await;

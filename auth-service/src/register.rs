@@ -3,6 +3,7 @@
 //! Whether there is such a user already is told neither by the answer nor by its time. Role and status are the settings'
 //! to say, never the client's.
 
+use limits::Tried;
 use model::{Error as Told, ErrorCode, Errors, Filter};
 use proto::accounts::v1 as pb;
 use query::{Item, Judge, Pattern};
@@ -26,7 +27,10 @@ pub async fn register(
     request: pb::RegisterRequest,
 ) -> Result<pb::RegisterResponse, Error> {
     let started = Instant::now();
+    let (address, account) = (caller.accountability.ip.as_deref(), request.email.to_ascii_lowercase());
+    let tried = state.attempts.begin(Tried::Mails, address, Some(&account), &*state.clock).await?;
     let done = attempt(state, caller, &request).await;
+    tried.failed().await;
     let stall = attempts::whole(started.elapsed(), state.config.links.register_stall);
     tokio::time::sleep_until(started + stall).await;
     done.map(|()| pb::RegisterResponse {})

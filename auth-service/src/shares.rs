@@ -1,9 +1,10 @@
 //! Shares: whoever has the link to one, and its password where it has one, is its guest.
 //!
 //! A guest's session names the share and no user. He has no rights of his own: `ShareScope` tells the engine of
-//! permissions what the share lets him see, and as long as nobody reads that, he sees nothing.
+//! permissions what the share lets him see.
 
 pub mod attempts;
+mod invite;
 mod login;
 
 use model::{Accountability, Error as Told, ShareScope};
@@ -12,6 +13,7 @@ use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use invite::invite;
 pub use login::login;
 
 use crate::access::Known;
@@ -55,7 +57,8 @@ pub async fn of_session(state: &State, share: Uuid, session: &str) -> Result<Opt
     let Some((collection, item, role, creator, end, chain, expires)) = found else { return Ok(None) };
     let role = match role {
         Some(role) => access::of_role(&state.db, role).await?,
-        None => None,
+        // The public's: its policies are those of who has no role.
+        None => Some(access::of_public(&state.db).await?),
     };
     let creator = match creator {
         Some(creator) => access::of_user(&state.db, creator).await?,

@@ -34,8 +34,11 @@ pub struct Config {
     pub timeout: Duration,
     /// `EVENTUS_HTTP_CONNECTIONS`, 8192: connections at a time; more wait in the kernel's queue.
     pub connections: usize,
-    /// `EVENTUS_SSE_CONNECTIONS`, 256: event streams at a time; more are refused.
+    /// `EVENTUS_SSE_CONNECTIONS`, 2048: event streams at a time; more are refused.
     pub streams: usize,
+    /// `EVENTUS_SSE_CONNECTIONS_PER_CALLER`, 64: event streams at a time of one user, or of one address where nobody is
+    /// logged in; administrators have as many as there are.
+    pub streams_each: usize,
     /// `QUERY_LIMIT_DEFAULT`, 100, and `QUERY_LIMIT_MAX`, -1: what `/server/info` says of them; items keeps to them.
     pub query_limits: (i64, i64),
     /// `HSTS_*`: what `Strict-Transport-Security` says; `None`: nothing.
@@ -84,7 +87,8 @@ impl Config {
             session_cookie: CookieConfig::from_env(env, "SESSION_COOKIE", "directus_session_token", secure)?,
             timeout: env.duration("EVENTUS_REQUEST_TIMEOUT", Duration::from_secs(30))?,
             connections: positive(env, "EVENTUS_HTTP_CONNECTIONS", 8_192)?,
-            streams: env.parse("EVENTUS_SSE_CONNECTIONS", 256)?,
+            streams: env.parse("EVENTUS_SSE_CONNECTIONS", 2_048)?,
+            streams_each: positive(env, "EVENTUS_SSE_CONNECTIONS_PER_CALLER", 64)?,
             query_limits: (env.parse("QUERY_LIMIT_DEFAULT", 100)?, env.parse("QUERY_LIMIT_MAX", -1)?),
             transport: transport(env)?,
             limits: ::limits::Config::from_env(env)?,

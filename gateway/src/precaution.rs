@@ -55,6 +55,9 @@ fn key(headers: &HeaderMap) -> Result<String, Error> {
     let wrong = |reason: &str| Error::invalid_header("Idempotency-Key", reason);
     let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(line) = lines.next() else { return Ok(String::new()) };
+    if faults::is_on(faults::Mutant::NoIdempotency) {
+        return Ok(String::new());
+    }
     if lines.next().is_some() {
         return Err(wrong("stands there twice"));
     }
@@ -84,7 +87,7 @@ fn quoted(rest: &str) -> Option<String> {
 }
 
 fn condition(headers: &HeaderMap) -> Result<Option<Condition>, Error> {
-    if !headers.contains_key(IF_MATCH) {
+    if !headers.contains_key(IF_MATCH) || faults::is_on(faults::Mutant::NoIfMatch) {
         return Ok(None);
     }
     let wrong = || Error::invalid_header("If-Match", "must be * or entity tags between commas");

@@ -5,7 +5,7 @@ mod analytics;
 mod api_keys;
 mod auth;
 mod collections;
-mod events;
+pub mod events;
 mod fields;
 mod history;
 mod hooks;
@@ -135,7 +135,7 @@ fn operations() -> Router<Gateway> {
         .route("/server/specs/events/{version}", only(get(server::event_schema), "GET,HEAD"))
         .route("/server/health", only(get(server::health), "GET,HEAD"))
         .route("/events", only(get(events::subscribe).post(events::emit), "GET,POST"))
-        .route("/events/{position}", only(get(events::read), "GET,HEAD"))
+        .route("/events/{name}", only(get(events::one), "GET,HEAD"))
         .route("/analytics/metrics", only(get(analytics::metrics), "GET,HEAD"))
         .route("/hooks/runs", only(get(hooks::runs), "GET,HEAD"))
         .route("/webhooks/endpoints", only(endpoints, "GET,HEAD,POST"))

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use chassis::metrics::{self, HistogramVec, IntCounterVec, IntGauge};
+use chassis::metrics::{self, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use model::{Clock, Ids};
 use proto::accounts::v1::accounts_service_client::AccountsServiceClient;
 use proto::analytics::v1::analytics_service_client::AnalyticsServiceClient;
@@ -22,7 +22,6 @@ use proto::schema::v1::schema_service_client::SchemaServiceClient;
 use proto::upkeep::v1::upkeep_service_client::UpkeepServiceClient;
 use proto::webhooks::v1::webhooks_service_client::WebhooksServiceClient;
 use rpc::{Channel, MAX_MESSAGE, Signer};
-use tokio::sync::Semaphore;
 use tonic::{Response, Status};
 
 use crate::authenticate::Authenticator;
@@ -31,6 +30,7 @@ use crate::config::Config;
 use crate::cors::Cors;
 use crate::limits::Limits;
 use crate::queries::Queries;
+use crate::routes::events::Streams;
 use crate::routes::server::{Health, Project};
 use crate::{Links, origin};
 
@@ -54,8 +54,8 @@ pub struct Inner {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub runtime: chassis::Runtime,
-    /// One permit per event stream.
-    pub streams: Arc<Semaphore>,
+    /// Places for event streams.
+    pub streams: Streams,
     pub metrics: Metrics,
     pub health: Health,
     pub project: Project,
@@ -80,12 +80,15 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     pub seconds: HistogramVec,
     pub streams: IntGauge,
+    pub slow_streams: IntCounter,
 }
 
 impl Metrics {
     fn new() -> Self {
         let labels = ["method", "route", "status"];
         let streams = metrics::gauge("eventus_sse_connections", "Open event streams.", &[]);
+        let slow =
+            metrics::counter("eventus_sse_slow_total", "Event streams closed as nobody read them.", &[]);
         Self {
             requests: metrics::counter("eventus_http_requests_total", "Requests by outcome.", &labels),
             seconds: metrics::histogram(
@@ -95,6 +98,7 @@ impl Metrics {
                 metrics::SECONDS,
             ),
             streams: streams.with_label_values::<&str>(&[]),
+            slow_streams: slow.with_label_values::<&str>(&[]),
         }
     }
 }
@@ -129,7 +133,7 @@ impl Gateway {
             cors: Cors::new(config.cors.clone()),
             limits: Limits::of(&config.limits),
             public_origin: origin::of_url(&config.public_url),
-            streams: Arc::new(Semaphore::new(config.streams)),
+            streams: Streams::new(items.clone(), config.streams, config.streams_each),
             metrics: Metrics::new(),
             health: Health::default(),
             project: Project::default(),

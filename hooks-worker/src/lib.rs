@@ -133,6 +133,9 @@ fn start_acting(state: &Arc<State>, runtime: &Runtime) {
     // Few lanes: each batch is a transaction, and what comes while one commits shares the next.
     let all = ConsumerConfig::new(acting::CONSUMER, subjects);
     let config = ConsumerConfig { process_silent: false, lanes: LANES, ..all };
+    // The harness does not wait minutes for a dead letter.
+    #[cfg(feature = "mutants")]
+    let config = ConsumerConfig { max_attempts: 4, ..config };
     let component = runtime.health.component("hooks-consumer");
     let ledger = event_store::PgLedger::new(state.db.clone(), acting::CONSUMER);
     let (bus, handler, shutdown) = (state.bus.clone(), state.acting.clone(), runtime.shutdown.clone());

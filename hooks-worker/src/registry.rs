@@ -40,10 +40,13 @@ impl Registry {
 
     /// The hooks that come with Eventus.
     pub fn bundled(config: &Config) -> Self {
-        Self::new()
+        let bundled = Self::new()
             .filter(DeriveArticle::new(config.derive_collections.clone()))
             .action(LogChange)
-            .schedule(Prune::new(config.runs_retention))
+            .schedule(Prune::new(config.runs_retention));
+        #[cfg(feature = "mutants")]
+        let bundled = bundled.action(crate::actions::poisoned::Poisoned);
+        bundled
     }
 
     /// One more filter hook.

@@ -67,6 +67,8 @@ pub(super) fn start(
             sealer: secrets::Sealer::try_new(&settings.secret)
                 .map_err(|error| Error::part("SECRET", error))?,
             cursors: signet(&settings.secret, "cursors")?,
+            places: secrets::Sealer::with_purpose(&settings.secret, "places of the log")
+                .map_err(|error| Error::part("SECRET", error))?,
             requests: signet(&settings.secret, "requests")?,
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),

@@ -82,9 +82,18 @@ impl Api {
 
     /// A GET whose answer is read as it comes.
     pub async fn open(&self, path: &str) -> http::Response<Incoming> {
-        let token = self.token.as_deref().unwrap_or_default();
-        let request =
-            Request::get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {token}"));
+        self.open_with(path, &[]).await
+    }
+
+    /// The same with headers.
+    pub async fn open_with(&self, path: &str, headers: &[(&str, &str)]) -> http::Response<Incoming> {
+        let mut request = Request::get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         self.client.request(request.body(Full::default()).unwrap()).await.unwrap()
     }
 

@@ -23,6 +23,7 @@ mod imports;
 mod items;
 mod keys;
 mod limits;
+mod live;
 mod lives;
 mod lost_updates;
 mod nested;

@@ -1,5 +1,7 @@
 //! Inside the fleet: each process comes to the broker as itself, with the least it needs, and everything works.
 
+mod tls;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -170,6 +170,7 @@ async fn subscription(world: &World) {
         after: Some(after),
         events: vec!["items.*".to_owned()],
         collections: vec!["articles".to_owned()],
+        ..Default::default()
     };
     let mut stream = events.subscribe(request(wanted(0), &admin)).await.unwrap().into_inner();
     let mut titles = Vec::new();

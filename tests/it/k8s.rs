@@ -289,3 +289,23 @@ fn each_process_may_have_its_own_nats_user() {
         assert!(volumes.iter().any(|volume| volume["name"] == "signing"));
     }
 }
+
+/// With TLS between processes each has the certificate, beside all that it had.
+#[test]
+fn processes_may_call_each_other_by_tls() {
+    let objects = render_valid("../tests/fixtures/k8s-grpc-tls");
+    let deployments: Vec<&Value> = objects.iter().filter(|object| object["kind"] == "Deployment").collect();
+    assert_eq!(deployments.len(), 7);
+    for deployment in deployments {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let named = |list: &Value, name: &str| list.as_array().unwrap().iter().any(|one| one["name"] == name);
+        let container = &pod["containers"][0];
+        for name in ["EVENTUS_GRPC_TLS_CERT_FILE", "EVENTUS_GRPC_TLS_KEY_FILE", "EVENTUS_GRPC_TLS_CA_FILE"] {
+            assert!(named(&container["env"], name), "{name}");
+        }
+        assert!(
+            named(&container["volumeMounts"], "grpc-tls") && named(&container["volumeMounts"], "signing")
+        );
+        assert!(named(&pod["volumes"], "grpc-tls") && named(&pod["volumes"], "signing"));
+    }
+}

@@ -1,4 +1,6 @@
-//! Guests of shares: who comes in, for how long, and that they see nothing until somebody says what.
+//! Guests of shares: who comes in, for how long, and what they see.
+
+mod guests;
 
 use std::time::{Duration, Instant};
 

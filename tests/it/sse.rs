@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use crate::api::Api;
-use crate::world::TOKEN;
 
 /// One event.
 #[derive(Debug)]
@@ -27,16 +22,11 @@ pub struct Stream {
     text: String,
 }
 
-/// Opens a stream as the administrator.
+/// Opens a stream as who calls by this client.
 pub async fn open(api: &Api, path: &str, last_event_id: Option<&str>) -> Stream {
-    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let mut request =
-        Request::get(format!("{}{path}", api.base())).header("authorization", format!("Bearer {TOKEN}"));
-    if let Some(id) = last_event_id {
-        request = request.header("last-event-id", id);
-    }
-    let response = client.request(request.body(Empty::new()).unwrap()).await.unwrap();
-    assert_eq!(response.status(), 200);
+    let headers: Vec<(&str, &str)> = last_event_id.into_iter().map(|id| ("last-event-id", id)).collect();
+    let response = api.open_with(path, &headers).await;
+    assert_eq!(response.status(), 200, "{path}");
     let kind = response.headers()["content-type"].to_str().unwrap();
     assert!(kind.starts_with("text/event-stream"), "{kind}");
     Stream { body: response.into_body(), text: String::new() }
@@ -46,23 +36,52 @@ impl Stream {
     /// The next event; comments are passed over.
     pub async fn next(&mut self) -> Event {
         loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
-                let (block, rest) = (block.to_owned(), rest.to_owned());
-                self.text = rest;
-                let field = |name: &str| {
-                    let lines = block.lines().filter_map(|line| line.strip_prefix(&format!("{name}:")));
-                    lines.map(str::trim_start).collect::<Vec<_>>().join("\n")
-                };
-                if !field("data").is_empty() {
-                    let data = serde_json::from_str(&field("data")).unwrap();
-                    return Event { id: field("id"), name: field("event"), data };
-                }
+            if let Some(event) = self.take() {
+                return event;
             }
-            let frame = tokio::time::timeout(Duration::from_secs(20), self.body.frame()).await;
-            let frame = frame.expect("an event in 20 s").expect("an open stream").unwrap();
-            if let Ok(data) = frame.into_data() {
-                self.text.push_str(std::str::from_utf8(&data).unwrap());
+            assert!(self.more().await, "the stream has ended: {}", self.text);
+        }
+    }
+
+    /// What is said last, when there is an end without another event.
+    pub async fn end(&mut self) -> String {
+        while self.more().await {
+            if let Some(event) = self.take() {
+                panic!("{event:?}");
             }
         }
+        std::mem::take(&mut self.text)
+    }
+
+    fn take(&mut self) -> Option<Event> {
+        while let Some((block, rest)) = self.text.split_once("\n\n") {
+            let field = |name: &str| {
+                let lines = block.lines().filter_map(|line| line.strip_prefix(&format!("{name}:")));
+                lines.map(str::trim_start).collect::<Vec<_>>().join("\n")
+            };
+            let (id, name, data) = (field("id"), field("event"), field("data"));
+            if data.is_empty() {
+                // The last words are no event: they stay.
+                if rest.is_empty() {
+                    return None;
+                }
+                self.text = rest.to_owned();
+                continue;
+            }
+            let data = serde_json::from_str(&data).unwrap();
+            self.text = rest.to_owned();
+            return Some(Event { id, name, data });
+        }
+        None
+    }
+
+    /// More of the stream; false at its end.
+    async fn more(&mut self) -> bool {
+        let frame = tokio::time::timeout(Duration::from_secs(20), self.body.frame()).await;
+        let Some(frame) = frame.expect("something in 20 s") else { return false };
+        if let Ok(data) = frame.unwrap().into_data() {
+            self.text.push_str(std::str::from_utf8(&data).unwrap());
+        }
+        true
     }
 }

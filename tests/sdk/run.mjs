@@ -167,6 +167,58 @@ async function logins() {
   assert.deepEqual(await nobody.request(sdk.readProviders()), []);
 }
 
+// A browser on a page of the host: it keeps cookies, and says where what changes something comes from.
+function browser() {
+  const jar = new Map();
+  const fetched = [];
+  const own = async (target, options = {}) => {
+    const headers = new Headers(options.headers);
+    const cookies = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+    if (cookies !== '' && options.credentials === 'include') headers.set('cookie', cookies);
+    if ((options.method ?? 'GET') !== 'GET') headers.set('origin', new globalThis.URL(url).origin);
+    const answer = await fetch(target, { ...options, headers });
+    fetched.push(new globalThis.URL(target).pathname);
+    for (const line of answer.headers.getSetCookie()) {
+      const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
+      if (value === '' || /expires=Thu, 01 Jan 1970/i.test(line)) jar.delete(name); else jar.set(name, value);
+    }
+    return answer;
+  };
+  return { jar, fetched, fetch: own };
+}
+
+// Every mode, each refreshed by the SDK itself shortly after the login.
+async function modes() {
+  const early = 900000 - 300;
+  const me = (client) => client.request(sdk.readMe({ fields: ['email'] }));
+  const until = async (holds) => { for (const end = Date.now() + 15000; !(await holds());) { assert.ok(Date.now() < end, 'the SDK refreshed nothing'); await new Promise((resolve) => { setTimeout(resolve, 20); }); } };
+
+  for (const mode of ['json', 'cookie', 'session']) {
+    const { jar, fetched, fetch: own } = browser();
+    const lifetime = mode === 'session' ? 86400000 - 300 : early;
+    const client = createDirectus(url, { globals: { fetch: own } })
+      .with(authentication(mode, { credentials: 'include', autoRefresh: true, msRefreshBeforeExpires: lifetime }))
+      .with(rest({ credentials: 'include' }));
+    const first = await client.login({ email, password });
+    assert.equal(first.refresh_token !== null && first.refresh_token !== undefined, mode === 'json');
+    assert.deepEqual([...jar.keys()], { json: [], cookie: ['directus_refresh_token'], session: ['directus_session_token'] }[mode]);
+    assert.equal((await me(client)).email, email);
+    const before = [...jar.values()];
+    await until(() => fetched.includes('/auth/refresh'));
+    if (mode !== 'json') await until(() => jar.size === 1 && jar.values().next().value !== before[0]);
+    assert.equal((await me(client)).email, email);
+    client.stopRefreshing();
+    await client.logout();
+    assert.equal(await client.getToken(), null);
+    await refused(me(client), 401, 'INVALID_CREDENTIALS');
+    assert.deepEqual([...jar.keys()], []);
+  }
+  const fixed = createDirectus(url).with(staticToken('wrong')).with(rest());
+  await refused(me(fixed), 401, 'INVALID_CREDENTIALS');
+  await fixed.setToken(token);
+  assert.equal((await me(fixed)).email, email);
+}
+
 function otp(secret, steps) {
   const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
   const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
@@ -224,5 +276,5 @@ async function server() {
   assert.equal((await admin.request(sdk.serverHealth())).status, 'ok');
 }
 
-for (const part of [server, schema, documents, () => items(admin), files, relations, system, logins, accounts, errors]) await part();
+for (const part of [server, schema, documents, () => items(admin), files, relations, system, logins, modes, accounts, errors]) await part();
 console.log('sdk ok');

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::answer;
 use crate::state::State;
-use crate::{hashes, invite, mail, page, password, register, second_factor, setup};
+use crate::{hashes, invite, mail, page, password, register, second_factor, setup, shares};
 
 /// The service over the state.
 pub struct Accounts(pub Arc<State>);
@@ -51,7 +51,8 @@ impl AccountsService for Accounts {
         &self,
         request: Request<RequestPasswordRequest>,
     ) -> Result<Response<RequestPasswordResponse>, Status> {
-        answer(password::request(&self.0, request.into_inner()).await)
+        let (caller, message) = called!(request);
+        answer(password::request(&self.0, &caller, message).await)
     }
 
     async fn reset_password(
@@ -68,6 +69,14 @@ impl AccountsService for Accounts {
     ) -> Result<Response<InviteUsersResponse>, Status> {
         let (caller, message) = called!(request);
         answer(invite::invite(&self.0, &caller, message).await)
+    }
+
+    async fn invite_to_share(
+        &self,
+        request: Request<InviteToShareRequest>,
+    ) -> Result<Response<InviteToShareResponse>, Status> {
+        let (caller, message) = called!(request);
+        answer(shares::invite(&self.0, &caller, message).await)
     }
 
     async fn accept_invite(

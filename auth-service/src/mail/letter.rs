@@ -32,6 +32,11 @@ fn words(kind: Kind, project: &str) -> [String; 3] {
             format!("Thank you for registering at {project}. Please say that this address is yours."),
             "Verify email".to_owned(),
         ],
+        Kind::Share => [
+            format!("{project} has shared an item with you"),
+            format!("Somebody at {project} has shared an item with you. The link is enough to see it."),
+            "View shared item".to_owned(),
+        ],
     }
 }
 
@@ -86,7 +91,7 @@ mod tests {
     fn names_stay_names() {
         let name = "<script>alert('1')</script> \"&\"\r\nBcc: evil@example.com".to_owned();
         let project = Project { name, color: "red;background:url(//evil)".to_owned() };
-        for kind in [Kind::PasswordReset, Kind::Invitation, Kind::Registration] {
+        for kind in [Kind::PasswordReset, Kind::Invitation, Kind::Registration, Kind::Share] {
             let letter = compose(kind, &project, "a@example.com", "https://x.example/?a=1&token=\"><b>");
             assert!(!letter.html.contains("<script>") && !letter.html.contains("<b>"), "{}", letter.html);
             assert!(

@@ -1,5 +1,6 @@
 //! The guest of a share comes in: one look-up, one verification, one answer for all that is refused.
 
+use limits::Tried;
 use model::{Error as Told, ErrorCode};
 use proto::auth::v1::{LoginShareRequest, TokensResponse};
 use rpc::Caller;
@@ -27,7 +28,12 @@ pub async fn login(
     let started = Instant::now();
     let share: Uuid =
         request.share.parse().map_err(|_| Told::invalid_payload("\"share\" must be a valid GUID"))?;
+    let address = caller.accountability.ip.as_deref();
+    let tried = state.attempts.begin(Tried::Credentials, address, None, &*state.clock).await?;
     let done = attempt(state, caller, share, request).await;
+    if matches!(&done, Err(Error::Refused(told)) if told.code.status() == 401) {
+        tried.failed().await;
+    }
     if login::count(state, &done) == "refused" {
         stall(state, started).await;
     }

@@ -4,12 +4,14 @@
 //! list of [`Rule`]s, of which one that fits is enough: those of the policies that he holds.
 
 mod rules;
+mod shared;
 
 use model::Filter;
 use serde_json::{Map, Value};
 
 use rules::Rules;
-pub use rules::{Fields, Rule};
+pub use rules::{Fields, Rule, Which};
+pub use shared::{Shared, Side, Step, shared};
 
 /// What is done to a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,8 +61,8 @@ pub struct Access {
 pub enum Reach<'a> {
     /// Every one.
     All,
-    /// Those that fit one of these, in their order; of none, no item.
-    Fitting(Vec<&'a Filter>),
+    /// Those that one of these is about, in their order; of none, no item.
+    Fitting(Vec<&'a Which>),
 }
 
 impl Access {
@@ -124,6 +126,25 @@ impl Access {
         reach(rules.of(collection, action).iter().filter(any))
     }
 
+    /// What each rule of an action says: which items, with which fields. Of rules that are not made of filters, nothing.
+    pub(crate) fn filters(&self, collection: &str, action: Action) -> Vec<(Option<Filter>, Fields)> {
+        let Some(rules) = &self.rules else { return vec![(None, Fields::All)] };
+        let said = |rule: &Rule| match &rule.items {
+            None => Some((None, rule.fields.clone())),
+            Some(Which::Fitting(filter)) => Some((Some(filter.clone()), rule.fields.clone())),
+            Some(Which::Shared(_)) => None,
+        };
+        rules.of(collection, action).iter().filter_map(said).collect()
+    }
+
+    /// The collections that the action reaches at all, with the fields that it reaches; nothing for everything.
+    pub fn reached(&self, action: Action) -> Option<Vec<(&str, Fields)>> {
+        let rules = self.rules.as_ref()?;
+        let fields =
+            |rules: &[Rule]| rules.iter().map(|rule| rule.fields.clone()).reduce(|all, next| all.or(&next));
+        Some(rules.all(action).filter_map(|(name, rules)| Some((name, fields(rules)?))).collect())
+    }
+
     /// Values of fields that are not sent: of two rules that give one, the later one's.
     pub fn presets(&self, collection: &str, action: Action) -> Map<String, Value> {
         let rules = self.rules.as_ref().map_or(&[][..], |rules| rules.of(collection, action));
@@ -145,7 +166,7 @@ impl Access {
 
 /// The items that one of these rules fits.
 fn reach<'a>(rules: impl Iterator<Item = &'a Rule>) -> Reach<'a> {
-    let filters: Option<Vec<&Filter>> = rules.map(|rule| rule.items.as_ref()).collect();
+    let filters: Option<Vec<&Which>> = rules.map(|rule| rule.items.as_ref()).collect();
     filters.map_or(Reach::All, Reach::Fitting)
 }
 

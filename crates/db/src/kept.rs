@@ -162,6 +162,10 @@ impl Connection {
     }
 
     /// Begins a transaction whose statements may take so long.
+    ///
+    /// Who gives up meanwhile takes nothing with him: a `BEGIN` whose answer nobody has read would leave its session
+    /// within a transaction that sqlx knows nothing of, and whatever the next one writes on it would be told as stored and
+    /// never be. So the beginning always comes to its end, and a transaction that nobody wants any more is rolled back.
     pub(crate) async fn begin(self, limit: Duration) -> Result<Transaction, sqlx::Error> {
         let Self { connection, permit, limit: present, .. } = self;
         // In the same message: no round trip of its own.
@@ -169,8 +173,11 @@ impl Connection {
             AssertSqlSafe(format!("BEGIN; SET LOCAL statement_timeout = {}", limit.as_millis()))
                 .into_sql_str()
         });
-        let transaction = sqlx::Transaction::begin(connection, begin).await?;
-        Ok(Transaction { transaction, _permit: permit })
+        let begun = detached(async move {
+            let transaction = sqlx::Transaction::begin(connection, begin).await?;
+            Ok(Transaction { transaction, _permit: permit })
+        });
+        begun.await.unwrap_or(Err(sqlx::Error::PoolClosed))
     }
 
     /// With this limit.
@@ -193,6 +200,19 @@ impl Connection {
     pub fn close_on_drop(&mut self) {
         self.connection.close_on_drop();
     }
+}
+
+/// Work that ends whatever becomes of who waits for it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a round trip that may not be given up half-way, not a task of a process"
+)]
+fn detached<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = Option<T>> {
+    let task = tokio::spawn(work);
+    // Only a runtime that ends gives none.
+    async { task.await.ok() }
 }
 
 impl Deref for Connection {

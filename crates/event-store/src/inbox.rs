@@ -31,6 +31,7 @@ pub async fn claim(
     .bind(&positions)
     .fetch_all(&mut *connection)
     .await?;
+    faults::point(faults::Point::AfterClaim);
     if entered.is_empty() {
         return Ok(Vec::new());
     }

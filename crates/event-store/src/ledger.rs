@@ -60,6 +60,7 @@ impl PgLedger {
     }
 
     async fn lift(&self, position: i64) -> Result<(), Error> {
+        faults::point(faults::Point::BeforeRaise);
         sqlx::query(
             "WITH lifted AS (
                  INSERT INTO eventus.consumers AS known (name, low_water) VALUES ($1, $2)
@@ -77,6 +78,9 @@ impl PgLedger {
     }
 
     async fn enter_dead(&self, letter: &DeadLetter) -> Result<(), Error> {
+        if faults::is_on(faults::Mutant::DropDeadLetters) {
+            return Ok(());
+        }
         sqlx::query(
             "INSERT INTO eventus.dead_letters AS letter (consumer, event_id, position, reason, attempts, trace_id, replay)
              VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -183,6 +183,17 @@ impl Log {
         Ok(Mark::load(&self.db).await?.position)
     }
 
+    /// The first and the last visible position; zeros of an empty log.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn ends(&self) -> Result<(i64, i64), Error> {
+        const ENDS: &str =
+            "SELECT coalesce((SELECT position FROM eventus.events ORDER BY position LIMIT 1), 0),
+            coalesce((SELECT position FROM eventus.events ORDER BY position DESC LIMIT 1), 0)";
+        Ok(sqlx::query_as(ENDS).fetch_one(&self.db).await?)
+    }
+
     /// Where a position stands.
     ///
     /// # Errors

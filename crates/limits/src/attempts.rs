@@ -19,6 +19,25 @@ const AT_ONCE: usize = 4;
 /// Accounts remembered before those with nothing under way are forgotten.
 const ACCOUNTS: usize = 1_000;
 
+/// What is tried. Each is counted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Credentials.
+    Credentials,
+    /// To have somebody written to.
+    Mails,
+}
+
+impl Tried {
+    /// Names of the keys that accounts and addresses are counted under.
+    fn kinds(self) -> [&'static str; 2] {
+        match self {
+            Self::Credentials => ["attempts account", "attempts ip"],
+            Self::Mails => ["mails account", "mails ip"],
+        }
+    }
+}
+
 /// Limits of attempts.
 #[derive(Debug)]
 pub struct Attempts {
@@ -53,6 +72,7 @@ impl Attempts {
     /// REQUESTS_EXCEEDED when too many have failed.
     pub async fn begin(
         &self,
+        tried: Tried,
         address: Option<&str>,
         account: Option<&str>,
         clock: &dyn Clock,
@@ -60,8 +80,9 @@ impl Attempts {
         let Some(config) = &self.config else {
             return Ok(Attempt { of: self, buckets: Vec::new(), _turn: None });
         };
-        let of_account = account.map(|account| Key::new("attempts account", account));
-        let of_address = address.map(|address| Key::new("attempts ip", &of_address(address)));
+        let [by_account, by_address] = tried.kinds();
+        let of_account = account.map(|account| Key::new(by_account, account));
+        let of_address = address.map(|address| Key::new(by_address, &of_address(address)));
         let account = of_account.map(|key| Bucket { name: "attempts-account", key, rate: config.account });
         let address = of_address.map(|key| Bucket { name: "attempts-ip", key, rate: config.address });
         let buckets: Vec<Bucket> = account.into_iter().chain(address).collect();
@@ -104,7 +125,7 @@ mod tests {
     use chassis::Env;
     use model::SystemClock;
 
-    use super::Attempts;
+    use super::{Attempts, Tried};
     use crate::Config;
 
     fn attempts(pairs: &[(&str, &str)]) -> Attempts {
@@ -115,7 +136,7 @@ mod tests {
     async fn only_what_fails_counts_per_account_and_per_address() {
         let attempts =
             attempts(&[("EVENTUS_LOGIN_LIMITER_POINTS", "2"), ("EVENTUS_LOGIN_LIMITER_IP_POINTS", "3")]);
-        let begin = |ip, account| attempts.begin(Some(ip), Some(account), &SystemClock);
+        let begin = |ip, account| attempts.begin(Tried::Credentials, Some(ip), Some(account), &SystemClock);
         for _ in 0..50 {
             drop(begin("10.0.0.1", "a").await.unwrap());
         }
@@ -134,7 +155,7 @@ mod tests {
     async fn many_wrong_ones_at_once_are_few_guesses() {
         let attempts = attempts(&[("EVENTUS_LOGIN_LIMITER_POINTS", "5")]);
         let guess = || async {
-            let attempt = attempts.begin(None, Some("a"), &SystemClock).await?;
+            let attempt = attempts.begin(Tried::Credentials, None, Some("a"), &SystemClock).await?;
             tokio::task::yield_now().await;
             attempt.failed().await;
             Ok::<(), model::Error>(())

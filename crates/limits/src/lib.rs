@@ -11,7 +11,7 @@ mod memory;
 mod rate;
 mod shared;
 
-pub use attempts::{Attempt, Attempts};
+pub use attempts::{Attempt, Attempts, Tried};
 pub use config::{AttemptConfig, Config};
 pub use key::{Key, of_address};
 pub use limiter::{Bucket, Limiter, Sort, Verdict};

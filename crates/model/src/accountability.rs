@@ -6,7 +6,7 @@ use uuid::Uuid;
 /// The one who acts and what the request itself says of him.
 ///
 /// `Default` is the public accountability: nobody, no role, no rights. `null` is never admin.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Accountability {
     /// `directus_users.id`; `None` for the public and for the fleet's own processes.
@@ -42,14 +42,14 @@ pub struct Accountability {
 }
 
 /// What a share lets its guests see: of one item, and of what it leads to, what both its role and its creator may read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ShareScope {
     /// Collection of the item.
     pub collection: String,
     /// Its key.
     pub item: String,
-    /// Whoever has the share's role; without a role nobody, who may do nothing.
+    /// Whoever has the share's role; of a share without one, the public.
     pub role: Accountability,
     /// Whoever made the share: its guests never see more than he does.
     pub creator: Accountability,

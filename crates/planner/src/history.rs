@@ -81,8 +81,8 @@ fn name(field: &Field) -> String {
     field.name.clone()
 }
 
-/// The names of the fields that he may see of the item, as an array.
-fn visible(collection: &Collection, reader: Reader<'_>, b: &mut Builder) -> String {
+/// The names of the fields that he may see of the item read as [`SOURCE`], as an array.
+pub(crate) fn visible(collection: &Collection, reader: Reader<'_>, b: &mut Builder) -> String {
     let stored = collection.fields.iter().filter(|field| field.is_stored());
     let (mut always, mut parts) = (Vec::new(), Vec::new());
     for field in stored.filter(|f| reader.access.allows_field(&collection.name, &f.name, Action::Read)) {

@@ -40,7 +40,7 @@ fn state(collection: &Collection, key: &Field) -> String {
     let stored = || collection.fields.iter().filter(|field| field.is_stored());
     let present: Vec<String> = stored().map(|field| format!("t.{}", quote_identifier(&field.name))).collect();
     let rewound: Vec<String> = stored()
-        .map(|field| format!("{} AS {}", rewound(field, key), quote_identifier(&field.name)))
+        .map(|field| format!("{} AS {}", rewound(field, key, "t"), quote_identifier(&field.name)))
         .collect();
     let key_name = quote_identifier(&key.name);
     format!(
@@ -62,23 +62,24 @@ fn state(collection: &Collection, key: &Field) -> String {
         present = present.join(", "),
         rewound = rewound.join(", "),
         own_key = answer_key(key, "t"),
-        joined = joined(key),
+        joined = joined(key, "t"),
     )
 }
 
 /// The item of a key: by its column's own type, so that an index finds it, where the text of the key says all of it.
-fn joined(key: &Field) -> String {
+pub(crate) fn joined(key: &Field, source: &str) -> String {
     match key.kind {
         FieldType::Date | FieldType::Time | FieldType::DateTime | FieldType::Timestamp | FieldType::Float => {
-            format!("{} = k.key", answer_key(key, "t"))
+            format!("{} = k.key", answer_key(key, source))
         }
-        _ => format!("t.{} = k.key::{}", quote_identifier(&key.name), sql_type(key)),
+        _ => format!("{source}.{} = k.key::{}", quote_identifier(&key.name), sql_type(key)),
     }
 }
 
-/// A field's value at the position, of an item that was touched since.
-fn rewound(field: &Field, key: &Field) -> String {
-    let column = format!("t.{}", quote_identifier(&field.name));
+/// A field's value at the position, of an item that was touched since: `source` is the item of now, `w.body` what the log has
+/// of its fields, `k.key` its key.
+pub(crate) fn rewound(field: &Field, key: &Field, source: &str) -> String {
+    let column = format!("{source}.{}", quote_identifier(&field.name));
     if field.name == key.name {
         // Keys never change; the column of now knows the last digit of a time.
         return format!("coalesce({column}, k.key::{})", sql_type(key));

@@ -1,6 +1,6 @@
 //! What access comes to in SQL: conditions on items, and masks of fields that are seen of some items only.
 
-use access::{Access, Action, Reach};
+use access::{Access, Action, Reach, Which};
 use model::{Collection, Error, Field, Filter, quote_identifier};
 
 use crate::condition::{Conditions, Whose};
@@ -99,36 +99,28 @@ impl Reader<'_> {
         }
     }
 
-    /// One of these filters of rules fits. A statement has each text once, with its bindings.
-    fn any(&self, filters: &[&Filter], collection: &Collection, source: &str, b: &mut Builder) -> String {
-        let rules: Vec<usize> = filters.iter().map(|filter| std::ptr::from_ref(*filter).addr()).collect();
-        let known = (source.to_owned(), rules);
+    /// One of these rules fits. A statement has each text once, with its bindings.
+    fn any(&self, rules: &[&Which], collection: &Collection, source: &str, b: &mut Builder) -> String {
+        let place = Place { collection, source, alternative: rules.len() > 1 };
+        let identities = rules.iter().map(|rule| std::ptr::from_ref(*rule).addr()).collect();
+        // Two who hold the same rules may be asked in one statement.
+        let known = (source.to_owned(), self.variables.user, identities);
         if let Some(condition) = b.rules.get(&known) {
             return condition.clone();
         }
-        // The limits are about what callers ask for.
-        let reader = Reader { access: &EVERYTHING, limits: Limits::default(), ..*self };
-        let conditions = Conditions {
-            reader,
-            collection,
-            source,
-            depth: 0,
-            whose: Whose::Rule,
-            // Two rules may look at each other: what the owner sees of others counts no further.
-            owner: Some(self.access).filter(|_| b.within_rules == 0),
-            alternative: filters.len() > 1,
-        };
-        b.within_rules += 1;
-        let one = |filter: &&Filter| {
+        let one = |rule: &&Which| {
             let bound = b.bound();
-            conditions.write(filter, b).unwrap_or_else(|_| {
+            let condition = match rule {
+                Which::Fitting(filter) => self.rule(filter, place, b),
+                Which::Shared(shared) => self.shown_by(shared, place, b),
+            };
+            condition.unwrap_or_else(|_| {
                 // A rule about what is no longer there reaches nothing.
                 b.forget(bound);
                 "false".to_owned()
             })
         };
-        let all: Vec<String> = filters.iter().map(one).collect();
-        b.within_rules -= 1;
+        let all: Vec<String> = rules.iter().map(one).collect();
         let condition = match all.as_slice() {
             [] => "false".to_owned(),
             [one] => one.clone(),
@@ -137,6 +129,36 @@ impl Reader<'_> {
         b.rules.insert(known, condition.clone());
         condition
     }
+
+    /// The condition of a rule's filter.
+    pub(crate) fn rule(&self, filter: &Filter, place: Place<'_>, b: &mut Builder) -> Result<String, Error> {
+        let Place { collection, source, alternative } = place;
+        let conditions = Conditions {
+            // The limits are about what callers ask for.
+            reader: Reader { access: &EVERYTHING, limits: Limits::default(), ..*self },
+            collection,
+            source,
+            depth: 0,
+            whose: Whose::Rule,
+            // Two rules may look at each other: what the owner sees of others counts no further.
+            owner: Some(self.access).filter(|_| b.within_rules == 0),
+            alternative,
+        };
+        b.within_rules += 1;
+        let written = conditions.write(filter, b);
+        b.within_rules -= 1;
+        written
+    }
+}
+
+/// Items that a rule is asked about.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) collection: &'a Collection,
+    /// What they are read as.
+    pub(crate) source: &'a str,
+    /// The rule is one of several of which any will do.
+    pub(crate) alternative: bool,
 }
 
 /// ` AND <condition>` for each of them.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Every name that a statement can have, for whoever keeps something per name.
-pub const STATEMENT_NAMES: [&str; 31] = [
+pub const STATEMENT_NAMES: [&str; 32] = [
     "permissions.reached",
     "items.agreeing",
     "items.create",
@@ -18,6 +18,7 @@ pub const STATEMENT_NAMES: [&str; 31] = [
     "items.present",
     "items.children",
     "events.append",
+    "events.told",
     "items.read",
     "items.page",
     "items.estimate",
@@ -139,8 +140,8 @@ pub(crate) struct Builder {
     aliases: u32,
     pub(crate) uses: Uses,
     pub(crate) keeps_answer: bool,
-    /// Conditions of rules that stand in the statement already, by the alias and the filters they are of.
-    pub(crate) rules: BTreeMap<(String, Vec<usize>), String>,
+    /// Conditions of rules that stand in the statement already, by the alias, whose rules they are, and the rules.
+    pub(crate) rules: BTreeMap<(String, Option<Uuid>, Vec<usize>), String>,
     /// Rules within rules, here.
     pub(crate) within_rules: usize,
 }

@@ -51,6 +51,16 @@ impl Outgoing {
     }
 }
 
+/// The mark of a call that nobody of the fleet has signed for. In the extensions, too.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outsider;
+
+/// Whether the one who calls came by himself, by a bearer token or as the public: nobody of the fleet looks after what he
+/// came in by.
+pub fn is_outsider<T>(request: &Request<T>) -> bool {
+    request.extensions().get::<Outsider>().is_some()
+}
+
 /// The request to send by a [`crate::Channel`]: who calls (signed where it leaves the process), request id, and the
 /// trace context of the current span.
 pub fn outgoing<T>(signer: &Signer, clock: &dyn Clock, caller: &Caller, message: T) -> Request<T> {

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use crate::caller::Outgoing;
-use crate::{Direct, Error, LocalSlot};
+use crate::{Direct, Error, LocalSlot, Tls};
 
 /// Where a generated client sends its calls (`ItemsServiceClient::new(channel)`). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -21,18 +21,50 @@ pub struct Channel {
     way: Way,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Way {
-    Remote(tonic::transport::Channel),
+    Remote {
+        channel: tonic::transport::Channel,
+        endpoint: Box<Endpoint>,
+        /// Why it takes no call. The next call is told: what a generated client makes of a channel that is not ready has
+        /// lost its cause, and looks like an answer of the peer.
+        broken: Option<tonic::transport::Error>,
+    },
     Local(LocalSlot),
 }
 
+impl Way {
+    fn remote(channel: tonic::transport::Channel, endpoint: Box<Endpoint>) -> Self {
+        Self::Remote { channel, endpoint, broken: None }
+    }
+}
+
+impl Clone for Way {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Remote { channel, endpoint, .. } => Self::remote(channel.clone(), endpoint.clone()),
+            Self::Local(slot) => Self::Local(slot.clone()),
+        }
+    }
+}
+
 impl Channel {
-    /// To `http://host:port`. Connects at the first call and again whenever the connection is lost; a peer that is
-    /// away costs a call two seconds at most and makes it UNAVAILABLE. Needs a tokio runtime.
-    pub fn connect_lazy(url: impl Into<String>) -> Result<Self, Error> {
-        let endpoint = Endpoint::from_shared(url.into())
-            .map_err(Error::Address)?
+    /// To `http://host:port`, or the same by TLS. Connects at the first call and again whenever the connection is lost;
+    /// a peer that is away costs a call two seconds at most and makes it UNAVAILABLE. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The address is none, or wants TLS where there is none to be had.
+    pub fn connect_lazy(url: impl Into<String>, tls: Option<&Tls>) -> Result<Self, Error> {
+        let url = url.into();
+        let endpoint = match (tls, url.split_once("://")) {
+            (Some(tls), Some(("http" | "https", rest))) => {
+                let endpoint = Endpoint::from_shared(format!("https://{rest}")).map_err(Error::Address)?;
+                endpoint.tls_config(tls.client()).map_err(Error::Address)?
+            }
+            (None, Some(("https", _))) => return Err(Error::WithoutTls),
+            _ => Endpoint::from_shared(url).map_err(Error::Address)?,
+        };
+        let endpoint = endpoint
             .connect_timeout(Duration::from_secs(2))
             .tcp_nodelay(true)
             .tcp_keepalive(Some(Duration::from_secs(30)))
@@ -41,7 +73,24 @@ impl Channel {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 22);
-        Ok(Self { way: Way::Remote(endpoint.connect_lazy()) })
+        Ok(Self { way: Way::remote(endpoint.connect_lazy(), Box::new(endpoint)) })
+    }
+
+    /// The same way by a connection of its own. A server takes so many calls at a time on each
+    /// ([`crate::CALLS_AT_A_TIME`]): what stays open for long must not take the places of what is short.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        match &self.way {
+            Way::Remote { endpoint, .. } => {
+                Self { way: Way::remote(endpoint.connect_lazy(), endpoint.clone()) }
+            }
+            Way::Local(_) => self.clone(),
+        }
+    }
+
+    /// It leads out of the process.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.way, Way::Remote { .. })
     }
 
     /// Into the server that is bound (now or later) to this slot.
@@ -53,7 +102,7 @@ impl Channel {
     /// called by a generated client.
     pub fn direct<Q: 'static, A: 'static>(&self) -> Option<Arc<Direct<Q, A>>> {
         match &self.way {
-            Way::Remote(_) => None,
+            Way::Remote { .. } => None,
             Way::Local(slot) => slot.direct(),
         }
     }
@@ -66,6 +115,7 @@ pub struct ResponseFuture {
 
 enum Kind {
     Remote(tonic::transport::channel::ResponseFuture),
+    Broken(Option<tonic::transport::Error>),
     Local(BoxFuture<'static, Response<Body>>),
 }
 
@@ -82,14 +132,18 @@ impl Service<Request<Body>> for Channel {
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         match &mut self.way {
-            Way::Remote(channel) => channel.poll_ready(context),
+            Way::Remote { channel, broken, .. } => channel.poll_ready(context).map(|ready| {
+                *broken = ready.err();
+                Ok(())
+            }),
             Way::Local(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let kind = match &mut self.way {
-            Way::Remote(channel) => {
+            Way::Remote { broken, .. } if broken.is_some() => Kind::Broken(broken.take()),
+            Way::Remote { channel, .. } => {
                 if let Some(outgoing) = request.extensions_mut().remove::<Outgoing>() {
                     outgoing.sign(request.headers_mut());
                 }
@@ -110,6 +164,7 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.kind {
             Kind::Remote(future) => Pin::new(future).poll(context),
+            Kind::Broken(error) => error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
             Kind::Local(future) => future.as_mut().poll(context).map(Ok),
         }
     }

@@ -12,13 +12,14 @@ use tonic::service::Routes;
 use tower_service::Service;
 
 use crate::serve::{common_services, on_tcp};
-use crate::{Error, LocalSlot};
+use crate::{Error, LocalSlot, Tls};
 
 /// The way into several slots from the network. Each slot keeps its own guard.
 #[derive(Debug, Clone, Default)]
 pub struct Door {
     slots: Vec<(&'static str, LocalSlot)>,
     common: Routes,
+    tls: Option<Tls>,
 }
 
 impl Door {
@@ -27,6 +28,12 @@ impl Door {
     pub fn service(mut self, name: &'static str, slot: LocalSlot) -> Self {
         self.slots.push((name, slot));
         self
+    }
+
+    /// By TLS, where there is any: who has no certificate of the fleet does not come in.
+    #[must_use]
+    pub fn tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Serves until the soft stop, with health v1 of the process and reflection where that is wanted.
@@ -41,7 +48,8 @@ impl Door {
     ) -> Result<(), Error> {
         let names: Vec<&'static str> = self.slots.iter().map(|(name, _)| *name).collect();
         self.common = common_services(Routes::default(), &names, reflection, &runtime.health)?.prepare();
-        on_tcp(self, listener, &runtime.shutdown).await
+        let tls = self.tls.take();
+        on_tcp(self, listener, tls.as_ref(), &runtime.shutdown).await
     }
 }
 

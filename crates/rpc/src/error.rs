@@ -14,6 +14,9 @@ pub enum Error {
     /// The address of a peer is not one.
     #[error("the address of a service is not valid")]
     Address(#[source] tonic::transport::Error),
+    /// The address of a peer begins with `https`, and there are no certificates.
+    #[error("the address of a service begins with https: set EVENTUS_GRPC_TLS_CERT, _KEY and _CA")]
+    WithoutTls,
     /// The server broke.
     #[error("gRPC server")]
     Serve(#[source] tonic::transport::Error),

@@ -17,10 +17,10 @@ use tonic::{Code, Status};
 use tower_service::Service as _;
 use tracing::{Instrument as _, Span, field};
 
-use crate::caller::Outgoing;
+use crate::caller::{Outgoing, Outsider};
 use crate::guard::body::Watched;
 pub(crate) use crate::guard::methods::Method;
-use crate::{Authenticator, Signer, status};
+use crate::{ACCOUNTABILITY, Authenticator, Signer, status};
 
 /// The span of a call below a parent.
 macro_rules! rpc_span {
@@ -86,6 +86,8 @@ impl Guard {
         request: Request<Body>,
     ) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
+        let inside = parts.extensions.get::<Outgoing>().is_some();
+        let outside = !inside && !parts.headers.contains_key(ACCOUNTABILITY);
         let caller = match parts.extensions.remove::<Outgoing>() {
             // It never left the process.
             Some(outgoing) => Some(Ok(outgoing.caller)),
@@ -94,6 +96,9 @@ impl Guard {
         };
         match caller {
             Some(Ok(caller)) if method.admits(&caller.accountability) => {
+                if outside {
+                    parts.extensions.insert(Outsider);
+                }
                 parts.extensions.insert(caller);
             }
             Some(Ok(_)) => return status(model::Error::forbidden().into()).into_http(),

@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::direct::Directs;
 use crate::health::Reporter;
-use crate::{Caller, Error, Guard, LocalSlot};
+use crate::{Caller, Error, Guard, LocalSlot, Tls};
 
 /// What a process serves, and where.
 #[derive(Debug)]
@@ -147,23 +147,33 @@ pub async fn serve(mut server: Server, runtime: &Runtime) -> Result<(), Error> {
         shutdown.soft().cancelled().await;
         return Ok(());
     };
-    on_tcp(Guarded { guard: server.guard, routes, hard: shutdown.hard().clone() }, listener, shutdown).await
+    let guarded = Guarded { guard: server.guard, routes, hard: shutdown.hard().clone() };
+    on_tcp(guarded, listener, None, shutdown).await
 }
 
 /// Serves HTTP/2 until the soft stop, then lets what runs finish; the hard stop ends it at once.
-pub(crate) async fn on_tcp<S>(service: S, listener: TcpListener, shutdown: &Shutdown) -> Result<(), Error>
+pub(crate) async fn on_tcp<S>(
+    service: S,
+    listener: TcpListener,
+    tls: Option<&Tls>,
+    shutdown: &Shutdown,
+) -> Result<(), Error>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     let incoming =
         TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(30)));
-    let serving = tonic::transport::Server::builder()
+    let mut server = tonic::transport::Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls.server()).map_err(Error::Serve)?;
+    }
+    let serving = server
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(1 << 22)
-        .max_concurrent_streams(1_024)
+        .max_concurrent_streams(crate::CALLS_AT_A_TIME)
         .serve_with_incoming_shutdown(service, incoming, shutdown.soft().clone().cancelled_owned());
     tokio::select! {
         result = serving => result.map_err(Error::Serve),

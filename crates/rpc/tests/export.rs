@@ -66,7 +66,7 @@ fn signer() -> Signer {
 
 async fn process(runtime: &Runtime, next: Option<AnalyticsServiceClient<Channel>>) -> (Channel, LocalSlot) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let channel = Channel::connect_lazy(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let channel = Channel::connect_lazy(format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
     let slot = LocalSlot::new();
     let server = Server::new(Guard::new(signer(), Arc::new(SystemClock), None))
         .service(AnalyticsServiceServer::new(Analytics(next)))

@@ -35,6 +35,7 @@ pub fn routes() -> Router<Gateway> {
         .route("/auth/password/request", only(post(request), "POST"))
         .route("/auth/password/reset", only(post(reset), "POST"))
         .route("/users/invite", only(post(invite), "POST"))
+        .route("/shares/invite", only(post(share), "POST"))
         .route("/users/invite/accept", only(post(accept), "POST"))
         .route("/users/register", only(post(register), "POST"))
         .route("/users/register/verify-email", only(get(verify), "GET,HEAD"))
@@ -130,9 +131,18 @@ async fn reset(
 async fn invite(State(gateway): State<Gateway>, caller: Caller, body: JsonBody) -> Result<Response, Failure> {
     let form = Form::read(&body)?;
     form.only(&["email", "role", "invite_url"])?;
-    let (emails, role) = (form.emails()?, form.uuid("role")?);
+    let (emails, role) = (form.emails("email")?, form.uuid("role")?);
     let message = pb::InviteUsersRequest { emails, role, invite_url: form.optional("invite_url")? };
     gateway.accounts().invite_users(gateway.call(&caller, message)).await?;
+    Ok(answer::empty())
+}
+
+/// POST /shares/invite
+async fn share(State(gateway): State<Gateway>, caller: Caller, body: JsonBody) -> Result<Response, Failure> {
+    let form = Form::read(&body)?;
+    form.only(&["share", "emails"])?;
+    let message = pb::InviteToShareRequest { share: form.uuid("share")?, emails: form.emails("emails")? };
+    gateway.accounts().invite_to_share(gateway.call(&caller, message)).await?;
     Ok(answer::empty())
 }
 

@@ -1,7 +1,9 @@
-//! `/events`: the event log as server-sent events, one event by its position, and events of one's own. For admins.
+//! `/events`: the event log as server-sent events for everybody, as far as he may read; for administrators one event by its
+//! position, and events of one's own.
 
 mod feed;
 mod frame;
+mod places;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -25,43 +27,78 @@ use crate::read_query::Parameters;
 use crate::state::Gateway;
 use crate::token;
 
+pub use places::Streams;
+
+/// What a request for a stream says beside who asks.
+pub struct Asked {
+    headers: HeaderMap,
+    uri: Uri,
+    parameters: Parameters,
+}
+
+impl axum::extract::FromRequestParts<Gateway> for Asked {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        _: &Gateway,
+    ) -> Result<Self, Self::Rejection> {
+        let parameters = Parameters::parse(parts.uri.query().unwrap_or_default());
+        Ok(Self { headers: parts.headers.clone(), uri: parts.uri.clone(), parameters })
+    }
+}
+
 /// GET /events?events=&collections=&last_event_id=
 pub async fn subscribe(
     State(gateway): State<Gateway>,
     caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-    parameters: Parameters,
+    asked: Asked,
 ) -> Result<Response, Failure> {
-    caller.require_admin()?;
-    let place = gateway.streams.clone().try_acquire_owned().map_err(|_| Error::unavailable("events"))?;
-    let request = SubscribeRequest {
-        after: after(&headers, &parameters)?,
-        events: parameters.list("events"),
-        collections: parameters.list("collections"),
-    };
+    let collections = asked.parameters.list("collections");
+    stream(gateway, caller, asked, collections).await
+}
+
+/// GET /events/:position, and GET /events/:collection?events=&last_event_id=
+pub async fn one(
+    gateway: State<Gateway>,
+    caller: Caller,
+    Names(name): Names<String>,
+    asked: Asked,
+) -> Result<Response, Failure> {
+    if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return read(gateway, caller, &name).await;
+    }
+    stream(gateway.0, caller, asked, vec![name]).await
+}
+
+async fn stream(
+    gateway: Gateway,
+    caller: Caller,
+    asked: Asked,
+    collections: Vec<String>,
+) -> Result<Response, Failure> {
+    let Asked { headers, uri, parameters } = &asked;
+    let (after, after_token) = after(headers, parameters, caller.accountability.admin)?;
+    let events = parameters.list("events");
+    let request = SubscribeRequest { after, after_token, events, collections, progress: true };
+    let place = gateway.streams.take(&caller)?;
+    // From before the stream begins, so that no change is missed.
     let changes = gateway.authenticator.changes();
-    let events = gateway.events().subscribe(gateway.call(&caller, request)).await?.into_inner();
-    let credential = token::find(&headers, uri.query(), &gateway.config.session_cookie.name)?;
+    let events = place.events().subscribe(gateway.call(&caller, request)).await?.into_inner();
+    let credential = token::find(headers, uri.query(), &gateway.config.session_cookie.name)?;
     let token = credential.map(|credential| credential.token.into_owned()).unwrap_or_default();
     let address = caller.accountability.ip.as_deref().and_then(|ip| ip.parse().ok());
-    let (feed, frames) = feed::Feed::new(gateway.clone(), events, (token, address), changes);
-    gateway.runtime.tasks.detach(async move {
-        feed.run().await;
-        drop(place);
-    });
+    let who = caller.0.accountability;
+    let credential = feed::Credential { token, address, who, changes };
+    let (feed, frames) = feed::Feed::new(gateway.clone(), events, credential, place);
+    gateway.runtime.tasks.detach(feed.run());
     Ok(streaming(Body::from_stream(ReceiverStream::new(frames))))
 }
 
-/// GET /events/:position
-pub async fn read(
-    State(gateway): State<Gateway>,
-    caller: Caller,
-    Names(position): Names<String>,
-) -> Result<Response, Failure> {
+async fn read(State(gateway): State<Gateway>, caller: Caller, position: &str) -> Result<Response, Failure> {
     caller.require_admin()?;
     let position = position.parse().map_err(|_| Error::forbidden())?;
-    let request = gateway.call(&caller, GetEventRequest { position });
+    let request = gateway.call(&caller, GetEventRequest { position, ..Default::default() });
     Ok(answer::of(&gateway.events().get_event(request).await?.into_inner().event))
 }
 
@@ -97,14 +134,26 @@ pub async fn emit(
     Ok(answer::of(&Bytes::from(made.to_string())))
 }
 
-/// Where to go on: the header that browsers send by themselves, else the parameter.
-fn after(headers: &HeaderMap, parameters: &Parameters) -> Result<Option<i64>, Error> {
-    let Some(text) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {
-        return parameters.number("last_event_id");
+/// Where to go on: the header that browsers send by themselves, else the parameter. A number is a position, which is for
+/// administrators; the ids of others are tokens.
+fn after(headers: &HeaderMap, parameters: &Parameters, admin: bool) -> Result<(Option<i64>, String), Error> {
+    let header = headers.get("last-event-id").filter(|value| !value.is_empty());
+    let (name, text) = match header {
+        Some(value) => ("Last-Event-ID", value.to_str().unwrap_or("?").trim()),
+        None => ("last_event_id", parameters.get("last_event_id").unwrap_or_default()),
     };
-    let position = text.to_str().ok().and_then(|text| text.trim().parse().ok());
-    let reason = "\"Last-Event-ID\" must be a number";
-    position.map(Some).ok_or_else(|| Error::invalid_query(reason))
+    if text.is_empty() {
+        return Ok((None, String::new()));
+    }
+    if let (true, Ok(position)) = (admin, text.parse::<i64>()) {
+        return Ok((Some(position), String::new()));
+    }
+    let is_token = text.len() >= 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if is_token {
+        return Ok((None, text.to_owned()));
+    }
+    let what = if admin { "a number or an id that was given to you" } else { "an id that was given to you" };
+    Err(Error::invalid_query(format!("\"{name}\" must be {what}")))
 }
 
 fn streaming(body: Body) -> Response {

@@ -1,143 +1,162 @@
 //! The EventsService: the log as a stream of committed facts.
 //!
-//! One tail per process tells how far the log is settled, and only while somebody listens; each stream reads the log
-//! up to there by itself, so a slow one holds up nobody.
+//! One tail per process reads the log, and only while somebody listens (`live`). Who may see the same and wants the same
+//! is one group, for which events are judged once (`group`, `judge`, `shown`); what was before, and what a slow listener
+//! missed, he reads from the log by himself (`listener`), so he holds up nobody.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
-use chassis::{BoxError, Runtime};
-use event_store::{Log, Tail};
 use futures_util::Stream;
-use model::{Error, Event};
+use model::{Error, Errors};
 use proto::events::v1 as pb;
 use proto::events::v1::events_service_server::EventsService;
-use tokio::sync::{Notify, mpsc, watch};
+use rpc::Caller;
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use crate::state::State;
 
+mod credential;
 mod emit;
+mod group;
+pub mod judge;
+mod listener;
+mod live;
+mod observe;
+mod place;
+pub mod shown;
+mod wanted;
 
-/// Events read at once for a stream.
-const BATCH: usize = 500;
-/// Events waiting for a slow listener.
-const BUFFER: usize = 64;
+use credential::Credential;
+use judge::Judge;
+use listener::Listener;
+pub use live::Live;
+use live::{Listening, unreadable};
+use place::{Place, holder};
+use wanted::Wanted;
 
-/// How far the log is settled, as long as anybody wants to know.
-#[derive(Clone)]
-pub struct Live {
-    settled: watch::Receiver<i64>,
-    listeners: Arc<AtomicUsize>,
-    wanted: Arc<Notify>,
-    runtime: Runtime,
-}
-
-/// A listener; counted while it lives.
-struct Listening(Arc<AtomicUsize>);
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Live {
-    /// Starts the tail, asleep.
-    pub fn start(state: &State, runtime: &Runtime) -> Self {
-        let (sender, settled) = watch::channel(0);
-        let live = Self {
-            settled,
-            listeners: Arc::default(),
-            wanted: Arc::new(Notify::new()),
-            runtime: runtime.clone(),
-        };
-        let (task, state, soft) = (live.clone(), state.clone(), runtime.shutdown.soft().clone());
-        runtime.tasks.spawn_to_the_end("live", async move {
-            tokio::select! {
-                () = soft.cancelled() => Ok::<(), BoxError>(()),
-                () = task.follow(&state, &sender) => Ok(()),
-            }
-        });
-        live
-    }
-
-    async fn follow(&self, state: &State, sender: &watch::Sender<i64>) {
-        loop {
-            while self.listeners.load(Ordering::Relaxed) == 0 {
-                self.wanted.notified().await;
-            }
-            if let Err(error) = self.tail(state, sender).await {
-                tracing::warn!(%error, "live streams wait for the log");
-                tokio::time::sleep(Duration::from_millis(250)).await;
-            }
-        }
-    }
-
-    async fn tail(&self, state: &State, sender: &watch::Sender<i64>) -> Result<(), event_store::Error> {
-        let from = Log::new(state.db.clone()).last_settled().await?;
-        sender.send_if_modified(|settled| std::mem::replace(settled, from.max(*settled)) < from);
-        let mut tail = Tail::with_wake(state.db.clone(), from, Arc::clone(&state.wake.live));
-        while self.listeners.load(Ordering::Relaxed) > 0 {
-            tail.next(BATCH, Duration::from_secs(1)).await?;
-            let now = tail.settled();
-            sender.send_if_modified(|settled| std::mem::replace(settled, now.max(*settled)) < now);
-        }
-        Ok(())
-    }
-
-    fn listen(&self) -> Listening {
-        self.listeners.fetch_add(1, Ordering::Relaxed);
-        self.wanted.notify_one();
-        Listening(Arc::clone(&self.listeners))
-    }
-}
+/// Most patterns and collections that one stream may name.
+const NAMES: usize = 500;
 
 /// The service over the process's state.
 pub struct Events {
     state: State,
-    log: Log,
     live: Live,
+    auth: Arc<dyn rpc::Authenticator>,
+}
+
+/// Where a stream begins, in which log, and why not where it was to begin.
+struct Start {
+    after: i64,
+    epoch: Uuid,
+    reset: Option<&'static str>,
 }
 
 impl Events {
-    /// Events of the log in this database.
-    pub fn new(state: State, live: Live) -> Self {
-        Self { log: Log::new(state.db.clone()), state, live }
+    /// Events of the log in this database; who comes from outside the fleet is known by `auth`.
+    pub fn new(state: State, live: Live, auth: Arc<dyn rpc::Authenticator>) -> Self {
+        Self { state, live, auth }
     }
-}
 
-/// What a listener wants to see.
-struct Wanted {
-    events: Vec<String>,
-    collections: Vec<String>,
-}
-
-impl Wanted {
-    fn holds(&self, event: &Event) -> bool {
-        let name = event.name.as_str();
-        let named = |pattern: &String| match pattern.strip_suffix(".*") {
-            Some(start) => name.strip_prefix(start).is_some_and(|rest| rest.starts_with('.')),
-            None => pattern == "*" || pattern == name,
+    async fn start(
+        &self,
+        caller: &Caller,
+        request: &pb::SubscribeRequest,
+        listening: &Listening,
+    ) -> Result<Start, Errors> {
+        let who = &caller.accountability;
+        let asked = match (&*request.after_token, request.after) {
+            ("", None) => None,
+            ("", Some(_)) if !who.admin => return Err(not_yours().into()),
+            ("", Some(after)) => Some((after, None)),
+            (token, _) => {
+                let place = Place::open(token, &self.state.places, &holder(who))?;
+                Some((place.position, Some(place.epoch)))
+            }
         };
-        (self.events.is_empty() || self.events.iter().any(named))
-            && (self.collections.is_empty() || self.collections.contains(&event.collection))
+        let extents = &self.live.extents;
+        let after = asked.map_or(0, |(after, _)| after);
+        let extent = extents.of(after).await.map_err(|error| unreadable(&error))?;
+        let reset = asked.and_then(|(after, epoch)| extent.lost(after, epoch));
+        let after = match asked.filter(|_| reset.is_none()) {
+            Some((after, _)) => after,
+            None => listening.now().await?,
+        };
+        Ok(Start { after, epoch: extent.epoch, reset })
+    }
+
+    async fn listen(
+        &self,
+        caller: Caller,
+        request: pb::SubscribeRequest,
+        authorization: Option<String>,
+    ) -> Result<<Self as EventsService>::SubscribeStream, Errors> {
+        if request.events.len() + request.collections.len() > NAMES {
+            return Err(
+                Error::invalid_query(format!("More than {NAMES} names of events and collections")).into()
+            );
+        }
+        let wanted = Arc::new(Wanted::new(request.events.clone(), request.collections.clone()));
+        self.live.admit(&caller, &wanted).await?;
+        let listening = self.live.listen();
+        let Start { after, epoch, reset } = self.start(&caller, &request, &listening).await?;
+        let (sender, receiver) = mpsc::channel(listener::BUFFER);
+        let credential = authorization.map(|token| Credential {
+            auth: Arc::clone(&self.auth),
+            token,
+            who: caller.accountability.clone(),
+            versions: self.state.rights.versions(),
+        });
+        let live = self.live.clone();
+        let listener =
+            Listener { live, caller, wanted, progress: request.progress, sender, credential, epoch };
+        self.live.runtime.tasks.detach(listener.run(after, reset, listening));
+        Ok(Box::pin(ReceiverStream::new(receiver)))
+    }
+
+    /// One event as the caller is told of it.
+    async fn one(&self, caller: &Caller, request: &pb::GetEventRequest) -> Result<pb::EventMessage, Errors> {
+        let (live, who) = (&self.live, &caller.accountability);
+        let extent = live.extents.of(0).await.map_err(|error| unreadable(&error))?;
+        let place = match &*request.token {
+            "" if !who.admin => return Err(Error::forbidden().into()),
+            "" => Place { position: request.position, epoch: extent.epoch },
+            token => Place::open(token, &self.state.places, &holder(who))?,
+        };
+        let stored = live.log.get(place.position).await.map_err(|error| unreadable(&error))?;
+        let event = stored.filter(|_| place.epoch == extent.epoch).ok_or_else(Error::forbidden)?.event;
+        let snapshot = self.state.snapshots.present();
+        let everything = Wanted::new(Vec::new(), Vec::new());
+        let told = match live.admit(caller, &everything).await? {
+            None => judge::whole(&event),
+            Some(asking) => {
+                let judge = Judge { state: &self.state, who, asking: &asking, snapshot: &snapshot };
+                let told = judge.told(&[&event]).await.map_err(|_| Error::unavailable("database"))?;
+                told.into_iter().next()
+            }
+        };
+        let (_, event) = told.ok_or_else(Error::forbidden)?;
+        Ok(listener::message(live, caller, place, event)?)
     }
 }
 
-fn message(event: &Event) -> Result<pb::EventMessage, Status> {
-    let json = serde_json::to_vec(event).map_err(|error| Status::internal(error.to_string()))?;
-    Ok(pb::EventMessage { position: event.position, event: Bytes::from(json) })
+/// A position says how much happens that one may not see.
+fn not_yours() -> Error {
+    Error::invalid_query("The id of the last event is none that was given to you")
 }
 
-fn unavailable(error: &event_store::Error) -> Status {
-    tracing::warn!(%error, "the log can't be read");
-    rpc::status(Error::unavailable("database").into())
+/// The bearer token of one who is not of the fleet; of one without any the empty text.
+fn credential<T>(request: &Request<T>) -> Option<String> {
+    if !rpc::is_outsider(request) {
+        return None;
+    }
+    // The guard has read it: it is a bearer token, or there is none.
+    let value = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+    let value = value.unwrap_or_default();
+    Some(value.split_once(' ').map_or("", |(_, token)| token.trim()).to_owned())
 }
 
 #[tonic::async_trait]
@@ -148,86 +167,22 @@ impl EventsService for Events {
         &self,
         request: Request<pb::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        rpc::require_admin(rpc::caller(&request))?;
-        let pb::SubscribeRequest { after, events, collections } = request.into_inner();
-        let listening = self.live.listen();
-        let after = match after {
-            Some(after) => after,
-            None => self.log.last_settled().await.map_err(|error| unavailable(&error))?,
-        };
-        let (sender, receiver) = mpsc::channel(BUFFER);
-        let reader = Reader {
-            log: self.log.clone(),
-            settled: self.live.settled.clone(),
-            wanted: Wanted { events, collections },
-            sender,
-            soft: self.live.runtime.shutdown.soft().clone(),
-            _listening: listening,
-        };
-        self.live.runtime.tasks.detach(reader.read(after));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let authorization = credential(&request);
+        let (caller, message) = rpc::called(request);
+        self.listen(caller, message, authorization).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn get_event(
         &self,
         request: Request<pb::GetEventRequest>,
     ) -> Result<Response<pb::EventMessage>, Status> {
-        rpc::require_admin(rpc::caller(&request))?;
-        let stored = self.log.get(request.get_ref().position).await.map_err(|error| unavailable(&error))?;
-        let stored = stored.ok_or_else(|| rpc::status(Error::forbidden().into()))?;
-        message(&stored.event).map(Response::new)
+        let (caller, message) = rpc::called(request);
+        self.one(&caller, &message).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn emit(&self, request: Request<pb::EmitRequest>) -> Result<Response<pb::EmitResponse>, Status> {
         rpc::require_admin(rpc::caller(&request))?;
         let (caller, message) = rpc::called(request);
         emit::custom(&self.state, &caller, message).await.map(Response::new).map_err(rpc::status)
-    }
-}
-
-/// Reads the log for one stream.
-struct Reader {
-    log: Log,
-    settled: watch::Receiver<i64>,
-    wanted: Wanted,
-    sender: mpsc::Sender<Result<pb::EventMessage, Status>>,
-    soft: CancellationToken,
-    _listening: Listening,
-}
-
-impl Reader {
-    async fn read(mut self, after: i64) {
-        let soft = self.soft.clone();
-        let gone = self.sender.clone();
-        tokio::select! {
-            () = soft.cancelled() => {}
-            () = gone.closed() => {}
-            () = self.follow(after) => {}
-        }
-    }
-
-    async fn follow(&mut self, mut after: i64) {
-        loop {
-            let settled = match self.settled.wait_for(|settled| *settled > after).await {
-                Ok(settled) => *settled,
-                Err(_) => return,
-            };
-            while after < settled {
-                let events = match self.log.read(after, BATCH).await {
-                    Ok(events) => events,
-                    Err(error) => return drop(self.sender.send(Err(unavailable(&error))).await),
-                };
-                let reached = events.iter().take_while(|event| event.position <= settled);
-                let (mut last, mut count) = (settled, 0);
-                for event in reached {
-                    (last, count) = (event.position, count + 1);
-                    if self.wanted.holds(event) && self.sender.send(message(event)).await.is_err() {
-                        return;
-                    }
-                }
-                // A short read means that nothing more stands below the settled position.
-                after = if count < events.len() || events.is_empty() { settled } else { last };
-            }
-        }
     }
 }

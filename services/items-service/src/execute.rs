@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use faults::Point;
 use futures_util::stream::BoxStream;
 use model::{Error, ErrorCode};
 use planner::{Binding, Statement};
@@ -20,7 +21,10 @@ pub async fn begin(db: &db::Db) -> Result<db::Transaction, db::Error> {
 
 /// Ends a transaction: what was done is there.
 pub async fn commit(transaction: db::Transaction) -> Result<(), sqlx::Error> {
-    observed(observed::COMMIT, transaction.commit(), |()| None).await
+    faults::point(Point::BeforeCommit);
+    let committed = observed(observed::COMMIT, transaction.commit(), |()| None).await;
+    faults::point(Point::AfterCommit);
+    committed
 }
 
 /// Runs a statement and gives its rows.
@@ -36,7 +40,9 @@ pub async fn rows_passing(conn: &mut PgConnection, statement: &Statement) -> Res
 
 /// Runs a statement on any free connection, as a transaction of its own, and gives its rows.
 pub async fn rows_alone(db: &db::Db, statement: &Statement) -> Result<Vec<PgRow>, sqlx::Error> {
-    observed(statement.name, prepared(statement).fetch_all(db), |rows| Some(rows.len())).await
+    let rows = observed(statement.name, prepared(statement).fetch_all(db), |rows| Some(rows.len())).await;
+    faults::point(Point::AfterStatement);
+    rows
 }
 
 /// As [`rows_alone`], of a statement that gives one row at most. The connection keeps its text as a prepared statement

@@ -58,6 +58,8 @@ pub struct Links {
     pub sealer: secrets::Sealer,
     /// Signs the cursors that clients carry from page to page.
     pub cursors: secrets::Signet,
+    /// Seals the places of the log that clients carry from stream to stream.
+    pub places: secrets::Sealer,
     /// Tells requests apart that came under one key of a client's.
     pub requests: secrets::Signet,
     /// Time.
@@ -73,7 +75,8 @@ pub struct Links {
 pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> Result<(), Error> {
     let guard =
         rpc::AuthClient::new(links.auth.clone(), links.signer.clone(), Arc::clone(&links.clock), "items");
-    let guard = Guard::new(links.signer.clone(), Arc::clone(&links.clock), Some(Arc::new(guard)));
+    let auth: Arc<dyn rpc::Authenticator> = Arc::new(guard);
+    let guard = Guard::new(links.signer.clone(), Arc::clone(&links.clock), Some(Arc::clone(&auth)));
     let state = state(&config, links, &runtime)?;
     if !load_first(&state, &runtime).await {
         return Ok(());
@@ -105,7 +108,7 @@ pub async fn run(config: Config, links: Links, face: Face, runtime: Runtime) -> 
             ImportsServiceServer::new(imports).max_decoding_message_size(max).max_encoding_message_size(max),
         )
         .service(UpkeepServiceServer::new(upkeep::Service(state.clone())))
-        .service(EventsServiceServer::new(events::Events::new(state, live)))
+        .service(EventsServiceServer::new(events::Events::new(state, live, auth)))
         .face(face);
     let server = items::directly(server, &direct);
     rpc::serve(server, &runtime).await?;
@@ -129,6 +132,7 @@ fn state(config: &Config, links: Links, runtime: &Runtime) -> Result<State, Erro
         sealer: links.sealer,
         limits: config.limits,
         cursors: links.cursors,
+        places: links.places,
         making: tokio::sync::Mutex::default(),
         idempotency: items::once::Idempotency::new(links.requests, config.idempotency_ttl),
         together: items::together::Together::new(runtime.tasks.clone()),

@@ -9,14 +9,15 @@ mod line;
 pub mod mine;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use access::Access;
+use access::{Access, Side};
 use arc_swap::ArcSwap;
 use db::Db;
 use db::control::Versions;
-use model::{Accountability, Error};
+use model::{Accountability, Error, Schema, ShareScope};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ pub struct Permissions {
     policies: HashMap<Uuid, Vec<Line>>,
     /// By policies in their order and whether the app is granted.
     made: Mutex<HashMap<(Vec<Uuid>, bool), Access>>,
+    /// Of shares' guests, by what they were let in to and the version of the schema.
+    shared: Mutex<HashMap<(ShareScope, i64), Access>>,
 }
 
 impl Permissions {
@@ -51,19 +54,50 @@ impl Permissions {
 
     /// What somebody may do. Who holds the same policies has the same value, so that plans made for one of them are
     /// found again for all.
-    fn access(&self, accountability: &Accountability) -> Access {
+    fn access(&self, accountability: &Accountability, schema: &Schema) -> Access {
+        if accountability.admin {
+            return Access::admin();
+        }
+        if let Some(scope) = &accountability.share_scope {
+            return self.guest(scope, schema);
+        }
         let key = (accountability.policies.clone(), accountability.app);
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = lock(&self.made);
         if let Some(access) = made.get(&key) {
             return access.clone();
         }
         let access = Access::by(self.of(accountability).into_iter().filter_map(|line| line.rule.clone()));
-        if made.len() >= KEPT {
-            made.clear();
-        }
-        made.insert(key, access.clone());
+        keep(&mut made, key, &access);
         access
     }
+
+    /// What the guests of a share may do. Those of equal shares have the same value, too.
+    fn guest(&self, scope: &ShareScope, schema: &Schema) -> Access {
+        let key = (scope.clone(), schema.version);
+        if let Some(access) = lock(&self.shared).get(&key) {
+            return access.clone();
+        }
+        let side = |who: &Accountability| {
+            // Neither of them is a guest himself.
+            let who = Accountability { share_scope: None, ..who.clone() };
+            Side { access: self.access(&who, schema), who }
+        };
+        let sides = [side(&scope.role), side(&scope.creator)];
+        let access = access::shared(&scope.collection, &scope.item, sides, schema);
+        keep(&mut lock(&self.shared), key, &access);
+        access
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn keep<K: Eq + Hash>(made: &mut HashMap<K, Access>, key: K, access: &Access) {
+    if made.len() >= KEPT {
+        made.clear();
+    }
+    made.insert(key, access.clone());
 }
 
 /// Holds the present rules and loads new ones.
@@ -92,11 +126,11 @@ impl Rights {
     ///
     /// # Errors
     /// `SERVICE_UNAVAILABLE` when that can't be found out now.
-    pub async fn access(&self, accountability: &Accountability) -> Result<Access, Error> {
+    pub async fn access(&self, accountability: &Accountability, schema: &Schema) -> Result<Access, Error> {
         if accountability.admin {
             return Ok(Access::admin());
         }
-        Ok(self.present().await?.access(accountability))
+        Ok(self.present().await?.access(accountability, schema))
     }
 
     /// The rules, not older than a second.
@@ -139,7 +173,7 @@ impl Rights {
         for line in lines {
             policies.entry(line.policy).or_default().push(line);
         }
-        let loaded = Arc::new(Permissions { version, policies, made: Mutex::default() });
+        let loaded = Arc::new(Permissions { version, policies, ..Permissions::default() });
         let milliseconds = begun.elapsed().as_millis();
         tracing::info!(access_version = version, permissions = count, milliseconds, "permissions loaded");
         self.present.store(Arc::clone(&loaded));

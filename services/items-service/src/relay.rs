@@ -103,6 +103,7 @@ async fn session(
         Resume::Marked { position } => position,
         Resume::Fresh => first_owed(&state.db, state.bus.config().max_age).await?,
     };
+    let after = if faults::is_on(faults::Mutant::MarkBeforeAck) { after.max(mark.position) } else { after };
     tracing::info!(after, fence = lease.fence(), "relaying");
     standing.relaying();
     let tail = Tail::with_wake(state.db.clone(), after, Arc::clone(&state.wake.relay));
@@ -157,7 +158,13 @@ impl Session<'_> {
                     return Err(Error::Bus(bus::Error::Unavailable("the stream has changed".to_owned())));
                 }
             } else {
+                if faults::is_on(faults::Mutant::MarkBeforeAck) {
+                    self.mark.position = events.last().map_or(self.mark.position, |event| event.position);
+                    self.dirty = true;
+                    self.store().await?;
+                }
                 let published = self.publisher.publish(&events).await;
+                faults::point(faults::Point::AfterPublish);
                 events_total.with_label_values::<&str>(&[]).inc_by(published.acked as u64);
                 if let Some(marks) = published.marks {
                     self.mark.position = marks.position;
@@ -183,7 +190,9 @@ impl Session<'_> {
 
     async fn store(&mut self) -> Result<(), Error> {
         if self.dirty {
+            faults::point(faults::Point::BeforeMark);
             self.mark.store(&self.state.db, self.lease).await?;
+            faults::point(faults::Point::AfterMark);
             self.dirty = false;
         }
         self.stored = Instant::now();

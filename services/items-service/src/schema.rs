@@ -61,9 +61,10 @@ impl Schema {
         request: &Request<T>,
         tell: impl FnOnce(&describe::View<'_>) -> Result<Vec<u8>, Errors>,
     ) -> Answer {
-        let access = self.0.rights.access(&rpc::caller(request).accountability).await;
+        let snapshot = self.0.snapshots.present();
+        let access = self.0.rights.access(&rpc::caller(request).accountability, &snapshot.schema).await;
         let access = access.map_err(|error| rpc::status(error.into()))?;
-        answer(tell(&describe::View::new(&self.0.snapshots.present(), &access)))
+        answer(tell(&describe::View::new(&snapshot, &access)))
     }
 }
 

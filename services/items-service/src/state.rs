@@ -45,6 +45,8 @@ pub struct Inner {
     pub sealer: Sealer,
     /// Cursors of lists.
     pub cursors: Signet,
+    /// Places of the log that listeners know.
+    pub places: Sealer,
     /// Held while the item of a singleton is made: one wait for the database per process is enough.
     pub making: Mutex<()>,
     /// Writes under keys of clients'.
@@ -120,6 +122,12 @@ pub struct Asking {
 }
 
 impl Asking {
+    /// One who may do this.
+    #[cfg(test)]
+    pub fn new(access: Access, variables: Variables) -> Self {
+        Self { access, variables, limits: Limits::default() }
+    }
+
     /// Against this schema.
     pub fn reader<'a>(&'a self, snapshot: &'a Snapshot) -> Reader<'a> {
         let (schema, variables) = (&snapshot.schema, &self.variables);
@@ -185,15 +193,16 @@ impl State {
     /// `SERVICE_UNAVAILABLE` when it can't be found out now what he may do.
     pub async fn asking(&self, caller: &Caller) -> Result<Asking, Error> {
         Ok(Asking {
-            access: self.rights.access(&caller.accountability).await?,
+            access: self.rights.access(&caller.accountability, &self.snapshots.present().schema).await?,
             variables: Variables::of(&caller.accountability, self.clock.now()),
             limits: self.limits,
         })
     }
 
-    /// How secrets are stored.
-    pub fn storing(&self) -> Storing<'_> {
-        Storing { hasher: &self.hasher, sealer: &self.sealer, settings: Some(&self.db), ids: &*self.ids }
+    /// How secrets are stored of what this reader writes.
+    pub fn storing<'a>(&'a self, reader: Reader<'a>) -> Storing<'a> {
+        let judged = Some((&self.db, reader));
+        Storing { hasher: &self.hasher, sealer: &self.sealer, judged, ids: &*self.ids }
     }
 
     /// What a failed statement means: the client's own mistake, an outage, or ours.

@@ -9,6 +9,7 @@ pub mod payload;
 pub mod policy;
 pub mod rules;
 pub mod sessions;
+pub mod shares;
 pub mod translations;
 pub mod versions;
 

@@ -112,3 +112,46 @@ async fn several_at_once_and_what_is_refused() {
     to.sort();
     assert_eq!(to, ["one@example.com", "two@example.com"]);
 }
+
+#[tokio::test]
+async fn who_may_make_users_may_invite() {
+    let smtp = Smtp::start().await;
+    let office = super::super::permissions::Office::open(mailing(&smtp, &[]).await).await;
+    let admin = &office.world.api;
+    let role = role(&office.world).await;
+    let asked = json!({"email": "new@example.com", "role": role});
+    office.writer.post("/users/invite", asked.clone()).await.refused(403, "FORBIDDEN");
+    // Not whoever he likes: his rules hold.
+    let fields = ["email", "role", "status"];
+    let permission = json!({"collection": "directus_users", "action": "create", "fields": fields,
+        "validation": {"role": {"_eq": role}}});
+    office.policy(json!([permission])).await;
+    let other = json!({"email": "new@example.com", "role": office.role});
+    office.writer.post("/users/invite", other).await.refused(400, "FAILED_VALIDATION");
+    office.writer.post("/users/invite", asked.clone()).await.expect(204);
+    assert_eq!(smtp.wait(1).await[0].to, ["new@example.com"]);
+    let sql = "SELECT (SELECT count(*) FROM directus_users WHERE status = 'invited' AND role = $1::uuid)";
+    let invited: i64 =
+        sqlx::query_scalar(sql).bind(role.as_str()).fetch_one(&office.world.pool().await).await.unwrap();
+    assert_eq!(invited, 1);
+
+    // A share is mailed by who may share its item.
+    admin.patch("/collections/articles", json!({"meta": {"note": "shared"}})).await.expect(200);
+    let share = json!({"collection": "articles", "item": "1"});
+    let share = admin.post("/shares", share).await.expect(200).data()["id"].clone();
+    let asked = json!({"share": share, "emails": ["guest@example.com"]});
+    office.world.api.with_token(None).post("/shares/invite", asked.clone()).await.refused(403, "FORBIDDEN");
+    office.writer.post("/shares/invite", asked.clone()).await.refused(403, "FORBIDDEN");
+    for bad in [
+        json!({"emails": ["a@example.com"]}),
+        json!({"share": share, "emails": ["bad"]}),
+        json!({"share": "x"}),
+    ] {
+        admin.post("/shares/invite", bad).await.refused(400, "INVALID_PAYLOAD");
+    }
+    admin.post("/shares/invite", asked).await.expect(204);
+    let mail = smtp.wait(2).await.remove(1);
+    assert_eq!(mail.to, ["guest@example.com"]);
+    let link = format!("https://data.example.com/admin/shared/{}", share.as_str().unwrap());
+    assert!(mail.text().contains(&link), "{}", mail.text());
+}

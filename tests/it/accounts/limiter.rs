@@ -107,3 +107,27 @@ async fn all_refusals_are_alike() {
     assert_eq!(texts.len(), 1, "{texts:?}");
     assert_eq!(user(&world, "sso@example.com").await["status"], "active");
 }
+
+/// Nobody has others written to without end, and whether there is such a user is not told by it either.
+#[tokio::test]
+async fn wishes_for_mails_are_limited() {
+    let options = quick().set("REGISTER_STALL_TIME", "20").set("EVENTUS_LOGIN_LIMITER_POINTS", "3");
+    let world = World::with(shape!(), options).await;
+    let nobody = world.api.with_token(None);
+    for email in [ADMIN, "missing@example.com"] {
+        let wish = json!({"email": email});
+        for _ in 0..3 {
+            nobody.post("/auth/password/request", wish.clone()).await.expect(204);
+        }
+        let refused = nobody.post("/auth/password/request", wish).await;
+        assert!(refused.header("retry-after").is_some());
+        refused.refused(429, "REQUESTS_EXCEEDED");
+    }
+    let wish = json!({"email": "new@example.com", "password": "long enough"});
+    for _ in 0..3 {
+        nobody.post("/users/register", wish.clone()).await.refused(403, "FORBIDDEN");
+    }
+    nobody.post("/users/register", wish).await.refused(429, "REQUESTS_EXCEEDED");
+    // Logins are counted by themselves.
+    login(&world.api, ADMIN, PASSWORD).await.expect(200);
+}

@@ -172,7 +172,7 @@ async fn nobody_gives_himself_what_nobody_gave_him() {
         writer.post(path, body).await.refused(403, "FORBIDDEN");
     }
     for path in
-        ["/schema/snapshot", "/items/articles/1/history", "/events", "/hooks/runs", "/webhooks/endpoints"]
+        ["/schema/snapshot", "/items/articles/1/history", "/events/1", "/hooks/runs", "/webhooks/endpoints"]
     {
         writer.get(path).await.refused(403, "FORBIDDEN");
     }

@@ -34,6 +34,9 @@ impl Hand {
 
     /// Position up to which everything is finished.
     pub(super) fn low_water(&self) -> i64 {
+        if faults::is_on(faults::Mutant::MarkBeforeEffect) {
+            return self.frontier;
+        }
         self.held.first_key_value().map_or(self.frontier, |(first, _)| first - 1)
     }
 

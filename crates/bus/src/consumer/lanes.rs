@@ -97,7 +97,11 @@ impl Lanes {
             trouble.queue.push_back(event);
             return;
         }
-        let index = self.index(&event.collection, &event.key);
+        let index = if faults::is_on(faults::Mutant::NoOrder) {
+            event.position.unsigned_abs() as usize % self.lanes.len()
+        } else {
+            self.index(&event.collection, &event.key)
+        };
         self.lanes[index].queue.push_back(event);
         self.stir(index);
     }

@@ -53,6 +53,9 @@ impl<L: Ledger, H: Handler> Work<L, H> {
             worked.left = batch.events;
             return worked;
         }
+        if faults::is_on(faults::Mutant::MarkBeforeEffect) {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        }
         match self.call(&batch.events, replay).await {
             Ok(()) => worked.finished.extend(batch.events.iter().map(|event| event.position)),
             Err(Failure::Unavailable(error)) => {
@@ -159,6 +162,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
     async fn call(&self, events: &[Event], replay: Option<&Replay>) -> Result<(), Failure> {
         let spans = spans::Spans::open(&self.config.name, events);
         let begun = Instant::now();
+        faults::point(faults::Point::BeforeEffect);
         let handled = async {
             match replay {
                 None => self.handler.handle(events).await,
@@ -169,6 +173,7 @@ impl<L: Ledger, H: Handler> Work<L, H> {
         self.metrics.seconds.observe(begun.elapsed().as_secs_f64());
         let result = result.unwrap_or_else(|_| Err(Failure::Retry("the handler panicked".into())));
         if result.is_ok() {
+            faults::point(faults::Point::AfterEffect);
             self.metrics.done.inc_by(events.len() as u64);
         } else {
             spans.failed();

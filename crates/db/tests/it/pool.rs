@@ -237,3 +237,25 @@ async fn closing_waits_for_what_is_under_way() {
     assert_eq!(db.idle(), 0);
     assert!(matches!(told(&db, 2).await, Err(sqlx::Error::PoolClosed)));
 }
+
+/// A client goes away while a transaction begins; the next one gets the same connection, and what it stores is stored.
+#[tokio::test]
+async fn a_beginning_that_is_given_up_holds_nobody_up() {
+    let database = testkit::database(db::migrate_url).await;
+    let mut config = db::Config::new(&database.url).unwrap();
+    config.max_connections = 1;
+    let db = db::connect(&config, "given-up");
+    let other = db::connect(&db::Config::new(&database.url).unwrap(), "other");
+    sqlx::query("CREATE TABLE notes (n integer)").execute(&db).await.unwrap();
+    for n in 0..20 {
+        tokio::select! {
+            biased;
+            begun = db.begin() => drop(begun.unwrap()),
+            // The first look at it has sent the beginning; its answer is on its way.
+            () = tokio::task::yield_now() => {}
+        }
+        sqlx::query("INSERT INTO notes VALUES ($1)").bind(n).execute(&db).await.unwrap();
+        let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM notes").fetch_one(&other).await.unwrap();
+        assert_eq!(stored, i64::from(n) + 1, "what was told as stored is there");
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Env, Runtime, Shutdown};
-use limits::{Attempts, Bucket, Config, Key, Limiter, Mode, Rate, Sort, Verdict};
+use limits::{Attempts, Bucket, Config, Key, Limiter, Mode, Rate, Sort, Tried, Verdict};
 use model::SystemClock;
 use testkit::{PATIENCE, Redis, eventually};
 
@@ -160,15 +160,17 @@ async fn attempts_are_one_count_for_all() {
     // One counts, the other sees it.
     eventually(PATIENCE, || async {
         let account = "warm";
-        if let Ok(attempt) = fleet[0].begin(None, Some(account), &SystemClock).await {
+        if let Ok(attempt) = fleet[0].begin(Tried::Credentials, None, Some(account), &SystemClock).await {
             attempt.failed().await;
         }
-        fleet[1].begin(None, Some(account), &SystemClock).await.is_err()
+        fleet[1].begin(Tried::Credentials, None, Some(account), &SystemClock).await.is_err()
     })
     .await;
     let mut made = 0;
     for index in 0..10 {
-        if let Ok(attempt) = fleet[index % 2].begin(Some("10.0.0.1"), Some("a"), &SystemClock).await {
+        if let Ok(attempt) =
+            fleet[index % 2].begin(Tried::Credentials, Some("10.0.0.1"), Some("a"), &SystemClock).await
+        {
             attempt.failed().await;
             made += 1;
         }

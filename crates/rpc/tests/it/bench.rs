@@ -32,7 +32,12 @@ async fn per_call(channel: Channel, rounds: u32) -> f64 {
     for _ in 0..5 {
         let started = worked();
         for _ in 0..rounds {
-            let request = rpc::outgoing(&signer, &SystemClock, &caller, GetEventRequest { position: 1 });
+            let request = rpc::outgoing(
+                &signer,
+                &SystemClock,
+                &caller,
+                GetEventRequest { position: 1, ..Default::default() },
+            );
             client.get_event(request).await.unwrap();
         }
         best = best.min((worked() - started).as_secs_f64() * 1e6 / f64::from(rounds));

@@ -149,3 +149,18 @@ async fn an_absent_auth_service_is_unavailable_not_a_bad_token() {
     let error = client.authenticate("a").await.unwrap_err();
     assert_eq!((error.code, error.retry_after), (ErrorCode::ServiceUnavailable, Some(1)));
 }
+
+/// A process that stops drops what its connections run on, while a late request may still want one.
+#[test]
+fn a_channel_that_takes_no_more_calls_is_an_outage() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let channel = first.block_on(async { Channel::connect_lazy("http://127.0.0.1:9", None) }).unwrap();
+    drop(first);
+    runtime().block_on(async {
+        let mut client = proto::auth::v1::auth_service_client::AuthServiceClient::new(channel);
+        let status = client.providers(ProvidersRequest::default()).await.unwrap_err();
+        let model::Errors(errors) = rpc::errors(status);
+        assert_eq!((errors[0].code, errors[0].retry_after), (ErrorCode::ServiceUnavailable, Some(1)));
+    });
+}

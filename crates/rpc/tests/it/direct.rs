@@ -18,7 +18,7 @@ async fn process() -> (LocalSlot, Runtime) {
     let _ = telemetry();
     let (slot, runtime) = (LocalSlot::new(), Runtime::new(Shutdown::new()));
     let guard = Guard::new(signer(), Arc::new(SystemClock), None);
-    let work = |caller: Caller, GetEventRequest { position }| {
+    let work = |caller: Caller, GetEventRequest { position, .. }| {
         let work = async move {
             match position {
                 PANIC => panic!("for the test"),
@@ -27,7 +27,7 @@ async fn process() -> (LocalSlot, Runtime) {
             }
             let trace = chassis::trace::current().map(|trace| trace.as_str().to_owned());
             let told = serde_json::json!({"trace": trace, "accountability": caller.accountability});
-            Ok(EventMessage { position, event: told.to_string().into() })
+            Ok(EventMessage { position, event: told.to_string().into(), ..Default::default() })
         };
         Box::pin(work) as futures_util::future::BoxFuture<'static, _>
     };
@@ -45,7 +45,9 @@ async fn a_call_knows_its_caller_and_its_trace_and_ends_well_or_badly() {
     let (slot, _runtime) = process().await;
     let method = Channel::local(&slot).direct::<GetEventRequest, EventMessage>().expect("it is here");
     let caller = Caller::process("test");
-    let call = async |position| method.call(caller.clone(), GetEventRequest { position }).await;
+    let call = async |position| {
+        method.call(caller.clone(), GetEventRequest { position, ..Default::default() }).await
+    };
     let told = async {
         let ours = chassis::trace::current().unwrap();
         let told: serde_json::Value = serde_json::from_slice(&call(1).await.unwrap().event).unwrap();
@@ -74,6 +76,6 @@ async fn elsewhere_there_is_none() {
     let find = |channel: Channel| channel.direct::<GetEventRequest, EventMessage>().is_some();
     assert!(find(Channel::local(&slot)));
     assert!(!find(Channel::local(&LocalSlot::new())), "not started yet");
-    assert!(!find(Channel::connect_lazy("http://127.0.0.1:1").unwrap()), "in another process");
+    assert!(!find(Channel::connect_lazy("http://127.0.0.1:1", None).unwrap()), "in another process");
     assert!(Channel::local(&slot).direct::<GetEventRequest, ()>().is_none(), "not that answer");
 }

@@ -15,7 +15,7 @@ use tonic_reflection::pb::{v1, v1alpha};
 use crate::stage::{PANIC, REFUSE, Stage, TOKEN, refusal, signer, told};
 
 fn get(position: i64) -> Request<GetEventRequest> {
-    Request::new(GetEventRequest { position })
+    Request::new(GetEventRequest { position, ..Default::default() })
 }
 
 fn with(pairs: &[(&'static str, &str)]) -> Request<GetEventRequest> {
@@ -35,7 +35,7 @@ fn user() -> Caller {
 async fn a_signed_caller_is_believed() {
     let stage = Stage::new().await;
     for channel in stage.channels() {
-        let message = GetEventRequest { position: 1 };
+        let message = GetEventRequest { position: 1, ..Default::default() };
         let request = rpc::outgoing(&signer(), &SystemClock, &user(), message);
         let told = told(EventsServiceClient::new(channel).get_event(request).await.unwrap());
         assert_eq!(told["request_id"], "request-1");

@@ -46,7 +46,7 @@ pub fn refusal() -> Error {
 }
 
 fn message(position: i64, value: &Value) -> EventMessage {
-    EventMessage { position, event: value.to_string().into() }
+    EventMessage { position, event: value.to_string().into(), ..Default::default() }
 }
 
 #[tonic::async_trait]
@@ -86,7 +86,12 @@ impl EventsService for Events {
             "trace": trace,
         });
         if let Some(next) = &self.next {
-            let request = rpc::outgoing(&signer(), &SystemClock, &caller, GetEventRequest { position });
+            let request = rpc::outgoing(
+                &signer(),
+                &SystemClock,
+                &caller,
+                GetEventRequest { position, ..Default::default() },
+            );
             let answer = next.clone().get_event(request).await?.into_inner();
             told["next"] = serde_json::from_slice(&answer.event).unwrap();
         }
@@ -154,7 +159,7 @@ impl Stage {
     }
 
     pub fn remote(&self) -> Channel {
-        Channel::connect_lazy(format!("http://{}", self.address)).unwrap()
+        Channel::connect_lazy(format!("http://{}", self.address), None).unwrap()
     }
 
     /// The same server by both ways.

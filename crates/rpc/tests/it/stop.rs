@@ -16,7 +16,7 @@ async fn the_soft_stop_lets_calls_finish_and_the_hard_stop_does_not() {
     let stage = Stage::new().await;
     let mut client = EventsServiceClient::new(stage.remote());
     let alive = stage.alive.clone();
-    let call = client.get_event(GetEventRequest { position: HANG });
+    let call = client.get_event(GetEventRequest { position: HANG, ..Default::default() });
     let stop = async {
         while alive.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
@@ -37,5 +37,10 @@ async fn the_slot_serves_those_who_still_drain() {
     stage.runtime.shutdown.begin();
     timeout(SOON, stage.runtime.tasks.drain()).await.unwrap();
     let [_, local] = stage.channels();
-    assert!(EventsServiceClient::new(local).get_event(GetEventRequest { position: 1 }).await.is_ok());
+    assert!(
+        EventsServiceClient::new(local)
+            .get_event(GetEventRequest { position: 1, ..Default::default() })
+            .await
+            .is_ok()
+    );
 }

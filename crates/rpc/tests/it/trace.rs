@@ -22,7 +22,7 @@ async fn an_incoming_trace_goes_on_over_two_hops() {
         let first = Stage::with(Events { next, ..Events::default() }).await;
         for channel in first.channels() {
             let mut client = EventsServiceClient::new(channel);
-            let mut request = tonic::Request::new(GetEventRequest { position: 1 });
+            let mut request = tonic::Request::new(GetEventRequest { position: 1, ..Default::default() });
             request.metadata_mut().insert("traceparent", INCOMING.parse().unwrap());
             let told = told(client.get_event(request).await.unwrap());
             assert_eq!(trace_id(&told["trace"]), "4bf92f3577b34da6a3ce929d0e0e4736");
@@ -39,7 +39,7 @@ async fn a_call_carries_the_span_around_it() {
         let mut client = EventsServiceClient::new(channel);
         let call = async {
             let ours = chassis::trace::current().unwrap();
-            let message = GetEventRequest { position: 1 };
+            let message = GetEventRequest { position: 1, ..Default::default() };
             let request = rpc::outgoing(&signer(), &SystemClock, &Caller::process("test"), message);
             (ours, told(client.get_event(request).await.unwrap()))
         };
@@ -56,13 +56,13 @@ async fn a_call_without_a_trace_begins_one() {
         let ids = [1, 2].map(|position| {
             let mut client = client.clone();
             async move {
-                let request = tonic::Request::new(GetEventRequest { position });
+                let request = tonic::Request::new(GetEventRequest { position, ..Default::default() });
                 trace_id(&told(client.get_event(request).await.unwrap())["trace"])
             }
         });
         let [one, two] = ids;
         assert_ne!(one.await, two.await);
-        let mut broken = tonic::Request::new(GetEventRequest { position: 1 });
+        let mut broken = tonic::Request::new(GetEventRequest { position: 1, ..Default::default() });
         broken.metadata_mut().insert("traceparent", "00-nonsense".parse().unwrap());
         trace_id(&told(client.get_event(broken).await.unwrap())["trace"]);
     }

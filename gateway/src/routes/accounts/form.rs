@@ -74,19 +74,19 @@ impl Form {
     ///
     /// # Errors
     /// 400: there is none, or one that is none.
-    pub fn emails(&self) -> Result<Vec<String>, Error> {
-        match self.0.get("email") {
-            None | Some(Value::Null) => Err(Error::invalid_payload("\"email\" is required")),
-            Some(Value::String(_)) => self.email("email").map(|email| vec![email]),
+    pub fn emails(&self, name: &str) -> Result<Vec<String>, Error> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Err(Error::invalid_payload(format!("\"{name}\" is required"))),
+            Some(Value::String(_)) => self.email(name).map(|email| vec![email]),
             Some(Value::Array(list)) => list
                 .iter()
                 .enumerate()
                 .map(|(index, value)| match value.as_str() {
                     Some(text) if is_email(text) => Ok(text.to_owned()),
-                    _ => Err(no_email(&format!("email[{index}]"))),
+                    _ => Err(no_email(&format!("{name}[{index}]"))),
                 })
                 .collect(),
-            Some(_) => Err(Error::invalid_payload("\"email\" must be one of [string, array]")),
+            Some(_) => Err(Error::invalid_payload(format!("\"{name}\" must be one of [string, array]"))),
         }
     }
 

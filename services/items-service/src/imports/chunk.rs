@@ -72,7 +72,7 @@ impl Writer<'_> {
         let mut payloads = rows.to_vec();
         let judging = Judging::within(conn, (collection, Action::Create), reader, &stamp).await?;
         judging.admit(&mut payloads)?;
-        payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
+        payload::prepare(&mut payloads, collection, Action::Create, state.storing(judging.reader)).await?;
         let silent = Query { fields: Some(Vec::new()), ..Query::default() };
         for statement in create::statements(state, &payloads, &silent, collection, reader, &stamp)? {
             execute::rows(conn, &statement).await?;

@@ -148,7 +148,7 @@ async fn prepared(
     let judging =
         Judging::init(&state.db, (collection, Action::Create), reader, stamp).await.map_err(told)?;
     judging.admit(&mut payloads).map_err(told)?;
-    payload::prepare(&mut payloads, collection, Action::Create, state.storing()).await?;
+    payload::prepare(&mut payloads, collection, Action::Create, state.storing(judging.reader)).await?;
     Ok(payloads)
 }
 

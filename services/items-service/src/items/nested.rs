@@ -313,7 +313,7 @@ impl<'a> Work<'a> {
                 held.check(self.conn).await?;
             }
         }
-        payload::prepare(&mut payloads, collection, action, state.storing()).await?;
+        payload::prepare(&mut payloads, collection, action, state.storing(judging.reader)).await?;
         Ok(payloads)
     }
 }

@@ -24,6 +24,7 @@ mod past;
 mod relations;
 mod search;
 mod speed;
+mod told;
 mod values;
 mod variables;
 mod writes;

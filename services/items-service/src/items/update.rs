@@ -199,7 +199,7 @@ pub async fn prepared(
     }
     judging.admit(&mut payloads)?;
     let plain = judging.has_rules().then(|| payloads.clone());
-    payload::prepare(&mut payloads, collection, Action::Update, state.storing()).await?;
+    payload::prepare(&mut payloads, collection, Action::Update, state.storing(judging.reader)).await?;
     Ok((payloads, plain))
 }
 

@@ -215,7 +215,7 @@ impl Upsert<'_> {
         }
         judging.admit(payloads)?;
         let plain = judging.has_rules().then(|| payloads.clone());
-        payload::prepare(payloads, collection, action, self.state.storing()).await?;
+        payload::prepare(payloads, collection, action, self.state.storing(judging.reader)).await?;
         Ok(plain)
     }
 

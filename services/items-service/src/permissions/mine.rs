@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use access::Action;
+use access::{Action, Fields};
 use model::{Accountability, Error, Errors};
 use rpc::Caller;
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ type Told = Result<Vec<u8>, Errors>;
 /// Everything that the caller may do, by collection and action.
 pub async fn all(state: &State, caller: &Caller) -> Told {
     let who = &caller.accountability;
-    if who.is_public() {
+    if who.is_public() && who.share_scope.is_none() {
         return Err(Error::forbidden().into());
     }
     if who.admin {
@@ -30,12 +30,35 @@ pub async fn all(state: &State, caller: &Caller) -> Told {
         let all: Map<String, Value> = names.map(|name| (name, Value::Object(every.clone()))).collect();
         return Ok(Value::Object(all).to_string().into_bytes());
     }
+    if who.share_scope.is_some() {
+        return guest(state, caller).await;
+    }
     let permissions = state.rights.present().await?;
     let mut by_collection: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
     for line in permissions.of(who) {
         by_collection.entry(&line.collection).or_default().push(line);
     }
     let told = by_collection.into_iter().map(|(name, lines)| (name.to_owned(), of_collection(&lines)));
+    Ok(Value::Object(told.collect()).to_string().into_bytes())
+}
+
+/// What the guest of a share may do: read some items.
+async fn guest(state: &State, caller: &Caller) -> Told {
+    let asking = state.asking(caller).await?;
+    let reached = asking.access.reached(Action::Read).unwrap_or_default();
+    let told = reached.into_iter().map(|(name, fields)| {
+        let fields = match fields {
+            Fields::All => json!(["*"]),
+            Fields::Named(names) => json!(names),
+        };
+        let of = |action: Action| {
+            let read = action == Action::Read;
+            let told =
+                if read { json!({"access": "partial", "fields": fields}) } else { json!({"access": "none"}) };
+            (action.name().to_owned(), told)
+        };
+        (name.to_owned(), Value::Object(Action::ALL.into_iter().map(of).collect()))
+    });
     Ok(Value::Object(told.collect()).to_string().into_bytes())
 }
 

@@ -4,12 +4,12 @@
 use access::Action;
 use db::Db;
 use model::{Collection, Error, Errors, Field, FieldType, Ids, KeySource, Special};
-use planner::Payload;
+use planner::{Payload, Reader};
 use secrets::{Hasher, Sealer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::policy;
+use super::{policy, shares};
 
 /// What a concealed value reads as; sent back it means: as it is.
 pub const MASK: &str = "**********";
@@ -21,8 +21,8 @@ pub struct Storing<'a> {
     pub hasher: &'a Hasher,
     /// Encrypted fields.
     pub sealer: &'a Sealer,
-    /// Where the settings stand that passwords are judged by.
-    pub settings: Option<&'a Db>,
+    /// Where it stands by what passwords and shares are judged, and who writes.
+    pub judged: Option<(&'a Db, Reader<'a>)>,
     /// Uuids that nobody gives.
     pub ids: &'a dyn Ids,
 }
@@ -30,15 +30,16 @@ pub struct Storing<'a> {
 /// Makes payloads ready for planning. The right to write was checked: hashing is dear.
 ///
 /// # Errors
-/// 400 for values that can't be stored, 503 when too many passwords wait to be hashed.
+/// 400 for values that can't be stored, 403 for a share of what the writer may not share, 503 when too many passwords wait to be hashed.
 pub async fn prepare(
     payloads: &mut [Payload],
     collection: &Collection,
     action: Action,
     storing: Storing<'_>,
 ) -> Result<(), Errors> {
-    if let Some(db) = storing.settings {
+    if let Some((db, reader)) = storing.judged {
         policy::check(db, payloads, collection).await?;
+        shares::check(db, payloads, collection, (action, reader)).await?;
     }
     for payload in &mut *payloads {
         if collection.system {
@@ -238,7 +239,7 @@ mod tests {
         let hasher = Hasher::try_new(HashCost { memory: 64, passes: 1, lanes: 1 }).unwrap();
         let (mut payloads, _) = parse_payloads(body.as_bytes()).unwrap();
         let sealer = Sealer::try_new("a secret of the tests").unwrap();
-        let storing = Storing { hasher: &hasher, sealer: &sealer, settings: None, ids: &model::RandomIds };
+        let storing = Storing { hasher: &hasher, sealer: &sealer, judged: None, ids: &model::RandomIds };
         let done = prepare(&mut payloads, schema.collection(collection).unwrap(), action, storing).await;
         done.map(|()| payloads.remove(0)).map_err(|errors| errors.0[0].code)
     }

@@ -49,6 +49,7 @@ impl Service {
             hooks: nobody,
             sealer: secrets::Sealer::try_new(secret).unwrap(),
             cursors: signet("cursors"),
+            places: secrets::Sealer::with_purpose(secret, "places of the log").unwrap(),
             requests: signet("requests"),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),

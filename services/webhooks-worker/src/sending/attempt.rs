@@ -39,7 +39,12 @@ pub(super) async fn run(state: Arc<State>, delivery: Delivery, slot: Slot) {
 async fn attempt(state: &State, delivery: &Delivery, slot: Slot, span: &Span) {
     let begun = Instant::now();
     let (status, class, verdict) = match prepare(state, delivery, span).await {
-        Ok(request) => judge(state, delivery, state.outbound.send(request).await, &slot),
+        Ok(request) => {
+            faults::point(faults::Point::BeforeAttempt);
+            let answer = state.outbound.send(request).await;
+            faults::point(faults::Point::AfterAttempt);
+            judge(state, delivery, answer, &slot)
+        }
         Err(Trouble::Hopeless(class)) => (0, class, Verdict::Failed),
         // Nobody has tried anything: it is as if it had not been taken, a little later.
         Err(Trouble::Away(error)) => {

@@ -22,11 +22,11 @@ use crate::state::{Inner, Reading, State, Wake};
 
 const SECRET: &str = "a secret of the tests";
 
-async fn state(shop: &Shop) -> State {
+pub(super) async fn state(shop: &Shop) -> State {
     let (db, config) = (shop.servers.db.clone(), Config::default());
     let clock = Arc::new(testkit::TestClock::default());
     // Nobody is there, and nobody is asked: no filter hook is registered.
-    let hooks = Channel::connect_lazy("http://127.0.0.1:9").unwrap();
+    let hooks = Channel::connect_lazy("http://127.0.0.1:9", None).unwrap();
     let filters = Filters::new(hooks, shop.servers.signer.clone(), clock.clone(), config.filter_deadline);
     let snapshots = Snapshots::new(db.clone());
     snapshots.refresh().await.unwrap();
@@ -41,6 +41,7 @@ async fn state(shop: &Shop) -> State {
         limits: config.limits,
         sealer: secrets::Sealer::try_new(SECRET).unwrap(),
         cursors: secrets::Signet::try_new(SECRET, "cursors").unwrap(),
+        places: secrets::Sealer::with_purpose(SECRET, "places of the log").unwrap(),
         together: Together::new(chassis::Tasks::new(chassis::Shutdown::new())),
         making: tokio::sync::Mutex::default(),
         idempotency: Idempotency::new(
