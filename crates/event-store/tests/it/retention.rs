@@ -96,18 +96,27 @@ async fn dropping_waits_for_an_open_write_and_stops_no_other() {
     let event = NewEvent::new(RandomIds.ordered(), EventName::new("items", "update"), "hot", "k", 9);
     append_to(&mut open, &[event]).await.unwrap();
     let other = connect(&database, 2);
-    let dropping = tokio::spawn(async move { drop_old(&other, Duration::ZERO).await });
-    testkit::eventually(DEADLINE, || async {
+    let dropping = drop_old(&other, Duration::ZERO);
+    let meanwhile = async {
+        testkit::eventually(DEADLINE, || async {
         let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%DETACH%' AND wait_event_type = 'Lock'
             AND pid <> pg_backend_pid() AND datname = current_database())";
         sqlx::query_scalar(waits).fetch_one(&db).await.unwrap()
     })
     .await;
-    // While it waits, others write and read as ever.
-    let written = tokio::time::timeout(Duration::from_secs(5), append(&db, 2)).await.unwrap();
-    assert_eq!(Log::new(db.clone()).read(written[0] - 1, 10).await.unwrap().len(), 2);
-    open.commit().await.unwrap();
-    assert_eq!(tokio::time::timeout(DEADLINE, dropping).await.unwrap().unwrap().unwrap(), 1);
+        // While it waits, others write and read as ever.
+        let written = tokio::time::timeout(Duration::from_secs(5), append(&db, 2)).await.unwrap();
+        assert_eq!(Log::new(db.clone()).read(written[0] - 1, 10).await.unwrap().len(), 2);
+        open.commit().await.unwrap();
+    };
+    let both = async { tokio::join!(dropping, meanwhile).0 };
+    assert_eq!(tokio::time::timeout(DEADLINE, both).await.unwrap().unwrap(), 1);
+}
+
+/// The members of an object, in order of their names, with all digits.
+fn members(text: &str) -> Vec<(String, String)> {
+    let members: std::collections::BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).unwrap();
+    members.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect()
 }
 
 /// What revisions and counts are made of is there after the cut as before.
@@ -150,18 +159,13 @@ async fn what_read_models_need_is_kept() {
         sqlx::query_as(sql).fetch_all(&db).await.unwrap()
     };
     let before = revisions().await;
-    let members = |text: &str| -> std::collections::BTreeMap<String, Box<RawValue>> {
-        serde_json::from_str(text).unwrap()
-    };
     assert!(move_horizon(&db, WIDTH - 1).await.unwrap());
     assert_eq!(drop_old(&db, Duration::ZERO).await.unwrap(), 1);
     let after = revisions().await;
     assert_eq!(after.len(), 3);
     for ((item, before), (other, after)) in before.iter().zip(&after) {
         assert_eq!(item, other);
-        let texts =
-            |text: &str| members(text).into_iter().map(|(k, v)| (k, v.get().to_owned())).collect::<Vec<_>>();
-        assert_eq!(texts(before), texts(after), "{item}");
+        assert_eq!(members(before), members(after), "{item}");
     }
     assert!(after[0].1.contains("12345678901234567890.10"), "{}", after[0].1);
     let kept: Vec<String> =

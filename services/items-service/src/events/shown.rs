@@ -40,6 +40,7 @@ pub type Seen<'a> = Option<&'a BTreeSet<String>>;
 /// An event for one who is no administrator: as [`Event`], with null for what tells of others.
 #[derive(Serialize)]
 struct Shown<'a> {
+    schema: i16,
     position: Option<i64>,
     id: Uuid,
     name: &'a EventName,
@@ -86,6 +87,7 @@ pub fn shown(
         return None;
     }
     let told = Shown {
+        schema: event.schema,
         position: None,
         id: event.id,
         name: &event.name,
