@@ -82,7 +82,8 @@ async fn runs_of_both_kinds_are_listed_newest_first() {
 
     let all = list(&db, None, 10).await.unwrap();
     let short: Vec<_> = all.iter().map(|run| (run.hook.as_str(), run.kind.as_str(), run.position)).collect();
-    assert_eq!(short, [("tick", "schedule", 0), ("act", "action", 2), ("act", "action", 1)]);
+    // What ran again ran last.
+    assert_eq!(short, [("tick", "schedule", 0), ("act", "action", 1), ("act", "action", 2)]);
     assert_eq!((all[0].error.as_deref(), all[0].scheduled_at), (Some("it broke"), Some(TICK)));
     assert_eq!(list(&db, None, 1).await.unwrap().len(), 1);
 
