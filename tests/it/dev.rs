@@ -54,6 +54,7 @@ async fn grpc_answers(dev: &Dev) {
         "events",
         "history",
         "imports",
+        "upkeep",
         "auth",
         "accounts",
         "hooks",
