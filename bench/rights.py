@@ -120,7 +120,7 @@ class Rights(Bench):
         self.psql("ALTER SYSTEM SET log_statement = 'all'")
         self.psql("SELECT pg_reload_conf()")
         time.sleep(0.5)
-        log = self.work + "/home/postgres/log"
+        log = self.work + "/home/postgres/server.log"
         before = os.path.getsize(log)
         self.listed(token, 1, 1)
         self.psql("ALTER SYSTEM RESET log_statement")
