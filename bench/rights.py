@@ -6,10 +6,14 @@ import json
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 
-from measure import SEED, STAMP, TOKEN, Bench, parse
+from measure import STAMP, TOKEN, Bench, parse
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "beside"))
+from database import Database  # noqa: E402
 
 USER, PASSWORD = "reader@example.com", "bench-reader-password"
 USER_TOKEN = "bench-reader-static-token-0001"
@@ -86,7 +90,9 @@ class Rights(Bench):
         connection = http.client.HTTPConnection(self.base.split("//")[1])
         connection.request("GET", "/items/articles?" + QUERY, headers=headers)
         ours = json.load(connection.getresponse())["data"]
-        return ours == [dict(item, price=item["price"] and str(item["price"])) for item in json.loads(self.psql(HAND.replace("'HH24:' || 'MI:' || 'SS", "'HH24:MI:SS")))]
+        # Decimals are texts in answers; pgbench's way to write a colon is no other text.
+        hand = json.loads(self.psql(HAND))
+        return ours == [dict(item, price=item["price"] and str(item["price"])) for item in hand]
 
     def run(self):
         time.sleep(3)
@@ -104,7 +110,7 @@ class Rights(Bench):
 
     def statement(self):
         """Time of the plan's SQL and of the SQL by hand in PostgreSQL, each the best of many."""
-        plan = self.call_as(USER_TOKEN)
+        plan = self.sent(USER_TOKEN)
         best = {}
         for name, sql in (("plan", plan), ("hand", HAND.strip().rstrip(";"))):
             times = []
@@ -115,24 +121,13 @@ class Rights(Bench):
         print(f"| the plan's SQL | {best['plan']:.2f} ms, by hand {best['hand']:.2f} ms: "
               f"{best['plan'] / best['hand']:.2f} times | <= 1.2 |")
 
-    def call_as(self, token):
-        """The statement of the list with its values in their places, from PostgreSQL's log."""
-        self.psql("ALTER SYSTEM SET log_statement = 'all'")
-        self.psql("SELECT pg_reload_conf()")
-        time.sleep(0.5)
-        log = self.work + "/home/postgres/server.log"
-        before = os.path.getsize(log)
-        self.listed(token, 1, 1)
-        self.psql("ALTER SYSTEM RESET log_statement")
-        self.psql("SELECT pg_reload_conf()")
-        with open(log) as file:
-            file.seek(before)
-            text = file.read()
-        found = re.findall(r"execute \S+: (.*?)\n.*?DETAIL:  (?:p|P)arameters: (.*?)\n\d{4}-", text, re.S)
-        sql, values = [one for one in found if "articles" in one[0]][-1]
-        for number, value in sorted(re.findall(r"\$(\d+) = ('(?:[^']|'')*'|NULL)", values), key=lambda one: -int(one[0])):
-            sql = re.sub(rf"\${number}(?!\d)", value.replace("\\", r"\\"), sql)
-        return sql
+    def sent(self, token):
+        """The statement of the list with its values in their places."""
+        server = Database(self.work + "/home")
+        server.name = "eventus"
+        sql, values = server.statement(lambda: self.listed(token, 1, 1), "articles")
+        literals = {number: "NULL" if value is None else "'" + value.replace("'", "''") + "'" for number, value in values.items()}
+        return re.sub(r"\$(\d+)", lambda found: literals[int(found.group(1))], sql)
 
     def logins(self):
         one = self.flood(1, self.seconds)

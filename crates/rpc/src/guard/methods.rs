@@ -35,7 +35,7 @@ const MINTING: [&str; 3] =
     ["eventus.auth.v1.AuthService", "eventus.auth.v1.ApiKeyService", "eventus.accounts.v1.AccountsService"];
 
 /// Of their methods those that API keys may call, because they make none for whom the key stands.
-const OF_KEYS: [&str; 17] = [
+const OF_KEYS: [&str; 18] = [
     "GetPublicKeys",
     "ListApiKeys",
     "GetApiKey",
@@ -46,6 +46,7 @@ const OF_KEYS: [&str; 17] = [
     "RequestPassword",
     "ResetPassword",
     "InviteUsers",
+    "InviteToShare",
     "AcceptInvite",
     "Register",
     "VerifyRegistration",
