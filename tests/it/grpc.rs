@@ -2,6 +2,7 @@
 
 pub mod clients;
 mod errors;
+mod every;
 mod streams;
 
 use std::net::SocketAddr;

@@ -9,9 +9,11 @@ mod dev;
 mod direction;
 mod example;
 mod fleet;
+mod forms;
 mod k8s;
 mod kills;
 mod replicas;
+mod security_doc;
 mod sse;
 mod storm;
 

@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: a write happens once, however often it is asked for.
 
 mod at_once;
+mod others;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -170,7 +170,9 @@ fn provider(of: &settings::Of<'_>) -> Result<ProviderConfig, ConfigError> {
 }
 
 fn driver(of: &settings::Of<'_>) -> Result<Driver, ConfigError> {
-    of.required(Part::Driver)?;
+    if matches!(of.required(Part::Driver)?.trim(), "ldap" | "saml") {
+        return Err(of.invalid(Part::Driver, "openid or oauth2: LDAP and SAML are not spoken"));
+    }
     if of.one_of(Part::Driver, &[("openid", true), ("oauth2", false)], true)? {
         let issuer = of.url(Part::IssuerUrl)?;
         let issuer = issuer.strip_suffix(WELL_KNOWN).unwrap_or(&issuer).trim_end_matches('/');

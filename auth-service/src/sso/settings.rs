@@ -236,6 +236,10 @@ mod tests {
             let error = read(&[(key, value)]).unwrap_err();
             assert!(error.contains(key), "{key}={value}: {error}");
         }
+        for driver in ["ldap", "saml"] {
+            let error = read(&[("AUTH_ACME_DRIVER", driver)]).unwrap_err();
+            assert!(error.contains("AUTH_ACME_DRIVER") && error.contains("LDAP and SAML"), "{error}");
+        }
         read(&[("EVENTUS_OUTBOUND_ALLOW", "127.0.0.1"), ("AUTH_ACME_ISSUER_URL", "http://127.0.0.1:9/")])
             .unwrap();
         let without = read(&[("AUTH_ACME_CLIENT_SECRET", "")]).unwrap();

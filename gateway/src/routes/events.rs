@@ -23,6 +23,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::path::Names;
+use crate::precaution::{IdempotencyKey, IfMatch};
 use crate::read_query::Parameters;
 use crate::state::Gateway;
 use crate::token;
@@ -117,9 +118,11 @@ struct Custom {
 pub async fn emit(
     State(gateway): State<Gateway>,
     caller: Caller,
+    (IdempotencyKey(idempotency_key), condition): (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Result<Response, Failure> {
     caller.require_admin()?;
+    condition.refuse()?;
     let Custom { event, payload, collection, key, cause } = body.parse()?;
     let request = EmitRequest {
         event,
@@ -127,11 +130,12 @@ pub async fn emit(
         collection: collection.unwrap_or_default(),
         key: key.unwrap_or_default(),
         cause: cause.unwrap_or_default(),
+        idempotency_key,
         silent: false,
     };
     let made = gateway.events().emit(gateway.call(&caller, request)).await?.into_inner();
-    let made = json!({"id": made.id, "position": made.position});
-    Ok(answer::of(&Bytes::from(made.to_string())))
+    let told = json!({"id": made.id, "position": made.position});
+    Ok(answer::replayed(answer::of(&Bytes::from(told.to_string())), made.replayed))
 }
 
 /// Where to go on: the header that browsers send by themselves, else the parameter. A number is a position, which is for

@@ -16,6 +16,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::path::Names;
+use crate::precaution::{IdempotencyKey, IfMatch};
 use crate::read_query::Parameters;
 use crate::state::Gateway;
 
@@ -55,8 +56,14 @@ struct Undo {
 }
 
 /// POST /utils/undo
-async fn undo(State(gateway): State<Gateway>, caller: Caller, body: JsonBody) -> Result<Response, Failure> {
+async fn undo(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    (IdempotencyKey(idempotency_key), condition): (IdempotencyKey, IfMatch),
+    body: JsonBody,
+) -> Result<Response, Failure> {
     caller.require_admin()?;
+    condition.refuse()?;
     let Undo { request_id, from, to, dry_run, force } = body.parse()?;
     let (request_id, from, to) = match (request_id, from, to) {
         (Some(id), None, None) if !id.is_empty() => (id, 0, 0),
@@ -66,9 +73,11 @@ async fn undo(State(gateway): State<Gateway>, caller: Caller, body: JsonBody) ->
             return Err(Error::invalid_payload(reason).into());
         }
     };
-    let request = UndoRequest { request_id, from, to, dry_run, force };
+    let request = UndoRequest { request_id, from, to, dry_run, force, idempotency_key };
     let done = gateway.history().undo(gateway.call(&caller, request)).await?.into_inner();
-    Ok(answer::of(&done.json))
+    // An erasure has taken the kept answer out.
+    let answer = if done.json.is_empty() { answer::empty() } else { answer::of(&done.json) };
+    Ok(answer::replayed(answer, done.replayed))
 }
 
 /// A key: a number or a text.

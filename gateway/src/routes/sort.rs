@@ -13,6 +13,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::path::Names;
+use crate::precaution::{IdempotencyKey, IfMatch};
 use crate::state::Gateway;
 
 /// POST /utils/sort/:collection
@@ -20,12 +21,14 @@ pub async fn sort(
     State(gateway): State<Gateway>,
     caller: Caller,
     Names(collection): Names<String>,
+    (IdempotencyKey(idempotency_key), condition): (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Result<Response, Failure> {
+    condition.refuse()?;
     let (item, to) = places(&body)?;
-    let request = gateway.call(&caller, SortItemsRequest { collection, item, to, silent: false });
-    gateway.items().sort_items(request).await?;
-    Ok(answer::nothing())
+    let request = SortItemsRequest { collection, item, to, idempotency_key, silent: false };
+    let done = gateway.items().sort_items(gateway.call(&caller, request)).await?.into_inner();
+    Ok(answer::replayed(answer::nothing(), done.replayed))
 }
 
 /// POST /utils/revert/:revision
@@ -33,9 +36,11 @@ pub async fn revert(
     State(gateway): State<Gateway>,
     caller: Caller,
     Names(revision): Names<String>,
+    (IdempotencyKey(idempotency_key), IfMatch(condition)): (IdempotencyKey, IfMatch),
 ) -> Result<Response, Failure> {
-    gateway.items().revert_item(gateway.call(&caller, RevertItemRequest { revision, silent: false })).await?;
-    Ok(answer::empty())
+    let request = RevertItemRequest { revision, idempotency_key, condition, silent: false };
+    let done = gateway.items().revert_item(gateway.call(&caller, request)).await?.into_inner();
+    Ok(answer::replayed(answer::empty(), done.replayed))
 }
 
 /// The two keys of a body; strings or numbers, whose digits stay as they are.

@@ -13,6 +13,7 @@ use crate::body::JsonBody;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::path::Names;
+use crate::precaution::{IdempotencyKey, IfMatch};
 use crate::state::Gateway;
 
 type Answer = Result<Response, Failure>;
@@ -45,12 +46,14 @@ pub async fn promote(
     State(gateway): State<Gateway>,
     caller: Caller,
     Names(version): Names<String>,
+    (IdempotencyKey(idempotency_key), IfMatch(condition)): (IdempotencyKey, IfMatch),
     body: JsonBody,
 ) -> Answer {
     let (main_hash, fields) = wanted(&body)?;
-    let request = gateway.call(&caller, PromoteVersionRequest { version, main_hash, fields, silent: false });
-    let promoted = gateway.items().promote_version(request).await?.into_inner();
-    Ok(answer::value(&promoted.key))
+    let request =
+        PromoteVersionRequest { version, main_hash, fields, idempotency_key, condition, silent: false };
+    let promoted = gateway.items().promote_version(gateway.call(&caller, request)).await?.into_inner();
+    Ok(answer::replayed(answer::value(&promoted.key), promoted.replayed))
 }
 
 /// What is compared with, and the fields that are meant.

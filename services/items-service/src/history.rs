@@ -22,7 +22,7 @@ pub struct History(pub State);
 type Answer = Result<Response<pb::JsonResponse>, Status>;
 
 fn answer(result: Result<Bytes, Errors>) -> Answer {
-    result.map(|json| Response::new(pb::JsonResponse { json })).map_err(rpc::status)
+    result.map(|json| Response::new(pb::JsonResponse { json, replayed: false })).map_err(rpc::status)
 }
 
 fn json(value: &Value) -> Bytes {
@@ -39,7 +39,7 @@ impl HistoryService for History {
     async fn undo(&self, request: Request<pb::UndoRequest>) -> Answer {
         rpc::require_admin(rpc::caller(&request))?;
         let (caller, message) = rpc::called(request);
-        answer(undo::run(&self.0, &caller, message).await.map(|done| json(&done)))
+        undo::run(&self.0, &caller, message).await.map(Response::new).map_err(rpc::status)
     }
 
     async fn erase(&self, request: Request<pb::EraseRequest>) -> Answer {

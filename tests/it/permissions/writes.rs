@@ -1,5 +1,6 @@
 //! Writing under rules: fields, presets, validations of the item as it will be, items out of reach, nested items.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{Office, may};
@@ -209,4 +210,89 @@ async fn who_may_write_what_he_may_not_see_is_told_nothing() {
     writer.patch("/items/site", json!({"open": false})).await.expect(204);
     let site = admin.get("/items/site?fields=title,open").await.expect(200).data();
     assert_eq!(site, json!({"title": "ours", "open": false}));
+}
+
+/// Whose a preset is says a rule, and comments are made on what one may read.
+#[tokio::test]
+async fn presets_are_ones_own_and_comments_are_on_what_one_reads() {
+    let office = Office::open(World::start(shape!()).await).await;
+    let (admin, writer) = (&office.world.api, &office.writer);
+    let published = json!({"status": {"_eq": "published"}});
+    let readable = json!([may("read", "articles", &["id", "title"], published)]);
+    office.policy_for(json!({"role": office.role}), json!({"app_access": true}), readable).await;
+    let me = admin.get("/users/me?fields=id").await.expect(200).data()["id"].clone();
+    let theirs = json!({"collection": "articles", "user": me});
+    let preset = admin.post("/presets", theirs.clone()).await.expect(200).data()["id"].clone();
+    let path = format!("/presets/{preset}");
+    writer.post("/presets", theirs.clone()).await.refused(400, "FAILED_VALIDATION");
+    writer.get(&path).await.refused(403, "FORBIDDEN");
+    writer.patch(&path, json!({"search": "x"})).await.refused(403, "FORBIDDEN");
+    writer.delete(&path, None).await.refused(403, "FORBIDDEN");
+    let own = json!({"collection": "articles", "user": office.user});
+    let own = writer.post("/presets", own).await.expect(200).data()["id"].clone();
+    writer.patch(&format!("/presets/{own}"), theirs).await.refused(400, "FAILED_VALIDATION");
+
+    let comment =
+        |item: &str| json!({"collection": "articles", "item": item, "comment": "c", "user_created": me});
+    let made = writer.post("/comments", comment("1")).await.expect(200).data();
+    assert_eq!(made["user_created"], office.user);
+    let path = format!("/comments/{}", made["id"].as_str().unwrap());
+    for refused in [
+        writer.post("/comments", comment("2")).await,
+        writer.post("/comments", comment("99")).await,
+        writer.post("/comments", comment("x")).await,
+        writer.post("/comments", json!([comment("1"), comment("2")])).await,
+        writer.post("/comments", json!({"collection": "authors", "item": "1", "comment": "c"})).await,
+        writer.post("/comments", json!({"collection": "nope", "item": "1", "comment": "c"})).await,
+        writer.patch(&path, json!({"collection": "articles", "item": "2"})).await,
+        admin.with_token(None).post("/comments", comment("1")).await,
+    ] {
+        refused.refused(403, "FORBIDDEN");
+    }
+    let count = admin.get("/comments?aggregate[count]=*").await.expect(200).data();
+    assert_eq!(count[0]["count"], "1");
+}
+
+/// A file is written as by who brings it: fields that he may not give, presets, validations, items out of reach.
+#[tokio::test]
+async fn a_file_brings_no_more_than_who_sends_it_may_write() {
+    let office = Office::open(World::start(shape!()).await).await;
+    let articles = json!([
+        {"collection": "articles", "action": "create", "fields": ["title", "words"],
+            "presets": {"status": "draft"}, "validation": {"words": {"_lt": 100}}},
+        may("read", "articles", &["*"], Value::Null),
+        may("update", "articles", &["title"], json!({"status": {"_eq": "draft"}})),
+    ]);
+    office.policy(articles).await;
+    let (admin, writer) = (&office.world.api, &office.writer);
+    let import = async |rows: Value| {
+        let part = format!(
+            "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"f.json\"\r\n\
+             content-type: application/json\r\n\r\n{rows}\r\n--b--\r\n"
+        );
+        let headers = [("content-type", "multipart/form-data; boundary=b")];
+        writer.raw(Method::POST, "/utils/import/articles", &headers, part).await.unwrap()
+    };
+    let owner = admin.get("/users/me?fields=id").await.expect(200).data()["id"].clone();
+    for (rows, status, code) in [
+        (json!([{"title": "a", "notes": "n"}]), 403, "FORBIDDEN"),
+        (json!([{"title": "a"}, {"title": "b", "status": "published"}]), 403, "FORBIDDEN"),
+        (json!([{"title": "a", "owner": owner}]), 403, "FORBIDDEN"),
+        (json!([{"id": 77, "title": "a"}]), 403, "FORBIDDEN"),
+        (json!([{"title": "a", "words": 500}]), 400, "FAILED_VALIDATION"),
+        (json!([{"id": 1, "title": "published, out of reach"}]), 403, "FORBIDDEN"),
+        (json!([{"id": 2, "notes": "n"}]), 403, "FORBIDDEN"),
+        (json!([{"title": "a", "author": {"name": "New"}}]), 403, "FORBIDDEN"),
+    ] {
+        let answer = import(rows.clone()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{rows}: {}", answer.text);
+    }
+    let count =
+        async || admin.get("/items/articles?aggregate[count]=*").await.expect(200).data()[0]["count"].clone();
+    assert_eq!(count().await, "3");
+    import(json!([{"title": "a", "words": 5}])).await.expect(200);
+    let made =
+        admin.get("/items/articles?fields=title,status,owner&sort=-id&limit=1").await.expect(200).data();
+    assert_eq!(made, json!([{"title": "a", "status": "draft", "owner": office.user}]));
+    assert_eq!(count().await, "4");
 }

@@ -33,15 +33,20 @@ impl Answers<'_> {
         Ok(columns)
     }
 
-    /// What is named lies beyond a relation whose other side the reader may not see: he gets the rest of what he asked
-    /// for, as if there were no such relation. Administrators are told that there is none.
+    /// What is named lies beyond a field of which the reader may not see the other side, or that has none: he gets the rest
+    /// of what he asked for. Administrators are told that there is none; of a field that he may not see at all he is told what he is
+    /// told of one that is not there.
     fn leads_nowhere(&self, selected: &Selected, wish: Wish<'_>, collection: &Collection) -> bool {
         if selected.below.is_empty() || self.reader.access.is_admin() {
             return false;
         }
         let name = wish.alias.get(&selected.name).unwrap_or(&selected.name);
         let unseen = |related: &String| self.reader.related(related).is_err();
-        match collection.field(name).and_then(|field| field.link.as_ref()) {
+        let field = collection.field(name);
+        let shown =
+            |field: &&Field| self.reader.access.allows_field(&collection.name, &field.name, Action::Read);
+        let Some(field) = field.filter(shown) else { return false };
+        match &field.link {
             Some(Link::One { collection } | Link::Many { collection, .. }) => unseen(collection),
             Some(Link::Any { allowed, .. }) => allowed.iter().all(unseen),
             None => true,

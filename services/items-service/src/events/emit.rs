@@ -2,6 +2,8 @@
 
 use event_store::{Log, NewEvent};
 use model::{Error, Errors, EventName};
+use planner::Once;
+use prost::Message as _;
 use proto::events::v1 as pb;
 use rpc::Caller;
 use serde_json::value::RawValue;
@@ -10,6 +12,8 @@ use uuid::Uuid;
 use crate::execute;
 use crate::failure::Failure;
 use crate::items::moment::away;
+use crate::items::once::{self, Kept};
+use crate::items::write::Written;
 use crate::state::State;
 
 /// The scope of events whose names are not ours.
@@ -30,7 +34,19 @@ pub async fn custom(
     caller: &Caller,
     request: pb::EmitRequest,
 ) -> Result<pb::EmitResponse, Errors> {
-    let mut event = checked(state, &request)?.by(&caller.accountability);
+    let asked = || pb::EmitRequest { idempotency_key: String::new(), ..request.clone() };
+    let asked = || [&b"emit"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), emit(state, caller, &request, once.as_ref())).await
+}
+
+async fn emit(
+    state: &State,
+    caller: &Caller,
+    request: &pb::EmitRequest,
+    once: Option<&Once>,
+) -> Result<pb::EmitResponse, Errors> {
+    let mut event = checked(state, request)?.by(&caller.accountability);
     if request.cause != 0 {
         let (id, depth) = cause(state, request.cause).await?;
         (event.causation_id, event.depth) = (Some(id), depth);
@@ -38,9 +54,10 @@ pub async fn custom(
     event.request_id.clone_from(&caller.request_id);
     event.traceparent = chassis::trace::current();
     event.silent = request.silent;
-    let position = append(state, &event).await.map_err(|failure| failure.told(state, &event.collection))?;
+    let position = append(state, &event, once).await;
+    let position = position.map_err(|failure| failure.told(state, &event.collection))?;
     state.announce().await;
-    Ok(pb::EmitResponse { id: event.id.to_string(), position })
+    Ok(pb::EmitResponse { id: event.id.to_string(), position, replayed: false })
 }
 
 fn checked(state: &State, request: &pb::EmitRequest) -> Result<NewEvent, Error> {
@@ -92,10 +109,21 @@ async fn cause(state: &State, position: i64) -> Result<(Uuid, i16), Errors> {
     Ok((found.event.id, depth))
 }
 
-async fn append(state: &State, event: &NewEvent) -> Result<i64, Failure> {
+async fn append(state: &State, event: &NewEvent, once: Option<&Once>) -> Result<i64, Failure> {
     let mut tx = execute::begin(&state.db).await?;
+    once::claim(&mut tx, once).await?;
     let positions = event_store::append(&mut tx, std::slice::from_ref(event)).await;
     let positions = positions.map_err(|error| away(&error))?;
+    let position = positions.first().copied().unwrap_or_default();
+    let made = Written { items: String::new(), keys: vec![event.id.to_string()], version: Some(position) };
+    once::keep(&mut tx, once, &made).await?;
     execute::commit(tx).await?;
-    Ok(positions.first().copied().unwrap_or_default())
+    Ok(position)
+}
+
+impl From<Kept> for pb::EmitResponse {
+    fn from(Kept { keys, version, .. }: Kept) -> Self {
+        let id = keys.into_iter().next().unwrap_or_default();
+        Self { id, position: version.unwrap_or_default(), replayed: true }
+    }
 }

@@ -6,7 +6,8 @@ use access::Access;
 use event_store::Horizon;
 use event_store::writes::{self, Writes};
 use model::{Collection, Error, ErrorCode, Errors};
-use planner::{CreateNeeds, Reader, Stamp, Statement, UpdateChange};
+use planner::{CreateNeeds, Once, Reader, Stamp, Statement, UpdateChange};
+use prost::Message as _;
 use proto::history::v1 as pb;
 use query::{AsOf, Query};
 use rpc::Caller;
@@ -17,7 +18,9 @@ use uuid::Uuid;
 use crate::execute;
 use crate::failure::Failure;
 use crate::items::moment::{self, away};
-use crate::items::{cascade, write::Tries};
+use crate::items::once::Kept;
+use crate::items::write::{Tries, Written};
+use crate::items::{cascade, once};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::system::rules::Rules;
@@ -32,12 +35,28 @@ const MOST: usize = 10_000;
 static EVERYTHING: Access = Access::admin();
 
 /// Takes writes back, or says what would be done.
-pub async fn run(state: &State, caller: &Caller, request: pb::UndoRequest) -> Result<Value, Errors> {
-    let wanted = wanted(state, &request).await?;
+pub async fn run(
+    state: &State,
+    caller: &Caller,
+    request: pb::UndoRequest,
+) -> Result<pb::JsonResponse, Errors> {
+    let asked = || pb::UndoRequest { idempotency_key: String::new(), ..request.clone() };
+    let asked = || [&b"undo"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), taken_back(state, caller, &request, once.as_ref())).await
+}
+
+async fn taken_back(
+    state: &State,
+    caller: &Caller,
+    request: &pb::UndoRequest,
+    once: Option<&Once>,
+) -> Result<pb::JsonResponse, Errors> {
+    let wanted = wanted(state, request).await?;
     let mut tries = Tries::default();
     loop {
-        match attempt(state, caller, &request, &wanted).await {
-            Ok(done) => return Ok(done),
+        match attempt(state, caller, (request, &wanted), once).await {
+            Ok(done) => return Ok(pb::JsonResponse { json: done.into(), replayed: false }),
             Err(failure) => tries.after(failure, state, "").await?,
         }
     }
@@ -67,13 +86,14 @@ async fn wanted(state: &State, request: &pb::UndoRequest) -> Result<Writes, Erro
 async fn attempt(
     state: &State,
     caller: &Caller,
-    request: &pb::UndoRequest,
-    wanted: &Writes,
-) -> Result<Value, Failure> {
+    (request, wanted): (&pb::UndoRequest, &Writes),
+    once: Option<&Once>,
+) -> Result<String, Failure> {
     let snapshot = &*state.snapshots.present();
     let asking = state.asking(caller).await?;
     let reader = Reader { access: &EVERYTHING, ..asking.reader(snapshot) };
     let mut tx = execute::begin(&state.db).await?;
+    once::claim(&mut tx, once).await?;
     let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
     let events = writes::events(&mut tx, wanted, limit).await.map_err(|error| away(&error))?;
     // Of a request that was cut in two by the horizon a part can't be taken back.
@@ -101,16 +121,25 @@ async fn attempt(
     let told: Vec<Value> = todo.iter().map(Step::told).collect();
     work.take_back_all(&mut tx, groups(todo)).await?;
     let skipped: Vec<Value> = left_out.into_iter().chain(skipped).collect();
+    let done = json!({"dry_run": request.dry_run, "undone": told, "skipped": skipped}).to_string();
     if request.dry_run {
         tx.rollback().await?;
     } else {
+        let written = Written { items: done.clone(), keys: Vec::new(), version: None };
+        once::keep(&mut tx, once, &written).await?;
         execute::commit(tx).await?;
         if work.moved {
             state.announce_control().await;
         }
         state.announce().await;
     }
-    Ok(json!({"dry_run": request.dry_run, "undone": told, "skipped": skipped}))
+    Ok(done)
+}
+
+impl From<Kept> for pb::JsonResponse {
+    fn from(kept: Kept) -> Self {
+        Self { json: kept.items.unwrap_or_default().into(), replayed: true }
+    }
 }
 
 /// 409 with the items that stand in the way.

@@ -169,6 +169,18 @@ impl From<Kept> for pb::DeleteItemsResponse {
     }
 }
 
+impl From<Kept> for pb::SortItemsResponse {
+    fn from(Kept { keys, .. }: Kept) -> Self {
+        Self { keys, replayed: true }
+    }
+}
+
+impl From<Kept> for pb::PromoteVersionResponse {
+    fn from(Kept { keys, .. }: Kept) -> Self {
+        Self { key: keys.into_iter().next().unwrap_or_default(), replayed: true }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use model::Accountability;

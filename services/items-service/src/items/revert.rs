@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use model::{Error, Errors};
+use planner::Once;
+use prost::Message as _;
 use proto::items::v1 as pb;
 use proto::items::v1::update_items_request::Target;
 use query::Query;
@@ -10,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::Row as _;
 
+use super::once;
 use super::update::change;
 use super::write::Tries;
 use crate::execute;
@@ -33,6 +36,25 @@ pub async fn item(
     caller: &Caller,
     request: pb::RevertItemRequest,
 ) -> Result<pb::RevertItemResponse, Errors> {
+    // As of changes: the condition is part of the try.
+    let asked =
+        || pb::RevertItemRequest { idempotency_key: String::new(), condition: None, ..request.clone() };
+    let asked = || [&b"revert"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    let changed = once::answered(state, once.as_ref(), revert(state, caller, request, once.as_ref())).await?;
+    // The original answers as if it had brought a deleted item back.
+    if changed.keys.is_empty() {
+        return Err(Error::forbidden().into());
+    }
+    Ok(pb::RevertItemResponse { replayed: changed.replayed })
+}
+
+async fn revert(
+    state: &State,
+    caller: &Caller,
+    request: pb::RevertItemRequest,
+    once: Option<&Once>,
+) -> Result<pb::WriteItemsResponse, Errors> {
     let mut tries = Tries::default();
     let revision = loop {
         match find(state, caller, &request.revision).await {
@@ -46,12 +68,11 @@ pub async fn item(
         collection,
         target: Some(Target::Keys(pb::Keys { keys: vec![item] })),
         payload: Bytes::from(data.get().to_owned()),
+        condition: request.condition,
         ..pb::UpdateItemsRequest::default()
     };
     // Not the road of singletons: the revision names the item by its key.
-    let changed = change(state, caller, request, None).await?;
-    // The original answers as if it had brought a deleted item back.
-    if changed.keys.is_empty() { Err(Error::forbidden().into()) } else { Ok(pb::RevertItemResponse {}) }
+    change(state, caller, request, once).await
 }
 
 async fn find(state: &State, caller: &Caller, id: &str) -> Result<Revision, Failure> {

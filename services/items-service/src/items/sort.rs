@@ -2,14 +2,16 @@
 
 use access::Action;
 use model::{Collection, Error, Errors};
-use planner::{Payload, Reader, Stamp};
+use planner::{Once, Payload, Reader, Stamp};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use rpc::Caller;
 use sqlx::{PgConnection, Row as _};
 
 use super::create::writable;
+use super::once;
 use super::update;
-use super::write::Tries;
+use super::write::{Tries, Written};
 use crate::execute;
 use crate::failure::Failure;
 use crate::state::State;
@@ -29,10 +31,22 @@ pub async fn items(
     caller: &Caller,
     request: pb::SortItemsRequest,
 ) -> Result<pb::SortItemsResponse, Errors> {
+    let asked = || pb::SortItemsRequest { idempotency_key: String::new(), ..request.clone() };
+    let asked = || [&b"sort"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), sort(state, caller, &request, once.as_ref())).await
+}
+
+async fn sort(
+    state: &State,
+    caller: &Caller,
+    request: &pb::SortItemsRequest,
+    once: Option<&Once>,
+) -> Result<pb::SortItemsResponse, Errors> {
     let (mut tries, mut races) = (Tries::default(), 0);
     loop {
-        match attempt(state, caller, &request).await {
-            Ok(Some(keys)) => return Ok(pb::SortItemsResponse { keys }),
+        match attempt(state, caller, request, once).await {
+            Ok(Some(keys)) => return Ok(pb::SortItemsResponse { keys, replayed: false }),
             Ok(None) if races < RACES => races += 1,
             Ok(None) => return Err(Error::unavailable("items").into()),
             Err(failure) => tries.after(failure, state, &request.collection).await?,
@@ -45,6 +59,7 @@ async fn attempt(
     state: &State,
     caller: &Caller,
     request: &pb::SortItemsRequest,
+    once: Option<&Once>,
 ) -> Result<Option<Vec<String>>, Failure> {
     let snapshot = state.snapshots.present();
     let asking = state.asking(caller).await?;
@@ -55,6 +70,7 @@ async fn attempt(
     let look = planner::plan_places(&request.item, &request.to, collection, reader)?;
     let mut tx = execute::begin(&state.db).await?;
     let conn = &mut *tx;
+    once::claim(conn, once).await?;
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))");
     lock.bind(SORTING).bind(&collection.name).execute(&mut *conn).await?;
     let rows = execute::rows(conn, &look).await?;
@@ -81,15 +97,20 @@ async fn attempt(
     let key = collection.key().ok_or_else(Error::internal)?;
     let (item, target) = (planner::parse_key(&request.item, key)?, planner::parse_key(&request.to, key)?);
     if !rotate(&mut order, &item, &target) {
+        // What is lost is taken back at once: the next attempt claims the key again.
+        tx.rollback().await?;
         return Ok(None);
     }
     let moved = moved(&before, &order);
     write(state, conn, &moved, (collection, reader), &mut state.stamp(caller)).await?;
+    let keys = moved.into_iter().map(|(key, _)| key).collect();
+    let written = Written { items: String::new(), keys, version: None };
+    once::keep(conn, once, &written).await?;
     execute::commit(tx).await?;
-    if !moved.is_empty() {
+    if !written.keys.is_empty() {
         state.announce().await;
     }
-    Ok(Some(moved.into_iter().map(|(key, _)| key).collect()))
+    Ok(Some(written.keys))
 }
 
 /// Gives every item a place of its own, in their order.

@@ -2,7 +2,8 @@
 
 use access::{Access, Action};
 use model::{Error, Errors};
-use planner::{Payload, Reader};
+use planner::{Once, Payload, Reader};
+use prost::Message as _;
 use proto::items::v1 as pb;
 use rpc::Caller;
 
@@ -13,7 +14,8 @@ use crate::items::create::writable;
 use crate::items::judge::Judging;
 use crate::items::nested::{self, Place, Wanted, Whose};
 use crate::items::update::{self, Change};
-use crate::items::write::Tries;
+use crate::items::write::{Tries, Written};
+use crate::items::{condition, once};
 use crate::state::State;
 
 /// The item is locked and looked at on nobody's behalf: rights are asked for by the change.
@@ -25,10 +27,24 @@ pub async fn promote(
     caller: &Caller,
     request: pb::PromoteVersionRequest,
 ) -> Result<pb::PromoteVersionResponse, Errors> {
+    // As of changes: the condition is part of the try.
+    let asked =
+        || pb::PromoteVersionRequest { idempotency_key: String::new(), condition: None, ..request.clone() };
+    let asked = || [&b"promote"[..], &asked().encode_to_vec()].concat();
+    let once = once::of(caller, &request.idempotency_key, asked, &state.idempotency)?;
+    once::answered(state, once.as_ref(), write(state, caller, &request, once.as_ref())).await
+}
+
+async fn write(
+    state: &State,
+    caller: &Caller,
+    request: &pb::PromoteVersionRequest,
+    once: Option<&Once>,
+) -> Result<pb::PromoteVersionResponse, Errors> {
     let mut tries = Tries::default();
     loop {
-        match attempt(state, caller, &request).await {
-            Ok(key) => return Ok(pb::PromoteVersionResponse { key }),
+        match attempt(state, caller, request, once).await {
+            Ok(key) => return Ok(pb::PromoteVersionResponse { key, replayed: false }),
             Err(failure) => tries.after(failure, state, VERSIONS).await?,
         }
     }
@@ -38,6 +54,7 @@ async fn attempt(
     state: &State,
     caller: &Caller,
     request: &pb::PromoteVersionRequest,
+    once: Option<&Once>,
 ) -> Result<String, Failure> {
     let snapshot = state.snapshots.present();
     let asking = state.asking(caller).await?;
@@ -60,12 +77,15 @@ async fn attempt(
     let (payloads, plain) = update::prepared(state, &snapshot, &judging, vec![payload], change).await?;
     let held = judging.held(plain.map(|plain| update::groups(&keys, plain, false)), None);
     let mut tx = execute::begin(&state.db).await?;
+    once::claim(&mut tx, once).await?;
     let any = Reader { access: &EVERYTHING, ..reader };
     execute::rows(&mut tx, &planner::plan_lock(&keys, None, collection, any)?).await?;
     let main_hash = hash(&mut tx, &found.item, collection).await?.ok_or_else(Error::forbidden)?;
     if main_hash != request.main_hash {
         return Err(Error::unprocessable("Main item has changed since this version was last updated").into());
     }
+    let version = condition::version_of(&mut *tx, collection, keys.first()).await?;
+    condition::hold(request.condition.as_ref(), version)?;
     if let Some(held) = &held {
         held.check(&mut tx).await?;
     }
@@ -79,6 +99,8 @@ async fn attempt(
         let changed = update::within(&mut tx, state, &groups, (collection, reader), &mut stamp).await?;
         (changed, false)
     };
+    let written = Written { items: String::new(), keys: keys.to_vec(), version: None };
+    once::keep(&mut tx, once, &written).await?;
     execute::commit(tx).await?;
     if moves_control {
         state.announce_control().await;
