@@ -125,7 +125,7 @@ pub const PLACES: [&str; 13] = [
     "/reports/articles/window?compute=rank&order=TEXT",
     "/reports/articles/window?compute=rank&order=id&partition=TEXT",
     "/reports/articles/window?compute=running_sum(NUMBER)&order=id",
-    "/reports/articles/window?compute=lag(TEXT)&order=id",
+    "/reports/articles/window?compute=lag(NUMBER)&order=id",
     "/items/articles?export=xml&fields=TEXT",
     "/items/articles?search=x&fields=TEXT&meta=*",
     "/items/articles?cursor=&limit=1&fields=id&sort=-TEXT",
