@@ -1,6 +1,7 @@
 //! A filter -> SQL over one collection and those it leads to.
 
 mod compare;
+mod constant;
 mod json;
 mod nothing;
 

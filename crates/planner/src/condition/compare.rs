@@ -4,6 +4,7 @@ use access::Action;
 use model::{Error, Field, FieldType, Function, Link, Operator};
 use serde_json::Value;
 
+use super::constant::constant;
 use super::{Conditions, Whose};
 use crate::column::sql_type;
 use crate::function::function_value;
@@ -122,7 +123,10 @@ impl Conditions<'_> {
     /// A value as an expression of the subject's type.
     fn operand(&self, subject: &Subject<'_>, value: &Value, b: &mut Builder) -> Result<Operand, Error> {
         match self.variable(value, b)? {
-            None => bound(subject, value, b).map(Operand::Value),
+            None => match constant(self.whose, subject, value) {
+                Some(constant) => Ok(Operand::Value(constant)),
+                None => bound(subject, value, b).map(Operand::Value),
+            },
             Some(Variable::Instant(text)) => self.instant(subject, &text, b).map(Operand::Value),
             Some(Variable::Ids(ids)) => match ids.first() {
                 Some(id) => bound(subject, &Value::from(id.to_string()), b).map(Operand::Value),
