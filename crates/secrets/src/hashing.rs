@@ -122,7 +122,7 @@ impl Hasher {
         // Permit and place go along: a caller who gives up does not free the core that still works for him.
         let hash = move || {
             // Where that is not allowed it hashes as everything else runs.
-            let _ = rustix::process::setpriority_process(None, NICE);
+            let _ = rustix::process::nice(NICE);
             let done = work();
             drop((permit, place));
             let _ = tell.send(done);
