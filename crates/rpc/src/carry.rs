@@ -11,17 +11,37 @@ use proto::calls::v1::CarryResponse;
 use tonic::metadata::{BinaryMetadataValue, MetadataMap};
 use tonic::{Code, Status};
 
-pub(crate) use client::Carrier;
+pub(crate) use client::{Carrier, LONGEST};
 pub(crate) use server::{Calls, Carry};
 
-use crate::ERRORS;
+use crate::{ERRORS, MAX_MESSAGE};
 
 /// Calls or answers that wait to be written at most; who brings more waits.
 const QUEUE: usize = 256;
 
+/// Longest part of an answer, in bytes: other answers go between the parts of a long one.
+const PART: usize = 64 * 1024;
+
+/// An answer on its way, in one part or many.
+fn parts(mut answer: CarryResponse) -> impl Iterator<Item = CarryResponse> {
+    let mut over = false;
+    std::iter::from_fn(move || {
+        if over {
+            return None;
+        }
+        over = answer.message.len() <= PART;
+        if over {
+            return Some(std::mem::take(&mut answer));
+        }
+        let message = answer.message.split_to(PART);
+        Some(CarryResponse { id: answer.id, message, more: true, ..CarryResponse::default() })
+    })
+}
+
 /// An answer on its way.
 fn pack(id: u64, answer: Result<Bytes, Status>) -> CarryResponse {
     let status = match answer {
+        Ok(message) if message.len() > MAX_MESSAGE => Status::out_of_range("the answer is too long"),
         Ok(message) => return CarryResponse { id, message, ..CarryResponse::default() },
         Err(status) => status,
     };
@@ -55,8 +75,20 @@ mod tests {
     use bytes::Bytes;
     use model::{Error, Errors};
 
-    use super::{pack, unpack};
+    use super::{PART, pack, parts, unpack};
     use crate::{errors, status};
+
+    #[test]
+    fn long_answers_come_in_parts() {
+        for (length, many) in [(0, 1), (PART, 1), (PART + 1, 2), (3 * PART, 3)] {
+            let whole: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let parts: Vec<_> = parts(pack(7, Ok(whole.clone().into()))).collect();
+            assert_eq!(parts.len(), many, "{length}");
+            assert!(parts.iter().all(|part| part.id == 7 && part.message.len() <= PART));
+            assert!(parts.iter().rev().skip(1).all(|part| part.more) && !parts[many - 1].more);
+            assert_eq!(parts.iter().flat_map(|part| part.message.to_vec()).collect::<Vec<u8>>(), whole);
+        }
+    }
 
     #[test]
     fn answers_and_errors_come_out_as_they_went_in() {

@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use crate::caller::Outgoing;
-use crate::carry::Carrier;
+use crate::carry::{Carrier, LONGEST};
 use crate::{Caller, Direct, Error, LocalSlot, Signer, Tls};
 
 /// Where a generated client sends its calls (`ItemsServiceClient::new(channel)`). Cheap to clone.
@@ -117,8 +117,8 @@ impl Channel {
     }
 
     /// One call of a method on the stream that this channel shares with its clones (`eventus.calls.v1`), as
-    /// [`crate::outgoing`] would send it. `None`: it is not offered so by this peer, or the peer is in this process, and
-    /// nothing was done. Who drops it gives the call up.
+    /// [`crate::outgoing`] would send it. `None`: it is not offered so by this peer, or the peer is in this process, or
+    /// the message is too long for others to wait behind it; nothing was done then. Who drops it gives the call up.
     pub async fn carry<Q: Message, A: Message + Default>(
         &self,
         path: &str,
@@ -128,6 +128,9 @@ impl Channel {
         message: &Q,
     ) -> Option<Result<A, Status>> {
         let Way::Remote { carrier, .. } = &self.way else { return None };
+        if message.encoded_len() > LONGEST {
+            return None;
+        }
         let traceparent = chassis::trace::current();
         let call = CarryRequest {
             id: 0,

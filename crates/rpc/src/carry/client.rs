@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use model::Clock;
 use proto::calls::v1::calls_service_client::CallsServiceClient;
@@ -23,6 +23,9 @@ use crate::{Caller, Channel, MAX_MESSAGE, Signer};
 /// How long a peer that knows no such streams is called without one, before it is asked again: it may have been
 /// replaced by a newer one.
 const WITHOUT: Duration = Duration::from_secs(30);
+
+/// Longest message that is carried, in bytes: a longer one goes by itself, so that others need not wait behind it.
+pub(crate) const LONGEST: usize = 256 * 1024;
 
 /// How often a call is brought to another stream because the one before it ended before the call was on its way.
 const TRIES: usize = 3;
@@ -54,11 +57,35 @@ struct Live {
 /// Who waits for an answer of a stream. Dropped, they learn that none comes.
 #[derive(Debug, Default)]
 struct Waiting {
-    by_id: HashMap<u64, oneshot::Sender<CarryResponse>>,
+    by_id: HashMap<u64, Expected>,
     /// Nothing more is asked.
     closed: bool,
     /// Nothing more is answered.
     ended: bool,
+}
+
+/// An answer that is waited for.
+#[derive(Debug)]
+struct Expected {
+    tell: oneshot::Sender<CarryResponse>,
+    /// What has come of a long one.
+    parts: BytesMut,
+}
+
+impl Waiting {
+    /// What has come; an answer that is whole, and who waits for it. Who has gone away meanwhile needs none.
+    fn take(&mut self, mut answer: CarryResponse) -> Option<(Expected, CarryResponse)> {
+        if answer.more {
+            self.by_id.get_mut(&answer.id)?.parts.extend_from_slice(&answer.message);
+            return None;
+        }
+        let mut expected = self.by_id.remove(&answer.id)?;
+        if !expected.parts.is_empty() {
+            expected.parts.extend_from_slice(&answer.message);
+            answer.message = expected.parts.split().freeze();
+        }
+        Some((expected, answer))
+    }
 }
 
 fn with<T>(waiting: &Mutex<Waiting>, act: impl FnOnce(&mut Waiting) -> T) -> T {
@@ -160,7 +187,7 @@ impl Live {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let waits = with(&self.waiting, |waiting| {
             if !waiting.ended {
-                waiting.by_id.insert(id, tell);
+                waiting.by_id.insert(id, Expected { tell, parts: BytesMut::new() });
             }
             !waiting.ended
         });
@@ -214,9 +241,8 @@ async fn listen(
             }
             continue;
         }
-        if let Some(tell) = with(&waiting, |waiting| waiting.by_id.remove(&answer.id)) {
-            // Who has gone away meanwhile needs no answer.
-            let _ = tell.send(answer);
+        if let Some((expected, answer)) = with(&waiting, |waiting| waiting.take(answer)) {
+            let _ = expected.tell.send(answer);
         }
     }
     with(&waiting, |waiting| {

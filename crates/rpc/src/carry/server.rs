@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::places::{Known, Running};
-use super::{QUEUE, pack};
+use super::{QUEUE, pack, parts};
 use crate::direct::Directs;
 use crate::{CALLS_AT_A_TIME, Caller, Guard, caller, require_process, status};
 
@@ -110,7 +110,11 @@ impl Carried {
                 }
                 Err(error) => Err(refused(&error)),
             };
-            let _ = answers.send(Ok(pack(id, answer))).await;
+            for part in parts(pack(id, answer)) {
+                if answers.send(Ok(part)).await.is_err() {
+                    break;
+                }
+            }
             running.over(id);
             drop(place);
         };

@@ -20,6 +20,8 @@ use tracing::Instrument as _;
 use crate::stage::{HANG, PANIC, REFUSE, Stage, refusal, signer, telemetry};
 
 const METHOD: &str = "/eventus.events.v1.EventsService/GetEvent";
+/// Makes the answer long.
+const LONG: i64 = -10;
 const SOON: Duration = Duration::from_secs(10);
 
 /// A process that tells who called, and in which trace.
@@ -57,6 +59,10 @@ impl Process {
                 match position {
                     PANIC => panic!("for the test"),
                     REFUSE => return Err(rpc::status(refusal().into())),
+                    LONG => {
+                        let event = (0..5_000_000_u32).map(|at| (at % 251) as u8).collect::<Vec<u8>>().into();
+                        return Ok(EventMessage { position, event, ..Default::default() });
+                    }
                     HANG => gate.acquire().await.unwrap().forget(),
                     _ => {}
                 }
@@ -131,6 +137,26 @@ async fn each_call_has_its_own_answer_caller_and_trace() {
     let broken = call(&channel, PANIC).await.unwrap_err();
     assert_eq!(rpc::errors(broken), Errors::from(model::Error::internal()));
     assert_eq!(call(&channel, 1).await.unwrap().position, 1, "the stream goes on");
+}
+
+#[tokio::test]
+async fn long_answers_let_others_through_and_long_messages_go_by_themselves() {
+    let process = Process::new().await;
+    let channel = process.channel();
+    let long = join_all((0..5).map(|_| call(&channel, LONG)));
+    let short = join_all((1..=50).map(|position| call(&channel, position)));
+    let (long, short) = futures_util::future::join(long, short).await;
+    for answer in long {
+        let event = answer.unwrap().event;
+        assert_eq!(event.len(), 5_000_000);
+        assert!(event.iter().zip((0..251).cycle()).all(|(byte, expected)| *byte == expected));
+    }
+    assert!(short.iter().zip(1..).all(|(answer, position)| answer.as_ref().unwrap().position == position));
+    let message =
+        proto::items::v1::CreateItemsRequest { payload: vec![b' '; 300_000].into(), ..Default::default() };
+    let signer = signer();
+    let carried = channel.carry::<_, EventMessage>(METHOD, &signer, &SystemClock, &by(), &message).await;
+    assert!(carried.is_none());
 }
 
 #[tokio::test]
