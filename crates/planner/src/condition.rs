@@ -2,7 +2,9 @@
 
 mod compare;
 mod constant;
+mod fits;
 mod json;
+mod like;
 mod nothing;
 
 use access::{Access, Action};
@@ -17,7 +19,7 @@ use crate::rights::and;
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
-pub(crate) use compare::escape_like;
+pub(crate) use like::escape_like;
 
 /// Writes filters over one collection whose items are read from `source`.
 #[derive(Clone, Copy)]
