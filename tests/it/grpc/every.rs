@@ -123,11 +123,13 @@ async fn no_call_is_open_but_those_that_everybody_may_make() {
             use Code::{InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented};
             [InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented].contains(&code)
         };
-        if !refused(nobody) && !(nobody == Code::Ok && of(&OPEN)) {
+        let open = nobody == Code::Ok && of(&OPEN);
+        if !refused(nobody) && !open {
             wrong.push(format!("{path} for nobody: {nobody:?}"));
         }
         let user = called(&channel, &path, &[("authorization", user)]).await;
-        if !refused(user) && !(user == Code::Ok && (of(&OPEN) || of(&OWN))) {
+        let open = user == Code::Ok && (of(&OPEN) || of(&OWN));
+        if !refused(user) && !open {
             wrong.push(format!("{path} for a user without rights: {user:?}"));
         }
         for claimed in [forged, "", "admin"] {
