@@ -23,8 +23,8 @@ WRITES = 100
 WRITERS = 8
 # So long a receiver takes for its answer: that of one across a network.
 ANSWER = 0.02
-# Before a server is told to stop it has written for so long.
-LOADED = 1.5
+# A server is struck when it has answered so many writes, after some seconds at least.
+LOADED, BEGUN = 150, 1.5
 # Effects may come late: so long is waited for the last of them, and no longer than this without a new one.
 LATE, SILENT = 90, 20
 
@@ -174,7 +174,10 @@ def struck(contender, receiver, kind, name):
     writers = [Load(contender, kind, number, 100_000) for number in range(WRITERS)]
     for writer in writers:
         writer.start()
-    time.sleep(LOADED)
+    end = time.time() + 120
+    time.sleep(BEGUN)
+    while sum(writer.answered for writer in writers) < LOADED and time.time() < end:
+        time.sleep(0.01)
     contender.end(name)
     for writer in writers:
         writer.over.set()
@@ -190,6 +193,15 @@ def statements(contender):
 
 
 def measure(contender):
+    """Everything of one side; nothing of it is left behind."""
+    try:
+        return measured(contender)
+    finally:
+        for child in contender.side.children if contender.side else []:
+            child.kill()
+
+
+def measured(contender):
     say(f"{contender.name}: set up")
     receiver = Receiver()
     receiver.up()
@@ -216,7 +228,6 @@ def measure(contender):
         found[name] = act()
     say(f"{contender.name}: statements")
     found["statements"] = statements(contender)
-    contender.end(signal.SIGTERM)
     receiver.down()
     return found
 
@@ -265,7 +276,11 @@ class Patient(Sides):
     def started(self, name, command, env, port, folder):
         child = start(command, env, f"{self.work}/{name}.log", folder)
         side = Side(name, f"http://127.0.0.1:{port}", self.token, [child.pid], [child])
-        call(side.base, side.token, "/collections", patience=120)
+        try:
+            call(side.base, side.token, "/collections", patience=400)
+        except BaseException:
+            child.kill()
+            raise
         return side
 
 
