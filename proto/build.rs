@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "common",
     "items",
     "schema",
@@ -15,6 +15,7 @@ const FILES: [&str; 12] = [
     "imports",
     "accounts",
     "upkeep",
+    "calls",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "a build script speaks to cargo by its environment")]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chassis::telemetry::{self, TelemetryConfig};
-use chassis::{Env, Runtime, Shutdown};
+use chassis::{ConfigError, Env, Runtime, Shutdown};
 use clap::{Parser, Subcommand};
 use eventus::platform::{self, Settings};
 use eventus::{Error, Role, dev, doctor, documents, nats, upkeep};
@@ -120,11 +120,8 @@ fn main() -> ExitCode {
         return embedded::keep::main(args.skip(1));
     }
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(execute(arguments.command)),
-        Err(error) => Err(Error::part("runtime", error)),
-    };
+    let env = Env::from_process();
+    let outcome = runtime(&env).and_then(|runtime| runtime.block_on(execute(arguments.command, env)));
     match outcome {
         Ok(code) => code,
         Err(error) => {
@@ -134,8 +131,19 @@ fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> Result<ExitCode, Error> {
-    let env = Env::from_process();
+/// Half of the cores by default: one thread passes on what PostgreSQL needs more than two for, and threads that look for
+/// work in vain take the cores from those that have it.
+fn runtime(env: &Env) -> Result<tokio::runtime::Runtime, Error> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = env.parse("EVENTUS_THREADS", (cores / 2).max(1))?;
+    if threads == 0 {
+        return Err(ConfigError::invalid("EVENTUS_THREADS", "1 or more").into());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    runtime.map_err(|error| Error::part("runtime", error))
+}
+
+async fn execute(command: Command, env: Env) -> Result<ExitCode, Error> {
     let done = match command {
         Command::Schema { command } => return documents::run(command, &env).await,
         Command::Dev(arguments) => dev::run(arguments, env).await,

@@ -173,6 +173,7 @@ fn services(role: Role) -> &'static [&'static str] {
             "eventus.history.v1.HistoryService",
             "eventus.imports.v1.ImportsService",
             "eventus.upkeep.v1.UpkeepService",
+            "eventus.calls.v1.CallsService",
         ],
         Role::Auth => &[
             "eventus.auth.v1.AuthService",

@@ -208,9 +208,10 @@ impl Gateway {
     }
 }
 
-/// Methods of the items service that bear the load: plain calls where it is in this process.
+/// Methods of the items service that bear the load: plain calls where it is in this process, else carried by a stream
+/// where it knows that.
 macro_rules! items {
-    ($($(#[$doc:meta])+ $method:ident $request:ident $response:ident,)+) => {
+    ($($(#[$doc:meta])+ $method:ident $path:literal $request:ident $response:ident,)+) => {
         impl Gateway {
             $(
                 $(#[$doc])+
@@ -221,6 +222,11 @@ macro_rules! items {
                     if let Some(method) = self.channels.items.direct() {
                         return method.call(caller.0.clone(), message).await;
                     }
+                    let path = concat!("/eventus.items.v1.ItemsService/", $path);
+                    let items = &self.channels.items;
+                    if let Some(answer) = items.carry(path, &self.signer, &*self.clock, caller, &message).await {
+                        return answer;
+                    }
                     self.items().$method(self.call(caller, message)).await.map(Response::into_inner)
                 }
             )+
@@ -230,13 +236,13 @@ macro_rules! items {
 
 items! {
     /// One item.
-    read_item ReadItemRequest ReadItemResponse,
+    read_item "ReadItem" ReadItemRequest ReadItemResponse,
     /// A list of items.
-    read_items ReadItemsRequest ReadItemsResponse,
+    read_items "ReadItems" ReadItemsRequest ReadItemsResponse,
     /// New items.
-    create_items CreateItemsRequest WriteItemsResponse,
+    create_items "CreateItems" CreateItemsRequest WriteItemsResponse,
     /// Changes of items.
-    update_items UpdateItemsRequest WriteItemsResponse,
+    update_items "UpdateItems" UpdateItemsRequest WriteItemsResponse,
     /// Items that go.
-    delete_items DeleteItemsRequest DeleteItemsResponse,
+    delete_items "DeleteItems" DeleteItemsRequest DeleteItemsResponse,
 }

@@ -13,7 +13,10 @@ macro_rules! domains {
     };
 }
 
-domains!(common, items, schema, auth, hooks, analytics, webhooks, events, history, imports, accounts, upkeep);
+domains!(
+    common, items, schema, auth, hooks, analytics, webhooks, events, history, imports, accounts, upkeep,
+    calls
+);
 
 /// The compiled descriptors of all services, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

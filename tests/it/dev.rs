@@ -55,6 +55,7 @@ async fn grpc_answers(dev: &Dev) {
         "history",
         "imports",
         "upkeep",
+        "calls",
         "auth",
         "accounts",
         "hooks",

@@ -224,6 +224,7 @@ async fn clients_and_reflection() {
                 "history",
                 "imports",
                 "upkeep",
+                "calls",
                 "auth",
                 "accounts",
                 "hooks",
@@ -234,8 +235,11 @@ async fn clients_and_reflection() {
             clients::healthy(&world, "eventus.analytics.v1.AnalyticsService").await;
         }
         Shape::Split => {
-            clients::reflected(world.grpc, &["items", "schema", "events", "history", "imports", "upkeep"])
-                .await;
+            clients::reflected(
+                world.grpc,
+                &["items", "schema", "events", "history", "imports", "upkeep", "calls"],
+            )
+            .await;
             clients::unknown_to_health(&world, "eventus.analytics.v1.AnalyticsService").await;
         }
     }

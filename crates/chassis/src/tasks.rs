@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::{BoxError, Shutdown};
@@ -85,6 +86,14 @@ impl Tasks {
         }));
     }
 
+    /// Starts short work that the stop has to wait for and that can be given up. Its panics are its own affair.
+    pub fn abortable<F>(&self, task: F) -> AbortHandle
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.start(self.tracker.track_future(task))
+    }
+
     /// Resolves with the first failure of a background task; never, if there is none.
     pub async fn failed(&self) -> Failure {
         loop {
@@ -114,8 +123,8 @@ impl Tasks {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one home of tasks")]
-    fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(task);
+    fn start(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        tokio::spawn(task).abort_handle()
     }
 
     async fn watch<F, E>(self, name: &'static str, task: F)

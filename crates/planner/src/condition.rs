@@ -1,7 +1,10 @@
 //! A filter -> SQL over one collection and those it leads to.
 
 mod compare;
+mod constant;
+mod fits;
 mod json;
+mod like;
 mod nothing;
 
 use access::{Access, Action};
@@ -16,7 +19,7 @@ use crate::rights::and;
 use crate::shape::readable_field;
 use crate::statement::{Binding, Builder};
 
-pub(crate) use compare::escape_like;
+pub(crate) use like::escape_like;
 
 /// Writes filters over one collection whose items are read from `source`.
 #[derive(Clone, Copy)]

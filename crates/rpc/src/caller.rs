@@ -64,12 +64,18 @@ pub fn is_outsider<T>(request: &Request<T>) -> bool {
 /// The request to send by a [`crate::Channel`]: who calls (signed where it leaves the process), request id, and the
 /// trace context of the current span.
 pub fn outgoing<T>(signer: &Signer, clock: &dyn Clock, caller: &Caller, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    let outgoing = Outgoing { caller: caller.clone(), signer: signer.clone(), now: clock.now() };
-    request.extensions_mut().insert(outgoing);
+    let mut request = untraced(signer, clock, caller, message);
     if let Some(parent) = chassis::trace::current() {
         put(request.metadata_mut(), "traceparent", parent.as_str());
     }
+    request
+}
+
+/// The same without a trace context: for what is not part of any request.
+pub(crate) fn untraced<T>(signer: &Signer, clock: &dyn Clock, caller: &Caller, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let outgoing = Outgoing { caller: caller.clone(), signer: signer.clone(), now: clock.now() };
+    request.extensions_mut().insert(outgoing);
     request
 }
 

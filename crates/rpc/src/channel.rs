@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
+use model::Clock;
+use prost::Message;
+use proto::calls::v1::CarryRequest;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use tower_service::Service;
 
 use crate::caller::Outgoing;
-use crate::{Direct, Error, LocalSlot, Tls};
+use crate::carry::{Carrier, LONGEST};
+use crate::{Caller, Direct, Error, LocalSlot, Signer, Tls};
 
 /// Where a generated client sends its calls (`ItemsServiceClient::new(channel)`). Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,20 +33,27 @@ enum Way {
         /// Why it takes no call. The next call is told: what a generated client makes of a channel that is not ready has
         /// lost its cause, and looks like an answer of the peer.
         broken: Option<tonic::transport::Error>,
+        /// The stream on which calls go together.
+        carrier: Arc<Carrier>,
     },
     Local(LocalSlot),
 }
 
 impl Way {
-    fn remote(channel: tonic::transport::Channel, endpoint: Box<Endpoint>) -> Self {
-        Self::Remote { channel, endpoint, broken: None }
+    fn remote(endpoint: Box<Endpoint>) -> Self {
+        Self::Remote { channel: endpoint.connect_lazy(), endpoint, broken: None, carrier: Arc::default() }
     }
 }
 
 impl Clone for Way {
     fn clone(&self) -> Self {
         match self {
-            Self::Remote { channel, endpoint, .. } => Self::remote(channel.clone(), endpoint.clone()),
+            Self::Remote { channel, endpoint, carrier, .. } => Self::Remote {
+                channel: channel.clone(),
+                endpoint: endpoint.clone(),
+                broken: None,
+                carrier: Arc::clone(carrier),
+            },
             Self::Local(slot) => Self::Local(slot.clone()),
         }
     }
@@ -73,7 +84,7 @@ impl Channel {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(1 << 22);
-        Ok(Self { way: Way::remote(endpoint.connect_lazy(), Box::new(endpoint)) })
+        Ok(Self { way: Way::remote(Box::new(endpoint)) })
     }
 
     /// The same way by a connection of its own. A server takes so many calls at a time on each
@@ -81,9 +92,7 @@ impl Channel {
     #[must_use]
     pub fn beside(&self) -> Self {
         match &self.way {
-            Way::Remote { endpoint, .. } => {
-                Self { way: Way::remote(endpoint.connect_lazy(), endpoint.clone()) }
-            }
+            Way::Remote { endpoint, .. } => Self { way: Way::remote(endpoint.clone()) },
             Way::Local(_) => self.clone(),
         }
     }
@@ -105,6 +114,34 @@ impl Channel {
             Way::Remote { .. } => None,
             Way::Local(slot) => slot.direct(),
         }
+    }
+
+    /// One call of a method on the stream that this channel shares with its clones (`eventus.calls.v1`), as
+    /// [`crate::outgoing`] would send it. `None`: it is not offered so by this peer, or the peer is in this process, or
+    /// the message is too long for others to wait behind it; nothing was done then. Who drops it gives the call up.
+    pub async fn carry<Q: Message, A: Message + Default>(
+        &self,
+        path: &str,
+        signer: &Signer,
+        clock: &dyn Clock,
+        caller: &Caller,
+        message: &Q,
+    ) -> Option<Result<A, Status>> {
+        let Way::Remote { carrier, .. } = &self.way else { return None };
+        if message.encoded_len() > LONGEST {
+            return None;
+        }
+        let traceparent = chassis::trace::current();
+        let call = CarryRequest {
+            id: 0,
+            method: path.to_owned(),
+            message: message.encode_to_vec().into(),
+            accountability: signer.sign(&caller.accountability, clock.now()),
+            request_id: caller.request_id.clone().unwrap_or_default(),
+            traceparent: traceparent.map(|parent| parent.as_str().to_owned()).unwrap_or_default(),
+        };
+        let answer = carrier.call(self, signer, clock, call).await?;
+        Some(answer.and_then(|answer| A::decode(answer).map_err(|error| Status::internal(error.to_string()))))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use http::{Request, Response};
-use model::Clock;
+use model::{Clock, TraceParent};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -24,8 +24,9 @@ use crate::{ACCOUNTABILITY, Authenticator, Signer, status};
 
 /// The span of a call below a parent.
 macro_rules! rpc_span {
-    ($parent:expr, $method:expr) => {
+    ($target:expr, $parent:expr, $method:expr) => {
         tracing::info_span!(
+            target: $target,
             parent: $parent,
             "rpc",
             rpc.system = "grpc",
@@ -57,6 +58,14 @@ impl Guard {
     /// never the public. Health and reflection pass free.
     pub fn new(signer: Signer, clock: Arc<dyn Clock>, authenticator: Option<Arc<dyn Authenticator>>) -> Self {
         Self { inner: Arc::new(Inner { signer, clock, authenticator }) }
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.inner.signer
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
     }
 
     /// One call.
@@ -112,12 +121,33 @@ impl Guard {
     }
 }
 
-/// One call that stays in the process and is no message: counted and kept as any other.
+/// One call that stays in the process and is no message: counted and kept as any other. It is a span of its own where spans
+/// are exported; elsewhere it belongs to the request's.
 pub(crate) async fn direct<A>(
     method: &'static Method,
     work: impl Future<Output = Result<A, Status>>,
 ) -> Result<A, Status> {
-    let span = rpc_span!(Span::current().id(), method);
+    watched(method, rpc_span!(chassis::trace::EXPORTED, Span::current().id(), method), work).await
+}
+
+/// One call that a stream carries, in the trace that the caller names.
+pub(crate) async fn carried<A>(
+    method: &'static Method,
+    parent: Option<&TraceParent>,
+    work: impl Future<Output = Result<A, Status>>,
+) -> Result<A, Status> {
+    let span = rpc_span!(module_path!(), None, method);
+    if !span.is_none() {
+        chassis::trace::continue_from(&span, parent);
+    }
+    watched(method, span, work).await
+}
+
+async fn watched<A>(
+    method: &'static Method,
+    span: Span,
+    work: impl Future<Output = Result<A, Status>>,
+) -> Result<A, Status> {
     let started = Instant::now();
     let answer = AssertUnwindSafe(work.instrument(span.clone())).catch_unwind().await;
     let answer = answer.unwrap_or_else(|_| Err(status(model::Error::internal().into())));
@@ -131,7 +161,7 @@ fn span(method: &Method, request: &Request<Body>) -> Span {
     if method.free {
         return Span::none();
     }
-    let span = rpc_span!(None, method);
+    let span = rpc_span!(module_path!(), None, method);
     if !span.is_none() {
         let parent = chassis::trace::from_headers(request.headers());
         chassis::trace::continue_from(&span, parent.as_ref());

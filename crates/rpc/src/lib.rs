@@ -3,6 +3,7 @@
 
 mod auth;
 mod caller;
+mod carry;
 mod channel;
 pub mod convert;
 mod direct;

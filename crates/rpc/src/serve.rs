@@ -1,12 +1,15 @@
 //! Puts the services of a process on the network and into its slot, behind its guard.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chassis::{Runtime, Shutdown};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
+use prost::Message;
+use proto::calls::v1::calls_service_server::CallsServiceServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -17,6 +20,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tower_service::Service;
 
+use crate::carry::Calls;
 use crate::direct::Directs;
 use crate::health::Reporter;
 use crate::{Caller, Error, Guard, LocalSlot, Tls};
@@ -66,10 +70,10 @@ impl Server {
         self
     }
 
-    /// Offers a method to callers within the process without gRPC, beside its service: `path` is
-    /// `/package.Service/Method`, and what it does must be what the service's method does.
+    /// Offers a method beside its service to callers within the process without gRPC, and to other processes on streams
+    /// (`eventus.calls.v1`): `path` is `/package.Service/Method`, and what it does must be what the service's method does.
     #[must_use]
-    pub fn direct<Q: 'static, A: 'static>(
+    pub fn direct<Q: Message + Default + 'static, A: Message + 'static>(
         mut self,
         path: &str,
         work: impl Fn(Caller, Q) -> BoxFuture<'static, Result<A, Status>> + Send + Sync + 'static,
@@ -138,6 +142,11 @@ pub(crate) fn common_services(
 /// Serves until the soft stop, then lets what runs finish; the hard stop ends it at once. A slot stays bound: who
 /// drains may still need us. Streams without end have to watch the soft stop themselves.
 pub async fn serve(mut server: Server, runtime: &Runtime) -> Result<(), Error> {
+    if !server.directs.is_empty() {
+        let (guard, directs) = (server.guard.clone(), Arc::new(server.directs.clone()));
+        let calls = Calls { guard, directs, runtime: runtime.clone() };
+        server = server.service(CallsServiceServer::new(calls).max_decoding_message_size(crate::MAX_MESSAGE));
+    }
     let routes = server.assemble(&runtime.health)?.prepare();
     if let Some(slot) = &server.local {
         slot.put(Some(server.guard.clone()), routes.clone(), server.directs.clone());

@@ -1,7 +1,8 @@
 //! Password hashing (argon2id) on a bounded pool: it is the dearest thing a stranger can ask for.
 //!
 //! At most cores - 1 hashes run at once and a bounded number wait; beyond that the answer is 503 at once, so that a
-//! flood of logins takes neither all cores nor all memory.
+//! flood of logins takes neither all cores nor all memory. Each runs on a thread that is nice to all others: on a busy
+//! machine logins wait for requests, not requests for logins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +13,15 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chassis::{ConfigError, Env};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Error, random};
 
 /// Hashes that may wait for each one that runs.
 const WAITING_PER_WORKER: usize = 32;
+
+/// How much less than others threads that hash have of a busy core: a third.
+const NICE: i32 = 5;
 
 /// What a new hash costs (argon2id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,14 +118,18 @@ impl Hasher {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let place = Place::take(&self.waiting, self.most_waiting)?;
         let permit = self.workers.clone().acquire_owned().await.map_err(|_| Error::Stopped)?;
+        let (tell, told) = oneshot::channel();
         // Permit and place go along: a caller who gives up does not free the core that still works for him.
-        tokio::task::spawn_blocking(move || {
+        let hash = move || {
+            // Where that is not allowed it hashes as everything else runs.
+            let _ = rustix::process::nice(NICE);
             let done = work();
             drop((permit, place));
-            done
-        })
-        .await
-        .map_err(|_| Error::Stopped)
+            let _ = tell.send(done);
+        };
+        // A hash takes a thousand times as long as to start a thread, and no other thread stays nice.
+        std::thread::Builder::new().name("hash".to_owned()).spawn(hash).map_err(|_| Error::Stopped)?;
+        told.await.map_err(|_| Error::Stopped)
     }
 }
 

@@ -4,6 +4,9 @@ use access::Action;
 use model::{Error, Field, FieldType, Function, Link, Operator};
 use serde_json::Value;
 
+use super::constant::constant;
+use super::fits::{check_number, check_operator};
+use super::like::like;
 use super::{Conditions, Whose};
 use crate::column::sql_type;
 use crate::function::function_value;
@@ -122,7 +125,10 @@ impl Conditions<'_> {
     /// A value as an expression of the subject's type.
     fn operand(&self, subject: &Subject<'_>, value: &Value, b: &mut Builder) -> Result<Operand, Error> {
         match self.variable(value, b)? {
-            None => bound(subject, value, b).map(Operand::Value),
+            None => match constant(self.whose, subject, value) {
+                Some(constant) => Ok(Operand::Value(constant)),
+                None => bound(subject, value, b).map(Operand::Value),
+            },
             Some(Variable::Instant(text)) => self.instant(subject, &text, b).map(Operand::Value),
             Some(Variable::Ids(ids)) => match ids.first() {
                 Some(id) => bound(subject, &Value::from(id.to_string()), b).map(Operand::Value),
@@ -303,105 +309,6 @@ fn bound(subject: &Subject<'_>, value: &Value, b: &mut Builder) -> Result<String
     Ok(format!("{bound}::text::{}", subject.cast))
 }
 
-/// The operators that compare with a part of a text.
-fn like(subject: &Subject<'_>, operator: Operator, value: &Value, b: &mut Builder) -> Result<String, Error> {
-    use Operator as O;
-    let (before, after) = match operator {
-        O::StartsWith | O::NstartsWith | O::IstartsWith | O::NistartsWith => ("", "%"),
-        O::EndsWith | O::NendsWith | O::IendsWith | O::NiendsWith => ("%", ""),
-        O::Contains | O::Ncontains | O::Icontains | O::Nicontains => ("%", "%"),
-        _ => {
-            let reason = format!("Filter operator \"{}\" is not supported yet", operator.as_str());
-            return Err(Error::invalid_query(reason));
-        }
-    };
-    let not = matches!(
-        operator,
-        O::NstartsWith | O::NistartsWith | O::NendsWith | O::NiendsWith | O::Ncontains | O::Nicontains
-    );
-    let fold = matches!(
-        operator,
-        O::IstartsWith | O::NistartsWith | O::IendsWith | O::NiendsWith | O::Icontains | O::Nicontains
-    );
-    let name = &subject.field.name;
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(_) | Value::Bool(_) => value.to_string(),
-        _ => {
-            return Err(Error::invalid_query(format!("\"{name}\" needs a text for {}", operator.as_str())));
-        }
-    };
-    if text.contains('\0') {
-        return Err(Error::invalid_query(format!("\"{name}\" must not hold NUL")));
-    }
-    let text = if fold { text.to_lowercase() } else { text };
-    let bound = b.bind(Binding::Text(Some(format!("{before}{}{after}", escape_like(&text)))));
-    let column =
-        if fold { format!("lower({}::text)", subject.sql) } else { format!("{}::text", subject.sql) };
-    Ok(format!("{column} {}LIKE {bound}", if not { "NOT " } else { "" }))
-}
-
 pub(super) fn truth(value: &Value) -> bool {
     !matches!(value, Value::Bool(false)) && value.as_str() != Some("false")
-}
-
-/// `%`, `_` and `\` are letters like all others in what a client searches.
-pub(crate) fn escape_like(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-fn check_number(function: &Function, operator: Operator) -> Result<(), Error> {
-    use Operator as O;
-    let allowed = matches!(
-        operator,
-        O::Eq
-            | O::Neq
-            | O::Lt
-            | O::Lte
-            | O::Gt
-            | O::Gte
-            | O::In
-            | O::Nin
-            | O::Between
-            | O::Nbetween
-            | O::Null
-            | O::Nnull
-    );
-    if allowed { Ok(()) } else { Err(unfit(function.as_str(), operator)) }
-}
-
-/// Which operators a type takes (directus-surface section 2). Concealed fields can only be asked for presence.
-fn check_operator(field: &Field, operator: Operator) -> Result<(), Error> {
-    use FieldType as T;
-    use Operator as O;
-    let number = matches!(field.kind, T::Integer | T::BigInteger | T::Float | T::Decimal);
-    let time = matches!(field.kind, T::Date | T::Time | T::DateTime | T::Timestamp);
-    let text = matches!(field.kind, T::String | T::Text | T::Csv);
-    let allowed = match operator {
-        O::Null | O::Nnull => true,
-        O::Empty | O::Nempty => text || field.kind == T::Hash || field.is_concealed(),
-        _ if field.is_concealed() => false,
-        O::Eq | O::Neq => number || time || text || matches!(field.kind, T::Boolean | T::Uuid),
-        O::Lt | O::Lte | O::Gt | O::Gte | O::Between | O::Nbetween => number || time,
-        O::In | O::Nin => number || time || text || field.kind == T::Uuid,
-        O::Ieq | O::Nieq | O::Json | O::Submitted | O::Regex => false,
-        O::Intersects | O::Nintersects | O::IntersectsBbox | O::NintersectsBbox => {
-            matches!(field.kind, T::Geometry(_))
-        }
-        _ => text,
-    };
-    if allowed { Ok(()) } else { Err(unfit(field.kind.as_str(), operator)) }
-}
-
-pub(super) fn unfit(kind: &str, operator: Operator) -> Error {
-    // Of the geometries the original names no kind.
-    let (kind, name) = (kind.split('.').next().unwrap_or_default(), operator.as_str());
-    Error::invalid_query(format!("\"{kind}\" field type does not contain the \"{name}\" filter operator"))
 }

@@ -4,7 +4,8 @@ use model::{Error, Field, FieldType, Operator};
 use serde_json::Value;
 
 use super::Conditions;
-use super::compare::{Subject, unfit};
+use super::compare::Subject;
+use super::fits::unfit;
 use crate::column::answer_value;
 use crate::statement::{Binding, Builder};
 
