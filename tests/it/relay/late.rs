@@ -1,5 +1,5 @@
 //! Writers that hold positions open before they commit or roll back, over SQL and through the API: the stream is the log
-//! nevertheless. `bench/run --spine` does the same with a million events.
+//! nevertheless.
 
 use std::time::Duration;
 
