@@ -1,6 +1,7 @@
 //! docs/EVENTS.md is a contract: its subscribers run, its tables are complete, and what it says of lost buses is so.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer::DeliverPolicy, consumer::pull};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::example::{self, Program};
-use crate::world::{Options, Shape, World};
+use crate::world::{Options, Shape, TOKEN, World};
 
 const DOCUMENT: &str = "docs/EVENTS.md";
 const SOON: Duration = Duration::from_secs(20);
@@ -64,7 +65,7 @@ fn documented(heading: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_document_shows_the_programs_that_run() {
-    for name in ["subscribe.py", "subscribe.rs", "subscribe.mjs"] {
+    for name in ["subscribe.sh", "subscribe.ts", "subscribe.py", "subscribe.rs"] {
         example::is_shown(DOCUMENT, name);
     }
 }
@@ -123,6 +124,75 @@ async fn the_python_subscriber_goes_on_where_it_stopped() {
 #[tokio::test]
 async fn the_rust_subscriber_goes_on_where_it_stopped() {
     goes_on("printer-rs", || example::rust("subscribe")).await;
+}
+
+/// The TypeScript program, checked and compiled in a folder that knows the packages of the tests.
+async fn compiled(folder: &Path) -> PathBuf {
+    let packages = example::tools().join("node/node_modules");
+    assert!(
+        packages.join("@nats-io/transport-node").is_dir(),
+        "the Node packages of the tests are not in {}: run script/test, which installs them",
+        packages.display()
+    );
+    std::os::unix::fs::symlink(&packages, folder.join("node_modules")).unwrap();
+    let source = folder.join("subscribe.mts");
+    std::fs::copy(example::root().join("docs/examples/subscribe.ts"), &source).unwrap();
+    let mut compiler = Command::new("node");
+    compiler.current_dir(folder).arg(packages.join("typescript/bin/tsc")).arg(&source);
+    compiler.args(["--strict", "--target", "es2022", "--module", "nodenext", "--skipLibCheck"]);
+    example::run_within(compiler, Duration::from_secs(120)).await;
+    folder.join("subscribe.mjs")
+}
+
+#[tokio::test]
+async fn the_typescript_subscriber_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compiled(folder.path()).await;
+    let start = || {
+        let mut command = Command::new("node");
+        command.arg(&program);
+        command
+    };
+    goes_on("printer-ts", start).await;
+}
+
+/// Over HTTP: from the beginning of the log, and on behind the last event that it has written down.
+#[tokio::test]
+async fn the_shell_subscriber_goes_on_where_it_stopped() {
+    let world = world(shape!()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut command = Command::new("bash");
+        command.arg(example::root().join("docs/examples/subscribe.sh")).current_dir(folder.path());
+        command.env("URL", world.api.base()).env("TOKEN", TOKEN);
+        Program::start(command)
+    };
+    for title in ["a", "b"] {
+        world.api.post("/items/articles", json!({"title": title})).await.expect(200);
+    }
+    let mut running = start();
+    let mut lines = running.lines(2).await;
+    world.api.patch("/items/articles/1", json!({"title": "c"})).await.expect(200);
+    lines.extend(running.lines(1).await);
+    let event = |line: &String| serde_json::from_str::<Value>(line).unwrap();
+    let last = event(&lines[2])["position"].to_string();
+    testkit::eventually(SOON, || async {
+        std::fs::read_to_string(folder.path().join("last-event-id")).is_ok_and(|id| id == last)
+    })
+    .await;
+    running.kill().await;
+    world.api.patch("/items/articles/2", json!({"title": "d"})).await.expect(200);
+    world.api.delete("/items/articles/1", None).await.expect(204);
+    lines.extend(start().lines(2).await);
+    let told = |line| {
+        let event: Value = event(line);
+        let text = |name: &str| event[name].as_str().unwrap().to_owned();
+        format!("{} {} {}", text("name"), text("key"), event["version"])
+    };
+    let told: Vec<String> = lines.iter().map(told).collect();
+    let expected =
+        ["items.create 1 1", "items.create 2 1", "items.update 1 2", "items.update 2 2", "items.delete 1 3"];
+    assert_eq!(told, expected);
 }
 
 /// Headers, members and subjects of real messages are the documented ones.

@@ -68,9 +68,14 @@ pub fn tools() -> PathBuf {
 }
 
 /// Runs a program to its end; fails the test unless it ends well. Gives what it printed.
-pub async fn run(mut command: Command) -> String {
+pub async fn run(command: Command) -> String {
+    run_within(command, PATIENCE).await
+}
+
+/// As `run`, for programs that may take longer.
+pub async fn run_within(mut command: Command, patience: Duration) -> String {
     let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let ended = tokio::time::timeout(PATIENCE, running).await;
+    let ended = tokio::time::timeout(patience, running).await;
     let output = ended
         .unwrap_or_else(|_| panic!("{command:?} does not end"))
         .unwrap_or_else(|error| missing(&command, &error));

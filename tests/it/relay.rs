@@ -9,6 +9,8 @@ use crate::api::Api;
 use crate::example;
 use crate::world::{World, binary};
 
+mod late;
+
 const SOON: Duration = Duration::from_secs(20);
 
 /// What the process with the relay says: its part of the health and the gauge.

@@ -12,6 +12,8 @@ use crate::api::Api;
 use crate::example;
 use crate::world::{Options, TOKEN, World, binary};
 
+mod letters;
+
 const SOON: Duration = Duration::from_secs(20);
 
 /// Every change of such an item is refused by the database where a consumer writes it down.
@@ -56,7 +58,7 @@ async fn ended(api: &Api, replay: &Value) -> Value {
     .await
 }
 
-async fn letters(api: &Api, consumer: &str) -> Vec<Value> {
+async fn waiting(api: &Api, consumer: &str) -> Vec<Value> {
     let found = api.get(&format!("/utils/dead-letters?consumer={consumer}")).await.expect(200).data();
     found.as_array().unwrap().clone()
 }
@@ -75,9 +77,9 @@ async fn a_poisoned_event_stops_nobody_and_is_requeued() {
     let poison = emit(api, "custom.poison").await;
     emit(api, "custom.two").await;
     receiver.wait_for(2, SOON).await;
-    testkit::eventually(SOON, || async { letters(api, "webhooks").await.len() == 1 }).await;
-    testkit::eventually(SOON, || async { letters(api, "analytics").await.len() == 1 }).await;
-    let letter = letters(api, "webhooks").await.remove(0);
+    testkit::eventually(SOON, || async { waiting(api, "webhooks").await.len() == 1 }).await;
+    testkit::eventually(SOON, || async { waiting(api, "analytics").await.len() == 1 }).await;
+    let letter = waiting(api, "webhooks").await.remove(0);
     assert_eq!((&letter["id"], &letter["position"]), (&poison["id"], &poison["position"]));
     assert_eq!((&letter["attempts"], &letter["event"]["name"]), (&json!(3), &json!("custom.poison")));
     assert!(letter["reason"].as_str().unwrap().contains("this is poison"), "{letter}");
@@ -94,7 +96,7 @@ async fn a_poisoned_event_stops_nobody_and_is_requeued() {
     let requeued = ended(api, &requeued).await;
     let said = (&requeued["state"], &requeued["applied"], &requeued["buried"]);
     assert_eq!(said, (&json!("done"), &json!(0), &json!(1)));
-    assert_eq!(letters(api, "webhooks").await[0]["attempts"], 6);
+    assert_eq!(waiting(api, "webhooks").await[0]["attempts"], 6);
 
     run(&world, CURED).await;
     let requeued = api.post("/utils/dead-letters/requeue", wish.clone()).await.expect(200).data();

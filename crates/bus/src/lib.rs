@@ -9,6 +9,7 @@ pub mod consumer;
 pub mod envelope;
 pub mod erasing;
 mod error;
+pub mod letters;
 mod ping;
 mod publisher;
 pub mod subject;

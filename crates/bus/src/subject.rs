@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use model::Event;
+use model::{Event, EventName};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// What may not stand in a token, besides non-ASCII.
@@ -14,13 +14,16 @@ const EMPTY: &str = "%";
 
 /// `items.create.<collection>` for user collections, the event's name for all others; behind the prefix.
 pub fn subject(prefix: &str, event: &Event) -> String {
-    let name = event.name.as_str();
-    let plain = if event.name.scope() == "items" {
-        format!("{name}.{}", escape(&event.collection))
+    prefixed(prefix, &plain(&event.name, &event.collection))
+}
+
+/// The subject of an event without the installation's prefix.
+pub fn plain(name: &EventName, collection: &str) -> String {
+    if name.scope() == "items" {
+        format!("{}.{}", name.as_str(), escape(collection))
     } else {
-        name.to_owned()
-    };
-    prefixed(prefix, &plain)
+        name.as_str().to_owned()
+    }
 }
 
 /// A subject or pattern behind the prefix.

@@ -7,7 +7,7 @@
 use model::EventName;
 use serde::{Deserialize, Serialize};
 
-use crate::{subject, topology};
+use crate::{letters, subject, topology};
 
 /// A user as nats-server takes it in `authorization { users = [..] }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,10 @@ pub fn of_role(prefix: &str, role: &str, part: Part<'_>, password: &str) -> User
             publish.push(format!("$JS.API.CONSUMER.INFO.{stream}.*"));
             let whole = ["CREATE", "UPDATE", "PURGE", "MSG.DELETE"];
             publish.extend(whole.map(|action| format!("$JS.API.STREAM.{action}.{stream}")));
+            let dead = letters::stream_name(prefix);
+            publish.push(subject::prefixed(prefix, letters::SUBJECTS));
+            let mirror = ["CREATE", "INFO", "PURGE"];
+            publish.extend(mirror.map(|action| format!("$JS.API.STREAM.{action}.{dead}")));
         }
     }
     let name = format!("eventus-{role}");
@@ -135,12 +139,12 @@ mod tests {
     fn only_the_relay_may_publish_events() {
         let event = |part| {
             let allowed = of_role("acme", "x", part, "p").permissions.publish.allow;
-            ["acme.items.create.a", "acme.auth.login", "acme.custom.a.b"]
+            ["acme.items.create.a", "acme.auth.login", "acme.custom.a.b", "acme.dlq.hooks.gone.x"]
                 .map(|subject| allowed.iter().any(|pattern| matches(pattern, subject)))
         };
-        assert_eq!(event(Part::Relay), [true; 3]);
-        assert_eq!(event(Part::Consumer("hooks")), [false; 3]);
-        assert_eq!(event(Part::Pings), [false; 3]);
+        assert_eq!(event(Part::Relay), [true; 4]);
+        assert_eq!(event(Part::Consumer("hooks")), [false; 4]);
+        assert_eq!(event(Part::Pings), [false; 4]);
     }
 
     #[test]

@@ -15,6 +15,12 @@ use prometheus::{HistogramOpts, Opts, Registry, TextEncoder};
 pub const SECONDS: &[f64] =
     &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Buckets for short waits whose quantiles matter, in seconds: 0.25 ms to 60 s, close together up to 100 ms.
+pub const DELAYS: &[f64] = &[
+    0.000_25, 0.000_5, 0.000_75, 0.001, 0.001_5, 0.002, 0.002_5, 0.003, 0.004, 0.005, 0.007, 0.01, 0.015,
+    0.02, 0.025, 0.035, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
+
 /// Buckets for sizes, in bytes: 256 B to 64 MiB.
 pub const BYTES: &[f64] = &[
     256.0,

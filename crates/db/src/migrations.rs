@@ -51,6 +51,7 @@ migrations! {
     16 "0016_share_attempts",
     18 "0018_upkeep",
     19 "0019_retention",
+    20 "0020_letters_told",
 }
 
 const LOCK: i64 = 7_306_085_836;

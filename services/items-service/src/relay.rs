@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Marks, Publisher, Resume};
-use chassis::{Component, Runtime, metrics};
+use chassis::{Component, Runtime};
 use db::{Db, Lease};
 use event_store::{Log, Mark, Tail, partitions};
+use model::Event;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::State;
 use crate::{Config, Error};
 
+mod counted;
 mod standing;
 
+pub(crate) use counted::Backlog;
+use counted::Counted;
 use standing::Standing;
 
 /// Events read and published at once.
@@ -144,12 +148,14 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn work(mut self) -> Result<(), Error> {
-        let events_total =
-            metrics::counter("eventus_relay_events_total", "Events acknowledged by the bus.", &[]);
+        let counted = Counted::new();
         let mut partitions_at = Instant::now() + PARTITIONS;
+        let mut ahead = Vec::new();
         loop {
             let events = tokio::select! {
+                biased;
                 () = self.soft.cancelled() => break,
+                () = std::future::ready(()), if !ahead.is_empty() => std::mem::take(&mut ahead),
                 events = self.tail.next(BATCH, IDLE) => events?,
             };
             if events.is_empty() {
@@ -163,19 +169,7 @@ impl Session<'_> {
                     self.dirty = true;
                     self.store().await?;
                 }
-                let published = self.publisher.publish(&events).await;
-                faults::point(faults::Point::AfterPublish);
-                events_total.with_label_values::<&str>(&[]).inc_by(published.acked as u64);
-                if let Some(marks) = published.marks {
-                    self.mark.position = marks.position;
-                    self.mark.stream_sequence = i64::try_from(marks.stream_sequence).unwrap_or(i64::MAX);
-                    self.mark.stream_created = marks.stream_created;
-                    self.dirty = true;
-                }
-                if let Some(error) = published.error {
-                    self.store().await?;
-                    return Err(error.into());
-                }
+                ahead = self.publish(&events, &counted).await?;
                 if self.stored.elapsed() >= STORE {
                     self.store().await?;
                 }
@@ -186,6 +180,28 @@ impl Session<'_> {
             }
         }
         self.store().await
+    }
+
+    /// Publishes, and moves the mark. While a backlog is worked off the next piece is read meanwhile: it is what this gives.
+    async fn publish(&mut self, events: &[Event], counted: &Counted) -> Result<Vec<Event>, Error> {
+        let (published, read) = if events.len() < BATCH {
+            (self.publisher.publish(events).await, Ok(Vec::new()))
+        } else {
+            tokio::join!(self.publisher.publish(events), self.tail.next(BATCH, Duration::ZERO))
+        };
+        faults::point(faults::Point::AfterPublish);
+        counted.acknowledged(&events[..published.acked], self.state.clock.now());
+        if let Some(marks) = published.marks {
+            self.mark.position = marks.position;
+            self.mark.stream_sequence = i64::try_from(marks.stream_sequence).unwrap_or(i64::MAX);
+            self.mark.stream_created = marks.stream_created;
+            self.dirty = true;
+        }
+        if let Some(error) = published.error {
+            self.store().await?;
+            return Err(error.into());
+        }
+        Ok(read?)
     }
 
     async fn store(&mut self) -> Result<(), Error> {

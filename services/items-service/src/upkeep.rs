@@ -16,6 +16,7 @@ use crate::state::State;
 mod consumers;
 mod events;
 mod letters;
+mod mirror;
 mod replays;
 pub mod retention;
 mod selection;

@@ -1,6 +1,7 @@
 //! What a consumer counts.
 
 use chassis::metrics::{self, Histogram, IntCounter, IntGauge};
+use model::{Clock as _, Event, SystemClock};
 
 /// Counters of one consumer.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub(super) struct Metrics {
     pub replayed: IntCounter,
     /// Seconds that a call of the handler took.
     pub seconds: Histogram,
+    /// Seconds from an event's append to the log until its effects are durable.
+    delay: Histogram,
 }
 
 impl Metrics {
@@ -32,7 +35,11 @@ impl Metrics {
         let low_water = metrics::gauge("eventus_consumer_low_water", help, &["consumer"]);
         let help = "Seconds that one call of the consumer's handler took";
         let seconds = metrics::histogram("eventus_consumer_seconds", help, &["consumer"], metrics::SECONDS);
+        let help = "Seconds from an event's append to the log until the consumer has done it";
+        let delay =
+            metrics::histogram("eventus_consumer_delay_seconds", help, &["consumer"], metrics::DELAYS);
         Self {
+            delay: delay.with_label_values(&[consumer]),
             lag: lag.with_label_values(&[consumer]),
             low_water: low_water.with_label_values(&[consumer]),
             done: outcome("done"),
@@ -43,6 +50,14 @@ impl Metrics {
             garbage: outcome("garbage"),
             replayed: outcome("replayed"),
             seconds: seconds.with_label_values(&[consumer]),
+        }
+    }
+
+    /// The effects of these events are durable now.
+    pub(super) fn applied(&self, events: &[Event]) {
+        let now = SystemClock.now();
+        for event in events {
+            self.delay.observe((now - event.time).as_seconds_f64().max(0.0));
         }
     }
 }

@@ -175,6 +175,9 @@ impl<L: Ledger, H: Handler> Work<L, H> {
         if result.is_ok() {
             faults::point(faults::Point::AfterEffect);
             self.metrics.done.inc_by(events.len() as u64);
+            if replay.is_none() {
+                self.metrics.applied(events);
+            }
         } else {
             spans.failed();
         }

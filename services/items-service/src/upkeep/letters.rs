@@ -13,13 +13,22 @@ use super::events::limit;
 use super::selection::{Asked, Stretch};
 use super::{Upkeep, away};
 
-// The event may be gone from the log by other hands; the letter stays.
-const LIST: &str = "
-SELECT d.consumer, d.event_id, d.position, d.reason, coalesce(d.first_reason, d.reason) AS first_reason, d.attempts,
-    d.trace_id, d.time, d.first_time, e.name, e.collection, e.key, e.version
-FROM eventus.dead_letters d LEFT JOIN eventus.events e ON e.position = d.position
-WHERE ($1 = '' OR d.consumer = $1) AND ($2 = '' OR e.collection = $2) AND ($3::uuid IS NULL OR d.event_id = $3)
-ORDER BY d.time DESC, d.position DESC, d.consumer LIMIT $4 OFFSET $5";
+/// What is told of a letter `d` whose event is `e`. The event may be gone from the log by other hands; the letter stays.
+macro_rules! columns {
+    () => {
+        "d.consumer, d.event_id, d.position, d.reason, coalesce(d.first_reason, d.reason) AS first_reason, d.attempts, \
+         d.trace_id, d.time, d.first_time, e.name, e.collection, e.key, e.version"
+    };
+}
+pub(super) use columns;
+
+const LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM eventus.dead_letters d LEFT JOIN eventus.events e ON e.position = d.position
+    WHERE ($1 = '' OR d.consumer = $1) AND ($2 = '' OR e.collection = $2) AND ($3::uuid IS NULL OR d.event_id = $3)
+    ORDER BY d.time DESC, d.position DESC, d.consumer LIMIT $4 OFFSET $5"
+);
 
 /// `$1` consumer, `$2` after, `$3` up to, `$4` positions, `$5` ids, `$6` collection.
 macro_rules! chosen {
@@ -151,7 +160,8 @@ impl Choice {
     }
 }
 
-fn letter(row: &PgRow) -> Result<Value, sqlx::Error> {
+/// A letter as it is told everywhere.
+pub(super) fn letter(row: &PgRow) -> Result<Value, sqlx::Error> {
     let time = |name: &str| -> Result<Option<String>, sqlx::Error> {
         Ok(row.try_get::<OffsetDateTime, _>(name)?.format(&Rfc3339).ok())
     };

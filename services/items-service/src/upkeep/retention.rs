@@ -9,6 +9,7 @@ use event_store::partitions::{self, Due};
 use event_store::{Error, Horizon};
 
 use crate::Config;
+use crate::relay::Backlog;
 use crate::state::State;
 
 /// How often it is looked.
@@ -29,8 +30,10 @@ pub fn start(state: &State, config: &Config, runtime: &Runtime) {
         let work = |_lease: Lease| {
             let (state, soft) = (state.clone(), soft.clone());
             async move {
-                let mut keeper = Keeper::new(state, retention);
+                let mut keeper = Keeper::new(state.clone(), retention);
+                let mut mirrored = true;
                 while tokio::time::timeout(LOOK, soft.cancelled()).await.is_err() {
+                    mirrored = mirror(&state, mirrored).await;
                     if let Err(error) = keeper.look().await {
                         tracing::warn!(%error, "the log's retention is looked after later");
                     }
@@ -42,6 +45,21 @@ pub fn start(state: &State, config: &Config, runtime: &Runtime) {
     });
 }
 
+/// Dead letters on the bus; whether that went well. Said once, as long as it does not.
+async fn mirror(state: &State, before: bool) -> bool {
+    match super::mirror::reflect(state).await {
+        Ok(()) => true,
+        // Others say so.
+        Err(_) if state.bus.health() != bus::State::Up => before,
+        Err(error) => {
+            if before {
+                tracing::warn!(%error, "dead letters are not told on the bus; trying again");
+            }
+            false
+        }
+    }
+}
+
 struct Keeper {
     state: State,
     retention: Duration,
@@ -49,6 +67,7 @@ struct Keeper {
     held: IntGauge,
     dropped: IntCounter,
     letters: IntGaugeVec,
+    backlog: Backlog,
     /// Who was last said to hold it up, and when.
     said: Option<(String, tokio::time::Instant)>,
 }
@@ -69,12 +88,14 @@ impl Keeper {
             held: held.with_label_values::<&str>(&[]),
             dropped: dropped.with_label_values::<&str>(&[]),
             letters,
+            backlog: Backlog::new(),
             said: None,
         }
     }
 
     async fn look(&mut self) -> Result<(), Error> {
         let db = &self.state.db;
+        self.backlog.tell(db).await?;
         const LETTERS: &str =
             "SELECT c.name, (SELECT count(*) FROM eventus.dead_letters d WHERE d.consumer = c.name)
             FROM eventus.consumers c";
